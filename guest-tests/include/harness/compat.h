@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What differs between the kernels that guest tests are built for: 5.10, 6.1, 6.12, 7.2. A test
+ * includes this instead of <kunit/test.h> and asks for no kernel version of its own.
+ */
+#ifndef HARNESS_COMPAT_H
+#define HARNESS_COMPAT_H
+
+#include <kunit/test.h>
+#include <linux/gfp.h>
+#include <linux/kthread.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/version.h>
+#include <linux/vmalloc.h>
+
+/*
+ * HARNESS_SUITE(suite, setup, teardown): register one suite, with a function to call before its
+ * first case (int, 0 or -errno) and one after its last (void). It goes last in the file.
+ *
+ * Setup that fails is the test's own fault and must not look like a verdict on the kernel: no case
+ * runs then. Suites have hooks for this since 5.19; before, the module runs its suite itself and
+ * refuses to load.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 19, 0)
+#define HARNESS_SUITE(suite, setup, teardown)					\
+	static int harness_setup(struct kunit_suite *unused)			\
+	{									\
+		return setup();							\
+	}									\
+	static void harness_teardown(struct kunit_suite *unused)		\
+	{									\
+		teardown();							\
+	}									\
+	static struct kunit_suite harness_suite = {				\
+		.name = suite##_NAME,						\
+		.suite_init = harness_setup,					\
+		.suite_exit = harness_teardown,					\
+		.test_cases = suite##_cases,					\
+	};									\
+	kunit_test_suites(&harness_suite)
+#else
+#define HARNESS_SUITE(suite, setup, teardown)					\
+	static struct kunit_suite harness_suite = {				\
+		.name = suite##_NAME,						\
+		.test_cases = suite##_cases,					\
+	};									\
+	static struct kunit_suite *harness_suites[] = { &harness_suite, NULL };	\
+	static int __init harness_init(void)					\
+	{									\
+		int error = setup();						\
+										\
+		if (error)							\
+			return error;						\
+		error = __kunit_test_suites_init(harness_suites);		\
+		teardown();							\
+		return error;							\
+	}									\
+	static void __exit harness_exit(void)					\
+	{									\
+		__kunit_test_suites_exit(harness_suites);			\
+	}									\
+	module_init(harness_init);						\
+	module_exit(harness_exit)
+#endif
+
+/*
+ * harness_skip(test, "why"): end a case that cannot run here. KUnit can skip since 5.14; before,
+ * the case ends there and then and counts as passed, with the reason in the log.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 14, 0)
+#define harness_skip(test, why) kunit_skip(test, why)
+#else
+#define harness_skip(test, why)							\
+	do {									\
+		kunit_info(test, "# not run: " why);				\
+		return;								\
+	} while (0)
+#endif
+
+/* A kthread_worker that runs; creating one no longer starts it since 6.14. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 14, 0)
+#define harness_worker(name) kthread_run_worker(0, name)
+#else
+#define harness_worker(name) kthread_create_worker(0, name)
+#endif
+
+/* The scopes that a task can be in, by which its allocations may not reclaim freely. */
+#define HARNESS_SCOPES (PF_MEMALLOC_NOFS | PF_MEMALLOC_NOIO)
+
+#endif

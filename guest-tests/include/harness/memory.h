@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Is memory what it should be: zero, writable throughout, no page of it in there twice. */
+#ifndef HARNESS_MEMORY_H
+#define HARNESS_MEMORY_H
+
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/string.h>
+#include <linux/vmalloc.h>
+
+/* Offset of the first byte that is not zero, @size if there is none. */
+static __maybe_unused unsigned long memory_zero_until(const void *addr, unsigned long size)
+{
+	unsigned long at, chunk;
+
+	for (at = 0; at < size; at += chunk) {
+		const void *odd;
+
+		chunk = min(size - at, 64 * PAGE_SIZE);
+		odd = memchr_inv(addr + at, 0, chunk);
+		if (odd)
+			return odd - addr;
+		cond_resched();
+	}
+	return size;
+}
+
+/*
+ * Write a different value to both ends of every page, then read all of them: a page that is in
+ * there twice, or belongs to somebody who writes to it, gives itself away. Returns the offset of
+ * the first page that is wrong, @size if there is none.
+ */
+static __maybe_unused unsigned long memory_own_until(void *addr, unsigned long size)
+{
+	unsigned long at, page = PAGE_SIZE / sizeof(unsigned long);
+	unsigned long *word;
+
+	for (at = 0; at < size; at += PAGE_SIZE) {
+		word = addr + at;
+		word[0] = at ^ (unsigned long)addr;
+		word[min(page, (size - at) / sizeof(*word)) - 1] = at ^ (unsigned long)addr;
+	}
+	cond_resched();
+	for (at = 0; at < size; at += PAGE_SIZE) {
+		word = addr + at;
+		if (word[0] != (at ^ (unsigned long)addr))
+			return at;
+		if (word[min(page, (size - at) / sizeof(*word)) - 1] != word[0])
+			return at;
+	}
+	return size;
+}
+
+/* Leave @size bytes of free memory full of a pattern, for the next caller to find. */
+static __maybe_unused void memory_soil(unsigned long size)
+{
+	void *addr = vmalloc(size);
+
+	if (!addr)
+		return;
+	memset(addr, 0xa5, size);
+	vfree(addr);
+}
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Functions of the kernel that are not exported to modules, and tracepoints, by name. */
+#ifndef HARNESS_SYMBOL_H
+#define HARNESS_SYMBOL_H
+
+#include <linux/kprobes.h>
+#include <linux/string.h>
+#include <linux/tracepoint.h>
+
+/*
+ * Address of the function called @name, 0 if there is none. A kprobe finds it: kallsyms_lookup_name
+ * is no longer exported since 5.7. The probe is never armed.
+ */
+static __maybe_unused unsigned long symbol_address(const char *name)
+{
+	struct kprobe probe = { .symbol_name = name, .flags = KPROBE_FLAG_DISABLED };
+	unsigned long address;
+
+	if (register_kprobe(&probe))
+		return 0;
+	address = (unsigned long)probe.addr;
+	unregister_kprobe(&probe);
+#ifdef CONFIG_X86_KERNEL_IBT
+	/* Since 5.18 a probe on a function's entry sits behind its ENDBR. */
+	address -= 4;
+#endif
+	return address;
+}
+
+/* A probe on a tracepoint: name it, give the function, attach. */
+struct hook {
+	const char *name;
+	void *probe; /* void (*)(void *data, arguments of the tracepoint) */
+	bool optional; /* not every kernel has it */
+	struct tracepoint *point;
+};
+
+static void hook_match(struct tracepoint *point, void *wanted)
+{
+	struct hook *hook = wanted;
+
+	if (!strcmp(point->name, hook->name))
+		hook->point = point;
+}
+
+static __maybe_unused void hooks_detach(struct hook *hooks, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		if (hooks[i].point)
+			tracepoint_probe_unregister(hooks[i].point, hooks[i].probe, NULL);
+		hooks[i].point = NULL;
+	}
+	tracepoint_synchronize_unregister();
+}
+
+static __maybe_unused int hooks_attach(struct hook *hooks, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		int error = -ENOENT;
+
+		for_each_kernel_tracepoint(hook_match, &hooks[i]);
+		if (!hooks[i].point && hooks[i].optional)
+			continue;
+		if (hooks[i].point)
+			error = tracepoint_probe_register(hooks[i].point, hooks[i].probe, NULL);
+		if (error) {
+			pr_err("harness: tracepoint %s: error %d\n", hooks[i].name, error);
+			hooks[i].point = NULL;
+			hooks_detach(hooks, i);
+			return error;
+		}
+	}
+	return 0;
+}
+
+#endif

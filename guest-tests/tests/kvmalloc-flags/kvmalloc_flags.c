@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * kvmalloc falls back to vmalloc for every request that may sleep, GFP_NOFS, GFP_NOIO and
+ * __GFP_NOFAIL included; for no other, and not where kmalloc can serve it.
+ *
+ * kmalloc is made to refuse in two ways: by asking for more than it can ever give, and by failing
+ * its first allocation.
+ */
+#include <harness/sweep.h>
+
+#define TOO_LARGE (2 * KMALLOC_MAX_SIZE) /* for kmalloc; the first size vmalloc has to serve */
+#define SIXTEEN_PAGES (16 * PAGE_SIZE)	 /* from the page allocator */
+#define TWO_PAGES (2 * PAGE_SIZE)	 /* from a slab cache */
+
+/* kmalloc says so, loudly, if it is asked for too much without this flag. */
+#define QUIET __GFP_NOWARN
+
+/* A call in which kmalloc refuses; false if it does not return. */
+static bool refused(struct kunit *test, struct vcall *call, unsigned long size, gfp_t gfp)
+{
+	*call = (struct vcall){
+		.alloc = alloc_kvmalloc,
+		.size = size,
+		.gfp = gfp | QUIET,
+		.nth = size < TOO_LARGE,
+	};
+	if (!vcall_run(call))
+		return true;
+	KUNIT_FAIL(test, "%lu KiB, gfp %#x: the call does not return", size / 1024,
+		   (__force unsigned int)gfp);
+	return false;
+}
+
+static void expect_vmalloc(struct kunit *test, unsigned long size, gfp_t gfp)
+{
+	struct vcall call;
+
+	if (!refused(test, &call, size, gfp))
+		return;
+	kunit_info(test, "%lu KiB, gfp %#x: %s%s, %u page tables\n", size / 1024,
+		   (__force unsigned int)call.gfp,
+		   !call.addr ? "NULL" : is_vmalloc_addr(call.addr) ? "vmalloc" : "kmalloc",
+		   call.injected ? ", kmalloc failed" : "", call.seen.tables);
+	KUNIT_EXPECT_TRUE_MSG(test, call.addr && is_vmalloc_addr(call.addr), "no fallback");
+	KUNIT_EXPECT_EQ_MSG(test, call.injected, (bool)call.nth, "kmalloc was not made to fail");
+	if (call.addr)
+		KUNIT_EXPECT_EQ(test, memory_own_until(call.addr, size), size);
+	/* What the fallback builds keeps to the caller's flags. */
+	if (!(gfp & __GFP_FS))
+		KUNIT_EXPECT_EQ(test, call.seen.pages_fs, 0u);
+	if (!(gfp & __GFP_IO))
+		KUNIT_EXPECT_EQ(test, call.seen.pages_io, 0u);
+	KUNIT_EXPECT_EQ(test, call.scope, 0u);
+	vcall_free(&call);
+	KUNIT_EXPECT_EQ(test, vcall_areas_left(&call), 0u);
+	KUNIT_EXPECT_EQ(test, watch_objects_left(), 0u);
+}
+
+static void expect_null(struct kunit *test, unsigned long size, gfp_t gfp)
+{
+	struct vcall call;
+
+	if (!refused(test, &call, size, gfp))
+		return;
+	KUNIT_EXPECT_TRUE_MSG(test, !call.addr, "%lu KiB, gfp %#x: not NULL", size / 1024,
+			      (__force unsigned int)gfp);
+	KUNIT_EXPECT_EQ(test, call.injected, (bool)call.nth);
+	vcall_free(&call);
+}
+
+static void falls_back_nofs(struct kunit *test)
+{
+	expect_vmalloc(test, TOO_LARGE, GFP_NOFS);
+	expect_vmalloc(test, SIXTEEN_PAGES, GFP_NOFS);
+	expect_vmalloc(test, TWO_PAGES, GFP_NOFS);
+}
+
+static void falls_back_noio(struct kunit *test)
+{
+	expect_vmalloc(test, TOO_LARGE, GFP_NOIO);
+	expect_vmalloc(test, SIXTEEN_PAGES, GFP_NOIO);
+	expect_vmalloc(test, TWO_PAGES, GFP_NOIO);
+}
+
+static void falls_back_nofs_nofail(struct kunit *test)
+{
+	expect_vmalloc(test, TOO_LARGE, GFP_NOFS | __GFP_NOFAIL);
+	expect_vmalloc(test, TWO_PAGES, GFP_NOFS | __GFP_NOFAIL);
+}
+
+static void falls_back_noio_nofail(struct kunit *test)
+{
+	expect_vmalloc(test, TOO_LARGE, GFP_NOIO | __GFP_NOFAIL);
+	expect_vmalloc(test, TWO_PAGES, GFP_NOIO | __GFP_NOFAIL);
+}
+
+/*
+ * __GFP_NOFAIL must not reach kmalloc where there is a fallback: the page allocator would try for
+ * ever to find contiguous pages. That it did shows in that kmalloc cannot be made to fail.
+ */
+static void falls_back_kernel_nofail(struct kunit *test)
+{
+	expect_vmalloc(test, TWO_PAGES, GFP_KERNEL | __GFP_NOFAIL);
+}
+
+/* The flag is kept by the fallback: whichever allocation inside it fails, there is memory. */
+static void falls_back_sweep(struct kunit *test)
+{
+	static const gfp_t masks[] = { GFP_NOFS, GFP_NOIO };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(masks); i++) {
+		struct sweep sweep = {
+			.alloc = alloc_kvmalloc,
+			.size = TOO_LARGE,
+			.gfp = masks[i] | __GFP_NOFAIL | QUIET,
+		};
+
+		if (sweep_run(test, &sweep))
+			return;
+		KUNIT_EXPECT_EQ_MSG(test, sweep.nulls, 0u, "NULL in spite of __GFP_NOFAIL");
+		KUNIT_EXPECT_EQ(test, sweep.tables_fs, 0u);
+	}
+}
+
+static void control_kernel_falls_back(struct kunit *test)
+{
+	expect_vmalloc(test, TOO_LARGE, GFP_KERNEL);
+	expect_vmalloc(test, TOO_LARGE, GFP_KERNEL | __GFP_NOFAIL);
+	expect_vmalloc(test, SIXTEEN_PAGES, GFP_KERNEL);
+	expect_vmalloc(test, TWO_PAGES, GFP_KERNEL);
+}
+
+/* vmalloc sleeps, so a caller that must not can only get what kmalloc has. */
+static void control_atomic_never(struct kunit *test)
+{
+	expect_null(test, TOO_LARGE, GFP_NOWAIT);
+	expect_null(test, TOO_LARGE, GFP_ATOMIC);
+	expect_null(test, SIXTEEN_PAGES, GFP_NOWAIT);
+	expect_null(test, TWO_PAGES, GFP_ATOMIC);
+}
+
+/* Up to a page vmalloc could do no better than kmalloc. */
+static void control_up_to_a_page_never(struct kunit *test)
+{
+	expect_null(test, PAGE_SIZE, GFP_KERNEL);
+	expect_null(test, PAGE_SIZE, GFP_NOFS);
+	expect_null(test, 1024, GFP_NOIO);
+}
+
+/* There kmalloc has to keep the flag: nothing comes after it. */
+static void control_up_to_a_page_nofail(struct kunit *test)
+{
+	static const gfp_t masks[] = { GFP_KERNEL, GFP_NOFS, GFP_NOIO };
+	struct vcall call;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(masks); i++) {
+		if (!refused(test, &call, PAGE_SIZE, masks[i] | __GFP_NOFAIL))
+			return;
+		KUNIT_EXPECT_TRUE_MSG(test, call.addr && !is_vmalloc_addr(call.addr), "gfp %#x",
+				      (__force unsigned int)call.gfp);
+		vcall_free(&call);
+	}
+}
+
+static const gfp_t sleeping[] = {
+	GFP_KERNEL, GFP_NOFS, GFP_NOIO,
+	GFP_KERNEL | __GFP_NOFAIL, GFP_NOFS | __GFP_NOFAIL, GFP_NOIO | __GFP_NOFAIL,
+};
+
+static void control_kmalloc_first(struct kunit *test)
+{
+	static const unsigned long sizes[] = { 64, 1024, PAGE_SIZE, TWO_PAGES };
+	size_t i, j;
+	int tries;
+
+	for (i = 0; i < ARRAY_SIZE(sleeping); i++) {
+		for (j = 0; j < ARRAY_SIZE(sizes); j++) {
+			bool vmalloced = true;
+
+			/*
+			 * An object just freed lies ready for the next request on this CPU,
+			 * whatever the state of memory; should this task move to another
+			 * CPU in between, try again.
+			 */
+			for (tries = 0; tries < 20 && vmalloced; tries++) {
+				void *addr;
+
+				kfree(kmalloc(sizes[j], GFP_KERNEL));
+				addr = kvmalloc(sizes[j], sleeping[i]);
+				vmalloced = !addr || is_vmalloc_addr(addr);
+				kvfree(addr);
+			}
+			KUNIT_EXPECT_FALSE_MSG(test, vmalloced, "%lu bytes, gfp %#x", sizes[j],
+					       (__force unsigned int)sleeping[i]);
+		}
+	}
+}
+
+static struct kunit_case kvmalloc_flags_cases[] = {
+	KUNIT_CASE(falls_back_nofs),
+	KUNIT_CASE(falls_back_noio),
+	KUNIT_CASE(falls_back_nofs_nofail),
+	KUNIT_CASE(falls_back_noio_nofail),
+	KUNIT_CASE(falls_back_kernel_nofail),
+	KUNIT_CASE(falls_back_sweep),
+	KUNIT_CASE(control_kernel_falls_back),
+	KUNIT_CASE(control_atomic_never),
+	KUNIT_CASE(control_up_to_a_page_never),
+	KUNIT_CASE(control_up_to_a_page_nofail),
+	KUNIT_CASE(control_kmalloc_first),
+	{}
+};
+
+#define kvmalloc_flags_NAME "kvmalloc-flags"
+HARNESS_SUITE(kvmalloc_flags, vcall_open, vcall_close);
+MODULE_DESCRIPTION("Fallback of kvmalloc to vmalloc, by gfp flags");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * vmalloc with GFP_NOFS or GFP_NOIO enters neither filesystem nor I/O reclaim, wherever inside it
+ * memory is allocated; and it leaves the scopes of the task as it found them.
+ *
+ * Page tables are what this is about: their allocators take no gfp flags, and without the patch
+ * use GFP_KERNEL whatever the caller said.
+ */
+#include <harness/vcall.h>
+
+#define EIGHT_MIB (8UL << 20)
+
+/* Make the call and judge what holds for every one; false if there is nothing to judge. */
+static bool observe(struct kunit *test, struct vcall *call)
+{
+	int error = vcall_run(call);
+
+	if (error) {
+		KUNIT_FAIL(test, "the call does not return");
+		return false;
+	}
+	kunit_info(test, "%lu KiB, gfp %#x, in scope %#x: %u page requests (FS %u, IO %u), "
+		   "%u page tables (FS %u, IO %u)\n", call->size / 1024,
+		   (__force unsigned int)call->gfp, call->outer, call->seen.pages,
+		   call->seen.pages_fs, call->seen.pages_io, call->seen.tables,
+		   call->seen.tables_fs, call->seen.tables_io);
+	KUNIT_EXPECT_TRUE_MSG(test, call->addr, "no memory");
+	/* Nothing seen would prove nothing. */
+	KUNIT_EXPECT_GE_MSG(test, call->seen.tables, call->expected,
+			    "the call found page tables that were there before");
+	/* A scope that was open stays open, one that the call opened is closed. */
+	KUNIT_EXPECT_EQ_MSG(test, call->scope, call->outer, "scopes of the task were changed");
+	vcall_free(call);
+	return true;
+}
+
+static void expect_no_fs(struct kunit *test, unsigned long size, gfp_t gfp, unsigned int outer)
+{
+	struct vcall call = { .alloc = alloc_vmalloc, .size = size, .gfp = gfp, .outer = outer };
+
+	if (!observe(test, &call))
+		return;
+	KUNIT_EXPECT_EQ_MSG(test, call.seen.pages_fs, 0u, "a request could enter the filesystem");
+}
+
+static void expect_no_io(struct kunit *test, unsigned long size, gfp_t gfp, unsigned int outer)
+{
+	struct vcall call = { .alloc = alloc_vmalloc, .size = size, .gfp = gfp, .outer = outer };
+
+	if (!observe(test, &call))
+		return;
+	KUNIT_EXPECT_EQ_MSG(test, call.seen.pages_fs, 0u, "a request could enter the filesystem");
+	KUNIT_EXPECT_EQ_MSG(test, call.seen.pages_io, 0u, "a request could start I/O");
+}
+
+static void nofs_one_page(struct kunit *test)
+{
+	expect_no_fs(test, PAGE_SIZE, GFP_NOFS, 0);
+}
+
+static void nofs_8mib(struct kunit *test)
+{
+	expect_no_fs(test, EIGHT_MIB, GFP_NOFS, 0);
+}
+
+static void nofs_zeroed(struct kunit *test)
+{
+	expect_no_fs(test, PMD_SIZE, GFP_NOFS | __GFP_ZERO, 0);
+}
+
+static void nofs_nofail(struct kunit *test)
+{
+	expect_no_fs(test, PMD_SIZE, GFP_NOFS | __GFP_NOFAIL, 0);
+}
+
+/* NOFS gives up the filesystem and nothing more. */
+static void nofs_keeps_io(struct kunit *test)
+{
+	struct vcall call = { .alloc = alloc_vmalloc, .size = PMD_SIZE, .gfp = GFP_NOFS };
+
+	if (!observe(test, &call))
+		return;
+	KUNIT_EXPECT_EQ(test, call.seen.tables_fs, 0u);
+	KUNIT_EXPECT_EQ(test, call.seen.tables_io, call.seen.tables);
+}
+
+static void noio_one_page(struct kunit *test)
+{
+	expect_no_io(test, PAGE_SIZE, GFP_NOIO, 0);
+}
+
+static void noio_8mib(struct kunit *test)
+{
+	expect_no_io(test, EIGHT_MIB, GFP_NOIO, 0);
+}
+
+static void noio_zeroed(struct kunit *test)
+{
+	expect_no_io(test, PMD_SIZE, GFP_NOIO | __GFP_ZERO, 0);
+}
+
+static void noio_nofail(struct kunit *test)
+{
+	expect_no_io(test, PMD_SIZE, GFP_NOIO | __GFP_NOFAIL, 0);
+}
+
+/* The narrower of two scopes holds. */
+static void noio_inside_nofs(struct kunit *test)
+{
+	expect_no_io(test, PMD_SIZE, GFP_NOIO, PF_MEMALLOC_NOFS);
+}
+
+static void control_kernel(struct kunit *test)
+{
+	struct vcall call = { .alloc = alloc_vmalloc, .size = EIGHT_MIB, .gfp = GFP_KERNEL };
+
+	if (!observe(test, &call))
+		return;
+	KUNIT_EXPECT_EQ(test, call.seen.tables_fs, call.seen.tables);
+	KUNIT_EXPECT_EQ(test, call.seen.tables_io, call.seen.tables);
+}
+
+/* The scope of the caller has always held for all that vmalloc does. */
+static void control_callers_scope(struct kunit *test)
+{
+	expect_no_fs(test, PMD_SIZE, GFP_KERNEL, PF_MEMALLOC_NOFS);
+	expect_no_io(test, PMD_SIZE, GFP_KERNEL, PF_MEMALLOC_NOIO);
+	expect_no_io(test, PMD_SIZE, GFP_NOFS, PF_MEMALLOC_NOIO);
+	expect_no_fs(test, PMD_SIZE, GFP_NOFS, PF_MEMALLOC_NOFS);
+	expect_no_io(test, PMD_SIZE, GFP_NOIO, PF_MEMALLOC_NOIO);
+	expect_no_io(test, PMD_SIZE, GFP_KERNEL, PF_MEMALLOC_NOFS | PF_MEMALLOC_NOIO);
+}
+
+/* Every combination, whether the call works or fails half way, leaves the task as it was. */
+static void control_scopes_restored(struct kunit *test)
+{
+	static const gfp_t masks[] = { GFP_KERNEL, GFP_NOFS, GFP_NOIO };
+	static const unsigned int outer[] = {
+		0, PF_MEMALLOC_NOFS, PF_MEMALLOC_NOIO, PF_MEMALLOC_NOFS | PF_MEMALLOC_NOIO,
+	};
+	unsigned int i, nth;
+
+	for (i = 0; i < ARRAY_SIZE(masks) * ARRAY_SIZE(outer); i++) {
+		struct vcall call = {
+			.alloc = alloc_vmalloc,
+			.size = PAGE_SIZE,
+			.gfp = masks[i / ARRAY_SIZE(outer)] | __GFP_NOWARN,
+			.outer = outer[i % ARRAY_SIZE(outer)],
+		};
+		unsigned int failed = 0;
+
+		/* Up to the call in which there is nothing more to fail. */
+		for (nth = 1; nth < 32; nth++) {
+			call.nth = nth;
+			if (vcall_run(&call)) {
+				KUNIT_FAIL(test, "the call does not return");
+				return;
+			}
+			failed += !call.addr;
+			KUNIT_EXPECT_EQ_MSG(test, call.scope, call.outer,
+					    "gfp %#x in scope %#x, failure %u",
+					    (__force unsigned int)call.gfp, call.outer, nth);
+			vcall_free(&call);
+			if (!call.injected)
+				break;
+		}
+		KUNIT_EXPECT_FALSE(test, call.injected);
+		/* At least the page and its last table: the failures got as far as the mapping. */
+		KUNIT_EXPECT_GE(test, failed, 2u);
+	}
+}
+
+static struct kunit_case vmalloc_scope_cases[] = {
+	KUNIT_CASE(nofs_one_page),
+	KUNIT_CASE(nofs_8mib),
+	KUNIT_CASE(nofs_zeroed),
+	KUNIT_CASE(nofs_nofail),
+	KUNIT_CASE(nofs_keeps_io),
+	KUNIT_CASE(noio_one_page),
+	KUNIT_CASE(noio_8mib),
+	KUNIT_CASE(noio_zeroed),
+	KUNIT_CASE(noio_nofail),
+	KUNIT_CASE(noio_inside_nofs),
+	KUNIT_CASE(control_kernel),
+	KUNIT_CASE(control_callers_scope),
+	KUNIT_CASE(control_scopes_restored),
+	{}
+};
+
+#define vmalloc_scope_NAME "vmalloc-scope"
+HARNESS_SUITE(vmalloc_scope, vcall_open, vcall_close);
+MODULE_DESCRIPTION("Reclaim scopes of vmalloc with GFP_NOFS and GFP_NOIO");
+MODULE_LICENSE("GPL");
