@@ -63,7 +63,8 @@ class Arch:
     kernel_arch: str  # make's ARCH=
     debian_arch: str  # dpkg's architecture of the packages inside the guest
     triplet: str  # prefix of gcc and binutils that build for it
-    host_packages: tuple[str, ...]  # Debian packages a host needs to build for it and emulate it
+    cross_packages: tuple[str, ...]  # Debian packages that build for it on another architecture
+    qemu_package: str  # Debian package of the emulator
     uname: str  # `uname -m` of a host on which KVM could run it
     elf_machine: str  # e_machine of its ELF files, as pyelftools names it
     image: str  # what QEMU boots, as a path in the kernel's build folder
@@ -121,6 +122,10 @@ class Series:
     def positions(self) -> tuple[int, ...]:
         """0 (the base) to the number of patches."""
         return tuple(range(len(self.patches) + 1))
+
+    def title_at(self, position: int) -> str:
+        """Return the title of the last patch applied at *position*; "base" at 0."""
+        return self.patches[position - 1].title if position else "base"
 
     def applied(self, position: int) -> tuple[Patch, ...]:
         """Every patch that is in the tree at *position*, base patches first."""
@@ -326,6 +331,18 @@ class TestOutcome:
 
 
 @dataclass(frozen=True)
+class Observation:
+    """What a guest did for one cell, before it is judged; kept for later runs."""
+
+    outcome: TestOutcome | None  # None: the guest never became ready
+    boot_console: tuple[str, ...] = ()  # the console's lines, where outcome is None
+    argv: tuple[str, ...] = ()
+    seconds: float = 0.0  # boot, load and test together
+    boot: str = "cold"  # how the guest came to be: "cold", "clone"
+    note: str = ""  # what could not be collected, one line
+
+
+@dataclass(frozen=True)
 class CellResult:
     """A cell's verdict with its evidence; ``result.json`` in the cell's folder."""
 
@@ -342,30 +359,33 @@ class CellResult:
     argv: tuple[str, ...] = ()
     qemu_version: str = ""
     evidence: tuple[tuple[str, str], ...] = ()  # (what, path below the run folder)
+    anomalies: tuple[str, ...] = ()  # wrong beside the cases: the kernel died, splats, lost results
 
     @property
     def as_expected(self) -> bool:
-        return self.verdict is self.expected and all(c.as_expected for c in self.cases)
+        """Did the right cases fail, and nothing else go wrong?"""
+        cases = all(case.as_expected for case in self.cases)
+        return self.verdict is self.expected and cases and not self.anomalies
 
 
 @dataclass(frozen=True)
 class KernelRecord:
-    """A kernel as a run used it, for reports."""
+    """A kernel as a run used it, for reports; the later fields are empty where none was built."""
 
     arch: str
     position: int
     patch_title: str  # of the last patch applied; "base" at 0
-    key: str
     version: str
-    config_sha256: str
-    compiler: str
     patchset_hash: str
-    warnings: tuple[str, ...]
-    seconds: float
-    reused: bool
-    config: str  # path below the run folder
-    build_log: str
-    error: str = ""  # why there is no kernel, where there is none
+    key: str = ""
+    config_sha256: str = ""
+    compiler: str = ""
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+    reused: bool = False
+    config: str = ""  # path below the run folder
+    build_log: str = ""
+    error: str = ""  # why there is no kernel
 
 
 @dataclass(frozen=True)

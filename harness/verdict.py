@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""From what was seen to what it means: verdicts of cases and cells.
+
+A case that a test's ``proves`` names must fail at every position before its patch and pass from
+it on; every other case passes everywhere. FAIL is said only of the kernel under test: where the
+test broke it is ERROR, and where the harness could not look it is MISS.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from harness.changes import Change, PatchEffect, effects, what_changed
+from harness.klog import log_lines
+from harness.ktap import KtapResult, parse
+from harness.model import (
+    CaseResult,
+    Cell,
+    CellResult,
+    Ended,
+    GuestTest,
+    Splat,
+    SplatKind,
+    TestOutcome,
+    Verdict,
+)
+from harness.splat import find_splats, is_death
+
+__all__ = [
+    "Change",
+    "PatchEffect",
+    "effects",
+    "expected_case",
+    "expected_test",
+    "judge",
+    "judge_boot_failure",
+    "missed_result",
+    "what_changed",
+]
+
+# Panics before a guest is ready that tell of our image, our PID 1 or too little RAM to boot in,
+# not of a patch.
+_NOT_UP = re.compile(
+    r"Unable to mount root|No working init|Requested init|Attempted to kill init"
+    r"|System is deadlocked on memory|Out of memory"
+)
+_INIT_EXITED = re.compile(r"Attempted to kill init! exitcode=0x0000[0-9a-f]{2}00\b")
+_REFUSALS = re.compile(r"Unknown symbol|disagrees about version|version magic|no symbol version")
+_JUDGES_NOTHING = (Verdict.SKIP, Verdict.DONE)
+_NAMED = 3  # how many names or titles a reason spells out
+
+
+@dataclass(frozen=True)
+class _Anomaly:
+    """Something wrong beside the cases' own verdicts."""
+
+    verdict: Verdict
+    text: str
+
+
+# ---------------------------------------------------------------- what is expected
+
+
+def expected_case(test: GuestTest, series: str, position: int, case: str) -> Verdict:
+    """Return FAIL where *case* must show what its patch mends, else PASS."""
+    return Verdict.FAIL if position < test.fails_before(series, case) else Verdict.PASS
+
+
+def expected_test(
+    test: GuestTest, series: str, position: int, cases: Collection[str] = ()
+) -> Verdict:
+    """Return FAIL if any case is expected to fail at *position*, else PASS.
+
+    ``cases`` are the names that are known; a claim that none of them bears out still counts,
+    so that a ``proves`` which names no real case comes to light.
+    """
+    if any(expected_case(test, series, position, case) is Verdict.FAIL for case in cases):
+        return Verdict.FAIL
+    for claim in test.proves:
+        unborne = not any(fnmatchcase(case, p) for case in cases for p in claim.cases)
+        if claim.series == series and position < claim.patch and unborne:
+            return Verdict.FAIL
+    return Verdict.PASS
+
+
+# ---------------------------------------------------------------- judging
+
+
+def judge(
+    cell: Cell,
+    test: GuestTest,
+    series: str,
+    outcome: TestOutcome,
+    weather: frozenset[SplatKind],
+) -> CellResult:
+    """Return *cell*'s verdict by what *test* did in the guest.
+
+    ``weather`` are the splats that are ordinary under the load, beside those of the test. The
+    result has neither argv nor evidence.
+    """
+    ktap = parse(outcome.log)
+    splats = find_splats(outcome.log)
+    ordinary = weather | frozenset(test.weather)
+    cases = tuple(
+        _judged(case, test, series, cell.position)
+        for case in ktap.cases(unfinished=_verdict_of_end(outcome.ended, splats))
+    )
+    anomalies = (
+        *_of_end(test, outcome, ktap, splats),
+        *_of_splats(splats, ordinary, outcome.ended),
+        *_of_results(test, outcome, ktap),
+        *_of_load(outcome, splats, ordinary),
+    )
+    verdict = Verdict.worst((*(c.verdict for c in cases), *(a.verdict for a in anomalies)))
+    if any(anomaly.verdict is Verdict.MISS for anomaly in anomalies):
+        verdict = Verdict.MISS  # what came before our own part broke is not the whole story
+    expected = expected_test(test, series, cell.position, [case.name for case in cases])
+    if verdict in _JUDGES_NOTHING and all(case.as_expected for case in cases):
+        expected = verdict
+    return CellResult(
+        cell=cell,
+        verdict=verdict,
+        expected=expected,
+        reason="; ".join(a.text for a in anomalies) or _summary(cases),
+        cases=cases,
+        splats=splats,
+        seconds=outcome.seconds,
+        anomalies=tuple(a.text for a in anomalies),
+    )
+
+
+def judge_boot_failure(
+    cell: Cell, test: GuestTest, series: str, console: Iterable[str]
+) -> CellResult:
+    """Return the verdict of a cell whose guest never became ready.
+
+    FAIL where the kernel itself spoke of its death on *console*; a guest that was silent, or
+    that died of what the harness gave it, is a MISS.
+    """
+    lines = tuple(console)
+    splats = find_splats(lines)
+    death = next((splat for splat in splats if is_death(splat)), None)
+    if death is None or (death.kind is SplatKind.PANIC and _NOT_UP.search(death.title)):
+        text = f"the guest did not come up: {death.title if death else _last_words(lines)}"
+        return replace(missed_result(cell, test, series, text), splats=splats)
+    text = f"the kernel died before it was ready: {death.title}"
+    return replace(missed_result(cell, test, series, text), verdict=Verdict.FAIL, splats=splats)
+
+
+def missed_result(cell: Cell, test: GuestTest, series: str, reason: str) -> CellResult:
+    """Return the MISS of a cell that could not be run, for *reason* (one line)."""
+    return CellResult(
+        cell=cell,
+        verdict=Verdict.MISS,
+        expected=expected_test(test, series, cell.position),
+        reason=reason,
+        anomalies=(reason,),
+    )
+
+
+def _judged(case: CaseResult, test: GuestTest, series: str, position: int) -> CaseResult:
+    expected = expected_case(test, series, position, case.name)
+    # A case may skip itself where it does not apply, but not one that is to prove a patch.
+    if case.verdict in _JUDGES_NOTHING and not test.fails_before(series, case.name):
+        expected = case.verdict
+    return replace(case, expected=expected)
+
+
+# ---------------------------------------------------------------- anomalies
+
+
+def _verdict_of_end(ended: Ended, splats: Sequence[Splat]) -> Verdict:
+    """Return what a case that has no result gets."""
+    match ended:
+        case Ended.DIED:
+            return Verdict.MISS if _ours(splats) else Verdict.FAIL
+        case Ended.SILENT:
+            return Verdict.FAIL
+        case Ended.LOST:
+            return Verdict.MISS
+    return Verdict.ERROR
+
+
+def _ours(splats: Sequence[Splat]) -> bool:
+    """Did the guest die because our PID 1 came to its end, and of nothing else?"""
+    deaths = [splat.title for splat in splats if is_death(splat)]
+    return len(deaths) == 1 and bool(_INIT_EXITED.search(deaths[0]))
+
+
+def _of_end(
+    test: GuestTest, outcome: TestOutcome, ktap: KtapResult, splats: Sequence[Splat]
+) -> Iterator[_Anomaly]:
+    if ktap.running:
+        where = f"in case {ktap.running}"
+    elif ktap.tests:
+        where = "after the last case" if not ktap.missing else "between cases"
+    else:
+        where = "before the first case"
+    match outcome.ended:
+        case Ended.DIED:
+            deaths = [splat.title for splat in splats if is_death(splat)]
+            said = deaths[0] if deaths else outcome.reason or "without a word"
+            who = "the guest's init died" if _ours(splats) else "the kernel died"
+            yield _Anomaly(_verdict_of_end(outcome.ended, splats), f"{who} {where}: {said}")
+        case Ended.SILENT:
+            sign = f" ({outcome.reason})" if outcome.reason else ""
+            yield _Anomaly(Verdict.FAIL, f"no answer for {outcome.seconds:.0f} s {where}{sign}")
+        case Ended.REFUSED:
+            yield _Anomaly(Verdict.ERROR, _refusal(test, outcome))
+        case Ended.LOST:
+            yield _Anomaly(Verdict.MISS, outcome.reason or f"the link to the guest broke {where}")
+
+
+def _refusal(test: GuestTest, outcome: TestOutcome) -> str:
+    """Say why the module did not go in, in the kernel's own words where it had any."""
+    if not outcome.errno:
+        return outcome.reason or f"module {test.module} could not be loaded"
+    name = errno.errorcode.get(outcome.errno, f"errno {outcome.errno}")
+    said = next((line.text for line in log_lines(outcome.log) if _REFUSALS.search(line.text)), "")
+    said = said.strip() or os.strerror(outcome.errno)
+    return f"the kernel refused module {test.module}: {name}: {said}"
+
+
+def _of_splats(
+    splats: Sequence[Splat], ordinary: frozenset[SplatKind], ended: Ended
+) -> Iterator[_Anomaly]:
+    unexpected = [s for s in splats if s.kind not in ordinary or is_death(s)]
+    if ended is Ended.DIED:
+        deaths = [splat for splat in unexpected if is_death(splat)]
+        unexpected = [splat for splat in unexpected if splat not in deaths[:1]]  # named already
+    titles = list(dict.fromkeys(splat.title for splat in unexpected))
+    for title in titles[:_NAMED]:
+        yield _Anomaly(Verdict.FAIL, title)
+    if len(titles) > _NAMED:
+        yield _Anomaly(Verdict.FAIL, f"{len(titles) - _NAMED} more kinds of splats")
+
+
+def _of_results(test: GuestTest, outcome: TestOutcome, ktap: KtapResult) -> Iterator[_Anomaly]:
+    """Yield what is wrong with the results of a module that loaded and came to its end."""
+    if outcome.ended is not Ended.DONE:
+        return
+    lost = f", and {outcome.lost_records} kernel log records were lost"
+    lost = lost if outcome.lost_records else ""
+    if not ktap.tests:
+        yield _Anomaly(Verdict.ERROR, f"module {test.module} loaded but printed no KTAP{lost}")
+        return
+    suites = [suite.name for suite in ktap.tests]
+    if test.suite not in suites:
+        found = ", ".join(suites[:_NAMED])
+        yield _Anomaly(Verdict.ERROR, f"no results of suite {test.suite}, but of {found}{lost}")
+    elif ktap.missing:
+        noun = "case has" if ktap.missing == 1 else "cases have"
+        yield _Anomaly(Verdict.ERROR, f"{ktap.missing} planned {noun} no result{lost}")
+    elif not ktap.complete:
+        yield _Anomaly(Verdict.ERROR, f"the results of suite {test.suite} have no end{lost}")
+    if outcome.reason:
+        yield _Anomaly(Verdict.ERROR, outcome.reason)
+    for problem in ktap.problems[:_NAMED]:
+        yield _Anomaly(Verdict.ERROR, f"unsound KTAP: {problem}")
+
+
+def _of_load(
+    outcome: TestOutcome,
+    splats: Sequence[Splat],
+    ordinary: frozenset[SplatKind],
+) -> Iterator[_Anomaly]:
+    """A load that went away leaves a test without what the cell says it ran under."""
+    if not outcome.load_ended:
+        return
+    killed = any(splat.kind is SplatKind.OOM_KILL for splat in splats)
+    if killed and SplatKind.OOM_KILL in ordinary:
+        return
+    yield _Anomaly(Verdict.ERROR, f"the load ended by itself: {outcome.load_ended}")
+
+
+# ---------------------------------------------------------------- words
+
+
+def _summary(cases: Sequence[CaseResult]) -> str:
+    """Return one line about cases that ran to their end."""
+    for verdict, said in ((Verdict.FAIL, "failed"), (Verdict.ERROR, "broke")):
+        names = [case.name for case in cases if case.verdict is verdict]
+        if names:
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            listed = ", ".join(names[:_NAMED]) + more
+            return f"{len(names)} of {len(cases)} cases {said}: {listed}"
+    skipped = sum(case.verdict in _JUDGES_NOTHING for case in cases)
+    passed = f"{len(cases) - skipped} of {len(cases)} cases passed"
+    return f"{passed}, {skipped} skipped" if skipped else passed
+
+
+def _last_words(lines: Sequence[str]) -> str:
+    texts = [line.text for line in log_lines(lines[-50:]) if line.text.strip()]
+    return f"its console ended with '{texts[-1].strip()[:120]}'" if texts else "it was silent"

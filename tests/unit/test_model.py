@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the model's values know of themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+from pathlib import Path
+
+import pytest
+
+from harness import model
+from harness.model import (
+    CaseResult,
+    Cell,
+    CellResult,
+    GuestTest,
+    Patch,
+    Plan,
+    Proves,
+    RunRecord,
+    Series,
+    Speed,
+    Verdict,
+)
+
+CELL = Cell("arm64", "debian:5.10", 2, (), 96, "sweep", "none")
+
+
+def patch(number: int) -> Patch:
+    return Patch(number, Path(f"{number:04}.patch"), f"patch {number}", "", f"{number:064x}", ())
+
+
+SERIES = Series("s", "t", Path(), "5.10", prepare=(patch(0),), patches=(patch(1), patch(2)))
+
+
+def test_every_value_is_frozen() -> None:
+    for _, kind in inspect.getmembers(model, dataclasses.is_dataclass):
+        assert getattr(kind, "__dataclass_params__").frozen, kind  # noqa: B009
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "worst"),
+    [
+        ("PASS FAIL ERROR", "FAIL"),
+        ("PASS ERROR MISS", "ERROR"),
+        ("MISS PASS", "MISS"),
+        ("SKIP PASS DONE", "PASS"),
+        ("SKIP DONE", "DONE"),
+        ("SKIP", "SKIP"),
+        ("", "MISS"),
+    ],
+)
+def test_the_worst_verdict_is_that_of_highest_priority(verdicts: str, worst: str) -> None:
+    assert Verdict.worst(tuple(map(Verdict, verdicts.split()))) is Verdict(worst)
+
+
+def test_a_cells_id_tells_cells_apart_and_is_a_path() -> None:
+    other = {
+        "arch": "x86_64", "base": "debian:6.1", "position": 3, "config": ("kasan",),
+        "ram_mib": 64, "test": "scope", "load": "anon",
+    }  # fmt: skip
+    cells = [CELL, *(dataclasses.replace(CELL, **{k: v}) for k, v in other.items())]  # type: ignore[arg-type]
+    assert len({cell.id for cell in cells}) == len(other) + 1
+    path = dataclasses.replace(CELL, base="dir:/src/../linux").id
+    assert ":" not in path
+    assert path.count("/") == CELL.id.count("/")
+    assert CELL.id == "arm64/debian-5.10/p2/96M/sweep"
+
+
+def test_a_series_has_one_position_more_than_patches() -> None:
+    assert SERIES.positions == (0, 1, 2)
+    assert [p.number for p in SERIES.applied(0)] == [0]
+    assert [p.number for p in SERIES.applied(2)] == [0, 1, 2]
+    assert [SERIES.title_at(n) for n in SERIES.positions] == ["base", "patch 1", "patch 2"]
+
+
+def test_the_patchset_hash_is_that_of_the_patches_hashes() -> None:
+    listed = "".join(f"{number:064x}\n" for number in (0, 1))
+    assert SERIES.patchset_hash(1) == hashlib.sha256(listed.encode()).hexdigest()
+    assert dataclasses.replace(SERIES, prepare=()).patchset_hash(0) == ""
+    assert len({SERIES.patchset_hash(n) for n in SERIES.positions}) == 3
+
+
+def test_a_test_knows_from_which_patch_a_case_passes() -> None:
+    test = GuestTest(
+        "n", Path(), "", "m", "s",
+        proves=(Proves("a", 1, ("nofs_*",)), Proves("a", 2, ("nofail",)), Proves("b", 4)),
+    )  # fmt: skip
+    assert test.fails_before("a", "nofs_x") == 1
+    assert test.fails_before("a", "nofail") == 2
+    assert test.fails_before("a", "other") == 0
+    assert test.fails_before("b", "anything") == 4
+    assert [test.patch_of(series) for series in "abc"] == [2, 4, 0]
+
+
+def test_a_cell_is_as_expected_only_with_all_that_belongs_to_it() -> None:
+    good = CellResult(CELL, Verdict.FAIL, Verdict.FAIL, "")
+    case = CaseResult("c", Verdict.FAIL, Verdict.FAIL)
+    assert good.as_expected
+    assert dataclasses.replace(good, cases=(case,)).as_expected
+    assert not dataclasses.replace(good, verdict=Verdict.PASS).as_expected
+    wrong = dataclasses.replace(case, expected=Verdict.PASS)
+    assert not dataclasses.replace(good, cases=(case, wrong)).as_expected
+    assert not dataclasses.replace(good, anomalies=("the kernel died",)).as_expected
+
+
+def test_a_run_is_as_expected_only_when_it_came_to_its_end() -> None:
+    good = CellResult(CELL, Verdict.PASS, Verdict.PASS, "")
+    record = RunRecord("i", "", 0.0, "", Plan(), "", (), "", "", "", "", cells=(good,))
+    assert record.as_expected
+    assert not dataclasses.replace(record, finished=False).as_expected
+    bad = dataclasses.replace(good, verdict=Verdict.MISS)
+    assert not dataclasses.replace(record, cells=(good, bad)).as_expected
+
+
+def test_a_fast_guest_gets_no_shorter_time_out() -> None:
+    assert Speed(3.0).scale(10) == 30
+    assert Speed(0.2).scale(10) == 10

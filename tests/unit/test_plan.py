@@ -1,0 +1,371 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Plans, guest tests and loads as people write them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.errors import UserError
+from harness.layout import Checkout
+from harness.model import Load, Plan, SplatKind
+from harness.plan import (
+    check_plan,
+    load_loads,
+    load_plan,
+    load_tests,
+    parse_names,
+    parse_positions,
+    parse_ram,
+    parse_rams,
+    plan_from,
+    select_tests,
+)
+
+ARCHS = ("arm64", "x86_64")
+TEST_TOML = """\
+summary = "a sweep"
+module = "sweep"
+suite = "sweep-suite"
+timeout_s = 60
+weather = ["oom-kill"]
+
+[knobs]
+"/proc/number" = 5
+"/proc/flag" = false
+"/proc/text" = "on"
+
+[[proves]]
+series = "vmalloc-nofail"
+patch = 2
+cases = "nofail_*"
+"""
+LOAD_TOML = """\
+summary = "fills memory"
+args = ["90%"]
+setup = [["swapon", "/dev/zram0"]]
+weather = ["oom-kill", "alloc-failure"]
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    there = Checkout(tmp_path / "checkout")
+    files = {
+        there.patches / "vmalloc-nofail/series.toml": "",
+        there.tests / "sweep/test.toml": TEST_TOML,
+        there.tests / "scope/test.toml": 'summary = "s"\nmodule = "scope"\nsuite = "scope"\n',
+        there.loads / "anon/load.toml": LOAD_TOML,
+        there.kconfigs / "base.config": "",
+        there.kconfigs / "kasan.config": "",
+    }
+    for file, text in files.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return there
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "plan.toml"
+    file.write_text(text)
+    return file
+
+
+def error_of(call: Any, *args: Any, **more: Any) -> str:
+    with pytest.raises(UserError) as caught:
+        call(*args, **more)
+    assert "\n" not in caught.value.what
+    return caught.value.what
+
+
+# ---------------------------------------------------------------- single values
+
+
+@pytest.mark.parametrize(
+    ("text", "mib"),
+    [("96M", 96), ("96", 96), (96, 96), ("1G", 1024), ("96MiB", 96), ("2 GiB", 2048), ("64mb", 64)],
+)
+def test_ram(text: object, mib: int) -> None:
+    assert parse_ram(text) == mib
+
+
+@pytest.mark.parametrize(
+    "text", ["", "M", "96X", "-96", "96.5M", "9" * 30, True, None, "31M", 0, "2000G"]
+)
+def test_what_is_no_ram(text: object) -> None:
+    said = error_of(parse_ram, text)
+    assert repr(text) in said
+    assert "allowed are" in said
+
+
+@pytest.mark.parametrize("value", ["64M,96M", ["64M", 96], ("64M", "96M", "64M"), " 64M , 96M "])
+def test_several_amounts_of_ram(value: object) -> None:
+    assert parse_rams(value) == (64, 96)
+    assert parse_rams(128) == (128,)
+
+
+@pytest.mark.parametrize(
+    ("value", "positions"),
+    [
+        ("4", (4,)),
+        (4, (4,)),
+        ("0-2,4", (0, 1, 2, 4)),
+        ("4,0", (0, 4)),
+        ("0 - 2", (0, 1, 2)),
+        ([0, 4], (0, 4)),
+        (["0-1", 4], (0, 1, 4)),
+        ("1,1", (1,)),
+        ("all", ()),
+    ],
+)
+def test_positions(value: object, positions: tuple[int, ...]) -> None:
+    assert parse_positions(value) == positions
+
+
+@pytest.mark.parametrize(
+    "value", ["", "x", "-1", "4-0", "1-", "0-99999", "1,,2", [], [True], [1.5], "1000", None]
+)
+def test_what_is_no_position(value: object) -> None:
+    assert error_of(parse_positions, value)
+
+
+def test_names() -> None:
+    assert parse_names("a, b,a") == ("a", "b")
+    assert parse_names(["a", "b"]) == ("a", "b")
+    for wrong in ("", "a,,b", [], [1], 5):
+        assert error_of(parse_names, wrong)
+
+
+@settings(deadline=None)
+@given(st.one_of(st.text(), st.integers(), st.lists(st.text()), st.booleans(), st.floats()))
+def test_any_value_is_taken_or_refused_in_one_line(value: object) -> None:
+    for parse in (parse_ram, parse_rams, parse_positions, parse_names):
+        said = ""
+        try:
+            parse(value)
+        except UserError as error:
+            said = error.what
+        assert len(said.splitlines()) <= 1
+
+
+# ---------------------------------------------------------------- plans
+
+
+def test_a_plan_file_in_all_its_forms(checkout: Checkout, tmp_path: Path) -> None:
+    file = write(
+        tmp_path,
+        'series = "vmalloc-nofail"\nbase = "debian:6.1"\narch = "arm64"\npositions = "0-2,4"\n'
+        'ram = ["64M", "96M"]\ncpus = 2\ntests = ["sw*"]\nload = ["none", "anon"]\n'
+        'config = ["kasan"]\naccel = "auto"\njobs = 3\nmirror = "http://deb.example/debian"\n',
+    )
+    assert load_plan(file, checkout, archs=ARCHS) == Plan(
+        series="vmalloc-nofail",
+        base="debian:6.1",
+        arch=("arm64",),
+        positions=(0, 1, 2, 4),
+        ram_mib=(64, 96),
+        cpus=2,
+        tests=("sw*",),
+        loads=("none", "anon"),
+        config=("kasan",),
+        accel="auto",
+        jobs=3,
+        mirror="http://deb.example/debian",
+    )
+
+
+def test_an_empty_plan_is_the_default_one(checkout: Checkout, tmp_path: Path) -> None:
+    assert load_plan(write(tmp_path, ""), checkout, archs=ARCHS) == Plan()
+    assert check_plan(Plan(), checkout, archs=ARCHS) == Plan()
+
+
+def test_empty_lists_that_mean_something(checkout: Checkout, tmp_path: Path) -> None:
+    file = write(tmp_path, "tests = []\nconfig = []\npositions = []\n")
+    assert load_plan(file, checkout, archs=ARCHS) == Plan()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            'series = "vmaloc-nofail"',
+            "unknown series 'vmaloc-nofail': did you mean 'vmalloc-nofail'?",
+        ),
+        ('series = "./nowhere"', "series './nowhere': there is no such file or folder"),
+        ('series = "gone.mbox"', "series 'gone.mbox': there is no such file or folder"),
+        (
+            'series = "git:/src/linux"',
+            "series 'git:/src/linux': allowed is git:REPOSITORY#FIRST..LAST",
+        ),
+        ("series = 5", "series: 5 must be text that is not empty"),
+        ('base = "5.10"', "base '5.10' is no source: allowed are debian:VERSION"),
+        ('arch = "arm46"', "unknown architecture 'arm46': did you mean 'arm64'?"),
+        ('arch = ["arm64", "sparc"]', "unknown architecture 'sparc': there are: arm64, x86_64"),
+        ("arch = []", "arch: [] is empty: at least one name is needed"),
+        ('positions = "4-0"', "positions: '4-0' is no position: allowed are 4, 0-4, 0,2,4 or all"),
+        ('ram = "12M"', "ram: '12M' is 12 MiB: allowed are 32M to 1024G"),
+        ('ram = "lots"', "ram: 'lots' is no amount of RAM"),
+        ("cpus = 0", "cpus: 0 must be a whole number from 1"),
+        ("cpus = 1.5", "cpus: 1.5 must be a whole number from 1"),
+        ("jobs = -1", "jobs: -1 must be a whole number from 0"),
+        ('tests = "sweeep"', "no guest test matches 'sweeep': did you mean 'sweep'?"),
+        ('loads = ["annon"]', "unknown load 'annon': did you mean 'anon'?"),
+        ('config = "kazan"', "unknown config topic 'kazan': did you mean 'kasan'?"),
+        ('accel = "kmv"', "accel: unknown accelerator 'kmv': did you mean 'kvm'?"),
+        ('sereis = "x"', "sereis: unknown key 'sereis': did you mean 'series'?"),
+        ("ram = 64\nram_mib = 96", "ram_mib: the same is given twice under two names"),
+        ("ram = ", "not TOML: "),
+        ("ram = 64\nram = 96", "not TOML: "),
+    ],
+)
+def test_faults_of_a_plan_name_file_key_value_and_what_is_allowed(
+    checkout: Checkout, tmp_path: Path, text: str, said: str
+) -> None:
+    file = write(tmp_path, text)
+    assert error_of(load_plan, file, checkout, archs=ARCHS).startswith(f"{file}: {said}")
+
+
+def test_a_plan_that_cannot_be_read(checkout: Checkout, tmp_path: Path) -> None:
+    gone = tmp_path / "gone.toml"
+    assert (
+        error_of(load_plan, gone, checkout) == f"{gone}: cannot be read: No such file or directory"
+    )
+    gone.write_bytes(b"\xff\xfe")
+    assert "not TOML" in error_of(load_plan, gone, checkout)
+
+
+def test_options_lie_over_a_plan_and_are_named_in_errors() -> None:
+    plan = plan_from(Plan(cpus=2), {"ram": ("--ram", "64M,96M"), "loads": ("--load", "none")})
+    assert plan == Plan(cpus=2, ram_mib=(64, 96), loads=("none",))
+    said = error_of(plan_from, Plan(), {"ram": ("--ram", "64X")})
+    assert said.startswith("--ram: '64X' is no amount of RAM")
+    assert error_of(plan_from, Plan(), {"cpus": ("--cpus", "two")}).startswith("--cpus: 'two'")
+
+
+def test_a_series_may_be_a_path_or_a_range(
+    checkout: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for series in (str(tmp_path / "mine"), "./mine", "mine", "git:/src/linux#v5.10..topic"):
+        check_plan(Plan(series=series), checkout, archs=ARCHS)
+
+
+def test_loads_may_be_none_where_there_are_none(tmp_path: Path) -> None:
+    bare = Checkout(tmp_path)
+    (tmp_path / "patches/s").mkdir(parents=True)
+    (tmp_path / "patches/s/series.toml").touch()
+    check_plan(Plan(series="s", loads=("none",)), bare, archs=ARCHS)
+    said = error_of(check_plan, Plan(series="s", loads=("tmpfs",)), bare, archs=ARCHS)
+    assert said == "unknown load 'tmpfs': there are: none"
+
+
+# ---------------------------------------------------------------- guest tests and loads
+
+
+def test_a_guest_test_is_read_with_its_friendly_forms(checkout: Checkout) -> None:
+    tests = load_tests(checkout)
+    assert list(tests) == ["scope", "sweep"]
+    sweep = tests["sweep"]
+    assert sweep.folder == checkout.tests / "sweep"
+    assert sweep.knobs == (("/proc/number", "5"), ("/proc/flag", "N"), ("/proc/text", "on"))
+    assert sweep.weather == (SplatKind.OOM_KILL,)
+    assert sweep.timeout_s == 60
+    assert sweep.proves[0].cases == ("nofail_*",)
+    assert tests["scope"].timeout_s == 45
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('module = "sweep"', "", "key 'module' is missing"),
+        ('module = "sweep"', 'module = "sweep.ko"', "module = 'sweep.ko': must be"),
+        ('module = "sweep"', 'module = "../sweep"', "module = '../sweep': must be"),
+        ('suite = "sweep-suite"', 'suite = " "', "suite = ' ': must be"),
+        ("timeout_s = 60", "timeout_s = 0", "timeout_s = 0.0: must be above 0"),
+        ("timeout_s = 60", "timeout_s = nan", "timeout_s"),
+        ("timeout_s = 60", "timout_s = 60", "unknown key 'timout_s': did you mean 'timeout_s'?"),
+        ("timeout_s = 60", 'name = "x"', "key 'name' is not allowed"),
+        ('"/proc/number" = 5', '"/proc/number" = [5]', "knobs[0][1] = [5]: must be a valid string"),
+        ('["oom-kill"]', '["oom"]', "weather[0] = 'oom': must be"),
+        ('"vmalloc-nofail"', '"vmalloc"', "proves[0]: unknown series 'vmalloc': did you mean"),
+        ("patch = 2", "patch = 0", "proves[0].patch = 0: must be a patch's number"),
+        ("patch = 2", "patches = 2", "unknown key 'proves[0].patches': did you mean 'patch'?"),
+        ('"nofail_*"', "[]", "proves[0].cases is empty"),
+    ],
+)
+def test_faults_of_a_guest_test(checkout: Checkout, old: str, new: str, said: str) -> None:
+    file = checkout.tests / "sweep/test.toml"
+    assert old in TEST_TOML
+    file.write_text(TEST_TOML.replace(old, new))
+    assert error_of(load_tests, checkout).startswith(f"{file}: {said}")
+
+
+def test_code_without_a_description_is_a_mistake(checkout: Checkout) -> None:
+    folder = checkout.tests / "unnamed"
+    folder.mkdir()
+    load_tests(checkout)  # an empty folder is nobody's
+    (folder / "Kbuild").touch()
+    assert error_of(load_tests, checkout) == f"{folder}: has code but no test.toml"
+
+
+def test_folders_that_are_no_tests_are_left_alone(checkout: Checkout) -> None:
+    for name in ("__pycache__", ".cache"):
+        (checkout.tests / name).mkdir()
+        (checkout.tests / name / "x.c").touch()
+    assert list(load_tests(checkout)) == ["scope", "sweep"]
+
+
+def test_a_load_is_read(checkout: Checkout) -> None:
+    assert load_loads(checkout) == {
+        "anon": Load(
+            name="anon",
+            folder=checkout.loads / "anon",
+            summary="fills memory",
+            args=("90%",),
+            setup=(("swapon", "/dev/zram0"),),
+            weather=(SplatKind.OOM_KILL, SplatKind.ALLOC_FAILURE),
+        )
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"90%"', "90", "args[0] = 90: must be a valid string"),
+        ("[[", "[", "not TOML"),
+        ('[["swapon", "/dev/zram0"]]', '["swapon"]', "setup[0] = 'swapon': must be a valid array"),
+        ('args = ["90%"]', "ready_timeout_s = -1", "ready_timeout_s = -1.0: must be above 0"),
+        ('args = ["90%"]', 'arg = ["90%"]', "unknown key 'arg': did you mean 'args'?"),
+    ],
+)
+def test_faults_of_a_load(checkout: Checkout, old: str, new: str, said: str) -> None:
+    file = checkout.loads / "anon/load.toml"
+    assert old in LOAD_TOML
+    file.write_text(LOAD_TOML.replace(old, new))
+    assert error_of(load_loads, checkout).startswith(f"{file}: {said}")
+
+
+def test_no_load_may_be_called_none(checkout: Checkout) -> None:
+    (checkout.loads / "none").mkdir()
+    (checkout.loads / "none/load.toml").write_text('summary = "s"\n')
+    assert "stands for no load" in error_of(load_loads, checkout)
+
+
+def test_tests_are_selected_by_pattern(checkout: Checkout) -> None:
+    tests = load_tests(checkout)
+    assert [test.name for test in select_tests(tests, ())] == ["scope", "sweep"]
+    assert [test.name for test in select_tests(tests, ("sw*",))] == ["sweep"]
+    assert [test.name for test in select_tests(tests, ("sweep", "s*"))] == ["scope", "sweep"]
+
+
+def test_the_checkouts_own_tests_and_loads_are_sound() -> None:
+    own = Checkout(Path(__file__).resolve().parents[2])
+    for name, test in load_tests(own).items():
+        assert test.name == name
+    for load in load_loads(own).values():
+        assert load.summary

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Finding splats: golden logs, and anything at all.
+
+A new golden case is a ``NAME.log`` in ``golden/splat``; ``UPDATE_GOLDEN=1 pytest`` writes the
+``NAME.json`` beside it, which is then read by a person before it is kept.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness import splat
+from harness.model import SplatKind
+from harness.splat import find_splats, is_death
+from tests.unit.golden import FOLDER, golden_logs, matches_golden
+
+
+@pytest.mark.parametrize("log", golden_logs("splat"), ids=lambda log: log.stem)
+def test_golden(log: Path) -> None:
+    found = find_splats(log.read_text(encoding="utf-8").split("\n"))
+    seen = [
+        {
+            "kind": one.kind.value,
+            "title": one.title,
+            "line": one.line,
+            "first": one.text.split("\n")[0],
+            "last": one.text.split("\n")[-1],
+            "lines": one.text.count("\n") + 1,
+            "death": is_death(one),
+        }
+        for one in found
+    ]
+    matches_golden(seen, log.with_suffix(".json"))
+
+
+def test_every_kind_has_a_golden_log() -> None:
+    logs = [log.read_text(encoding="utf-8").split("\n") for log in golden_logs("splat")]
+    assert {one.kind for log in logs for one in find_splats(log)} == set(SplatKind)
+
+
+def test_titles_do_not_depend_on_the_boot() -> None:
+    """The same crash at other addresses, in another process, at another time, on another CPU."""
+    log = (FOLDER / "splat/oops-x86-5.10.log").read_text()
+    other = (
+        log.replace("0000000000000010", "00000000ffff0010")
+        .replace("PID: 57", "PID: 4242")
+        .replace("+0x1b/0x40", "+0x2c/0x51")
+        .replace("[    3.", "[ 1234.")
+        .replace("CPU: 0", "CPU: 3")
+    )
+    assert [one.title for one in find_splats(log.split("\n"))] == [
+        one.title for one in find_splats(other.split("\n"))
+    ]
+
+
+def test_both_architectures_say_the_same_of_the_same_crash() -> None:
+    titles = {
+        find_splats((FOLDER / f"splat/{name}.log").read_text().split("\n"))[0].title
+        for name in ("oops-x86-5.10", "oops-arm64-5.10")
+    }
+    assert titles == {"kernel NULL pointer dereference in demo_write"}
+
+
+def test_a_panic_long_after_an_oops_is_one_of_its_own() -> None:
+    oops = (FOLDER / "splat/two-oopses.log").read_text().split("\n")[:7]
+    quiet = [f"demo: step {n}" for n in range(splat.MAX_APART + 1)]
+    panic = ["Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b"]
+    assert [one.kind for one in find_splats(oops + panic)] == [SplatKind.OOPS]
+    kinds = [one.kind for one in find_splats(oops + quiet + panic)]
+    assert kinds == [SplatKind.OOPS, SplatKind.PANIC]
+
+
+def test_text_and_number_are_bounded() -> None:
+    frames = [f" frame_{n}+0x1/0x2" for n in range(10_000)]
+    (one,) = find_splats(["BUG: kernel NULL pointer dereference, address: 0", *frames])
+    assert one.text.count("\n") == splat.MAX_TEXT
+    assert "lines ...]" in one.text
+    many = find_splats(["vmap allocation for size 4096 failed: use more"] * 1000)
+    assert len(many) == splat.MAX_SPLATS
+    (long,) = find_splats(["BUG: " + "x" * 1_000_000])
+    assert len(long.title) <= splat.MAX_TITLE
+    assert len(long.text) <= splat.MAX_LINE
+
+
+def test_weather_in_masses_does_not_hide_a_death() -> None:
+    storm = ["vmap allocation for size 4096 failed: use more"] * 5000
+    found = find_splats([*storm, "Kernel panic - not syncing: the end"])
+    assert found[-1].title == "kernel panic: the end"
+
+
+# ---------------------------------------------------------------- anything at all
+
+PIECES = st.sampled_from(
+    [line for log in golden_logs("splat") for line in log.read_text().split("\n")]
+)
+LINES = st.lists(st.one_of(PIECES, st.text(max_size=60)), max_size=60)
+
+
+@settings(deadline=None)
+@given(LINES)
+def test_any_text_gives_bounded_splats_in_order(lines: list[str]) -> None:
+    found = find_splats(lines)
+    assert [one.line for one in found] == sorted(one.line for one in found)
+    for one in found:
+        assert 1 <= one.line <= len(lines)
+        assert one.title
+        assert "\n" not in one.title
+        assert len(one.title) <= splat.MAX_TITLE
+        assert one.text
+        assert len(one.text) <= (splat.MAX_TEXT + 1) * (splat.MAX_LINE + 1)
+
+
+@settings(deadline=None)
+@given(LINES)
+def test_quoting_any_log_gives_no_splat(lines: list[str]) -> None:
+    assert find_splats(f"    # case: {line}".replace("\n", " ") for line in lines) == ()

@@ -1,0 +1,355 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Verdicts: what is expected, what was seen, and when the two agree."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.model import (
+    Cell,
+    CellResult,
+    Ended,
+    GuestTest,
+    Proves,
+    SplatKind,
+    TestOutcome,
+    Verdict,
+)
+from harness.verdict import (
+    expected_case,
+    expected_test,
+    judge,
+    judge_boot_failure,
+    missed_result,
+)
+from tests.unit.golden import FOLDER
+
+PASS, FAIL, ERROR, MISS, SKIP = (
+    Verdict.PASS,
+    Verdict.FAIL,
+    Verdict.ERROR,
+    Verdict.MISS,
+    Verdict.SKIP,
+)
+SERIES = "demo-series"
+TEST = GuestTest(
+    name="demo",
+    folder=Path("/tests/demo"),
+    summary="",
+    module="demo",
+    suite="demo-suite",
+    proves=(Proves(SERIES, 2, ("mended_*",)),),
+)
+WARNING = "WARNING: CPU: 0 PID: 49 at mm/demo.c:77 demo_put+0x31/0x40 [demo]"
+OOM = "Out of memory: Killed process 61 (anon) total-vm:69200kB"
+OOPS = (
+    "BUG: kernel NULL pointer dereference, address: 0000000000000010",
+    "Oops: 0002 [#1] SMP",
+    "RIP: 0010:demo_write+0x1b/0x40 [demo]",
+    "Kernel panic - not syncing: Fatal exception",
+)
+
+
+def cell(position: int, load: str = "none") -> Cell:
+    return Cell("x86_64", "debian:5.10", position, (), 128, "demo", load)
+
+
+def log(*cases: str, planned: int = 0, end: bool = True) -> tuple[str, ...]:
+    """Return a suite's log; a case is its name, with "!" in front where it fails."""
+    lines = [
+        f"    {'not ok' if case.startswith('!') else 'ok'} {number} - {case.lstrip('!')}"
+        for number, case in enumerate(cases, 1)
+    ]
+    bad = any(case.startswith("!") for case in cases)
+    last = [f"{'not ok' if bad else 'ok'} 1 - demo-suite"] if end else []
+    return ("    # Subtest: demo-suite", f"    1..{planned or len(cases)}", *lines, *last)
+
+
+def seen(position: int, *lines: str, ended: Ended = Ended.DONE, **more: object) -> CellResult:
+    outcome = replace(TestOutcome(ended, lines), **more)  # type: ignore[arg-type]
+    return judge(cell(position), TEST, SERIES, outcome, frozenset())
+
+
+# ---------------------------------------------------------------- what is expected
+
+
+@pytest.mark.parametrize(
+    ("case", "position", "verdict"),
+    [
+        ("mended_a", 0, FAIL),
+        ("mended_a", 1, FAIL),
+        ("mended_a", 2, PASS),
+        ("mended_a", 4, PASS),
+        ("always", 0, PASS),
+        ("mended_a.4096 bytes", 1, FAIL),
+    ],
+)
+def test_a_proving_case_fails_before_its_patch_only(
+    case: str, position: int, verdict: Verdict
+) -> None:
+    assert expected_case(TEST, SERIES, position, case) is verdict
+    assert expected_case(TEST, "another-series", position, case) is PASS
+
+
+def test_a_test_is_expected_to_fail_with_its_cases() -> None:
+    assert expected_test(TEST, SERIES, 1, ["always", "mended_a"]) is FAIL
+    assert expected_test(TEST, SERIES, 2, ["always", "mended_a"]) is PASS
+    assert expected_test(TEST, SERIES, 1) is FAIL
+    assert expected_test(TEST, "another-series", 1) is PASS
+
+
+def test_a_claim_that_names_no_real_case_comes_to_light() -> None:
+    assert expected_test(TEST, SERIES, 1, ["renamed_a"]) is FAIL
+    result = seen(1, *log("renamed_a"))
+    assert (result.verdict, result.as_expected) == (PASS, False)
+
+
+# ---------------------------------------------------------------- runs that came to their end
+
+
+def test_before_the_patch_the_right_case_fails() -> None:
+    result = seen(1, *log("always", "!mended_a"), seconds=2.5)
+    assert (result.verdict, result.expected, result.as_expected) == (FAIL, FAIL, True)
+    assert result.reason == "1 of 2 cases failed: mended_a"
+    assert result.anomalies == ()
+    assert result.seconds == 2.5
+
+
+def test_from_the_patch_on_everything_passes() -> None:
+    result = seen(2, *log("always", "mended_a"))
+    assert (result.verdict, result.expected, result.as_expected) == (PASS, PASS, True)
+    assert result.reason == "2 of 2 cases passed"
+
+
+def test_the_wrong_case_failing_is_not_as_expected() -> None:
+    result = seen(1, *log("!always", "!mended_a"))
+    assert (result.verdict, result.expected, result.as_expected) == (FAIL, FAIL, False)
+    result = seen(1, *log("!always", "mended_a"))
+    assert (result.verdict, result.expected, result.as_expected) == (FAIL, FAIL, False)
+
+
+def test_a_case_may_skip_itself_unless_it_is_to_prove_something() -> None:
+    lines = ["    # Subtest: demo-suite", "    1..2"]
+    lines += ["    ok 1 - always # SKIP not here", "    ok 2 - mended_a", "ok 1 - demo-suite"]
+    result = seen(2, *lines)
+    assert (result.verdict, result.as_expected) == (PASS, True)
+    assert result.reason == "1 of 2 cases passed, 1 skipped"
+    lines[2:4] = ["    ok 1 - always", "    ok 2 - mended_a # SKIP not here"]
+    assert not seen(2, *lines).as_expected
+    assert not seen(1, *lines).as_expected
+
+
+def test_a_suite_that_skips_everything_is_a_skip() -> None:
+    test = replace(TEST, proves=())
+    lines = ("    # Subtest: demo-suite", "    1..1", "    ok 1 - a # SKIP", "ok 1 - demo-suite")
+    result = judge(cell(0), test, SERIES, TestOutcome(Ended.DONE, lines), frozenset())
+    assert (result.verdict, result.expected, result.as_expected) == (SKIP, SKIP, True)
+
+
+# ---------------------------------------------------------------- what went wrong beside
+
+
+def test_a_kernel_that_died_fails_in_the_running_case() -> None:
+    lines = (*log("always", planned=2, end=False), "    # mended_a: going", *OOPS)
+    result = seen(1, *lines, ended=Ended.DIED)
+    assert result.verdict is FAIL
+    assert result.cases[-1].name == "mended_a"
+    assert result.cases[-1].verdict is FAIL
+    assert result.reason == (
+        "the kernel died in case mended_a: kernel NULL pointer dereference in demo_write"
+    )
+    assert result.expected is FAIL
+    assert not result.as_expected, "a death is not the failure that was foretold"
+
+
+def test_a_guest_that_was_reset_without_a_word() -> None:
+    result = seen(2, *log("always", "mended_a"), ended=Ended.DIED, reason="the guest reset")
+    assert result.verdict is FAIL
+    assert result.reason == "the kernel died after the last case: the guest reset"
+    assert seen(2, ended=Ended.DIED).reason == (
+        "the kernel died before the first case: without a word"
+    )
+
+
+def test_death_is_never_weather() -> None:
+    test = replace(TEST, weather=(SplatKind.PANIC, SplatKind.OOPS))
+    lines = (*log("always", "mended_a"), *OOPS)
+    result = judge(cell(2), test, SERIES, TestOutcome(Ended.DIED, lines), frozenset())
+    assert result.verdict is FAIL
+
+
+def test_our_own_init_that_exits_is_not_the_kernels_fault() -> None:
+    died = "Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000100"
+    result = seen(2, *log("!always", planned=2, end=False), died, ended=Ended.DIED)
+    assert result.verdict is MISS
+    killed = died.replace("00000100", "0000000b")
+    result = seen(2, *log("always", planned=2, end=False), killed, ended=Ended.DIED)
+    assert result.verdict is FAIL
+
+
+def test_silence_is_a_hang_of_the_kernel() -> None:
+    lines = (*log("always", planned=2, end=False), "    # mended_a: going")
+    result = seen(2, *lines, ended=Ended.SILENT, seconds=61.4)
+    assert result.verdict is FAIL
+    assert result.reason == "no answer for 61 s in case mended_a"
+    assert not result.as_expected
+
+
+def test_a_lost_link_is_a_miss_whatever_was_seen() -> None:
+    lines = log("!always", planned=2, end=False)
+    result = seen(2, *lines, ended=Ended.LOST, reason="QEMU was killed")
+    assert (result.verdict, result.reason) == (MISS, "QEMU was killed")
+    assert [case.verdict for case in result.cases] == [FAIL, MISS]
+
+
+def test_a_refused_module_is_the_tests_fault() -> None:
+    unknown = "demo: Unknown symbol demo_gone (err -2)"
+    taint = "demo: loading out-of-tree module taints kernel."
+    result = seen(2, taint, unknown, ended=Ended.REFUSED, errno=errno.ENOENT)
+    assert result.verdict is ERROR
+    assert result.reason == f"the kernel refused module demo: ENOENT: {unknown}"
+    result = seen(2, ended=Ended.REFUSED, errno=errno.ENOEXEC)
+    assert result.reason == "the kernel refused module demo: ENOEXEC: Exec format error"
+    result = seen(2, ended=Ended.REFUSED, reason="knob /proc/gone: no such file")
+    assert result.reason == "knob /proc/gone: no such file"
+
+
+def test_a_module_that_says_nothing_is_broken() -> None:
+    result = seen(2, "demo: hello")
+    assert (result.verdict, result.as_expected) == (ERROR, False)
+    assert result.reason == "module demo loaded but printed no KTAP"
+
+
+def test_results_of_another_suite_are_not_these() -> None:
+    lines = [line.replace("demo-suite", "other") for line in log("always", "mended_a")]
+    result = seen(2, *lines)
+    assert result.verdict is ERROR
+    assert result.reason == "no results of suite demo-suite, but of other"
+
+
+def test_fewer_cases_than_planned_are_an_error() -> None:
+    result = seen(2, *log("always", "mended_a", planned=4))
+    assert result.verdict is ERROR
+    assert result.reason == "2 planned cases have no result"
+
+
+def test_lost_records_matter_only_where_results_are_missing() -> None:
+    assert seen(2, *log("always", "mended_a"), lost_records=7).as_expected
+    result = seen(2, *log("always", planned=2), lost_records=7)
+    assert result.verdict is ERROR
+    assert "1 planned case has no result, and 7 kernel log records were lost" in result.reason
+
+
+def test_a_suite_without_an_end_is_an_error() -> None:
+    result = seen(2, *log("always", "mended_a", end=False))
+    assert result.verdict is ERROR
+    assert "have no end" in result.reason
+
+
+def test_unsound_ktap_is_an_error() -> None:
+    result = seen(2, *log("always", "mended_a", planned=1))
+    assert result.verdict is ERROR
+    assert "unsound KTAP: demo-suite: 2 results for a plan of 1" in result.reason
+
+
+def test_a_module_that_cannot_be_unloaded_is_an_error() -> None:
+    result = seen(2, *log("always", "mended_a"), reason="module demo cannot be unloaded: busy")
+    assert (result.verdict, result.as_expected) == (ERROR, False)
+
+
+def test_an_unexpected_splat_fails_and_is_named() -> None:
+    result = seen(2, WARNING, *log("always", "mended_a"))
+    assert (result.verdict, result.reason) == (FAIL, "WARNING in demo_put (mm/demo.c)")
+    assert not result.as_expected
+    before = seen(1, WARNING, *log("always", "!mended_a"))
+    assert (before.verdict, before.expected, before.as_expected) == (FAIL, FAIL, False)
+
+
+def test_weather_of_test_or_load_fails_nothing() -> None:
+    lines = (OOM, WARNING, *log("always", "mended_a"))
+    outcome = TestOutcome(Ended.DONE, lines)
+    test = replace(TEST, weather=(SplatKind.WARNING,))
+    result = judge(cell(2), test, SERIES, outcome, frozenset({SplatKind.OOM_KILL}))
+    assert result.as_expected
+    assert [splat.kind for splat in result.splats] == [SplatKind.OOM_KILL, SplatKind.WARNING]
+    assert judge(cell(2), test, SERIES, outcome, frozenset()).reason == "OOM kill of anon"
+
+
+def test_many_splats_make_a_short_reason() -> None:
+    lines = [WARNING.replace("demo_put", f"demo_{letter}") for letter in "abcdefgh"]
+    result = seen(2, *lines, *log("always", "mended_a"))
+    assert result.reason.count("WARNING") == 3
+    assert result.reason.endswith("5 more kinds of splats")
+
+
+def test_a_load_that_went_away_is_an_error_unless_the_weather_took_it() -> None:
+    outcome = TestOutcome(Ended.DONE, log("always", "mended_a"), load_ended="anon: exit:1")
+    weather = frozenset({SplatKind.OOM_KILL})
+    result = judge(cell(2, "anon"), TEST, SERIES, outcome, weather)
+    assert (result.verdict, result.reason) == (ERROR, "the load ended by itself: anon: exit:1")
+    outcome = replace(outcome, log=(OOM, *outcome.log), load_ended="anon: signal:9")
+    assert judge(cell(2, "anon"), TEST, SERIES, outcome, weather).as_expected
+
+
+def test_every_reason_is_one_line() -> None:
+    lines = ("    # a: x\n    y", *OOPS, WARNING, "BUG: odd \x01 thing", *log("!always", planned=3))
+    for ended in Ended:
+        result = seen(0, *lines, ended=ended, reason="why", load_ended="exit:1")
+        assert "\n" not in result.reason
+        assert result.reason
+
+
+# ---------------------------------------------------------------- guests that never came up
+
+
+def boot(*console: str, position: int = 2) -> CellResult:
+    return judge_boot_failure(cell(position), TEST, SERIES, console)
+
+
+def test_a_kernel_that_spoke_of_its_death_fails() -> None:
+    result = boot("[    0.1] Linux version 5.10.262", *OOPS)
+    assert result.verdict is FAIL
+    assert result.reason == (
+        "the kernel died before it was ready: kernel NULL pointer dereference in demo_write"
+    )
+    assert not result.as_expected
+    assert not boot(*OOPS, position=1).as_expected, "not what the base was expected to do"
+
+
+def test_a_bug_or_panic_of_the_kernel_fails() -> None:
+    console = (FOLDER / "splat/bug-x86.log").read_text().split("\n")
+    assert boot(*console).verdict is FAIL
+    assert boot("Kernel panic - not syncing: corrupted stack end detected").verdict is FAIL
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)",
+        "Kernel panic - not syncing: No working init found.  Try passing init= option",
+        "Kernel panic - not syncing: Requested init /init failed (error -2).",
+        "Kernel panic - not syncing: System is deadlocked on memory",
+        "Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000100",
+        "[    0.2] Memory: 92648K/131072K available",
+        WARNING,
+    ],
+)
+def test_silence_and_our_own_faults_are_a_miss(last: str) -> None:
+    result = boot("[    0.1] Linux version 5.10.262", last)
+    assert result.verdict is MISS
+    assert result.reason.startswith("the guest did not come up: ")
+
+
+def test_no_console_at_all() -> None:
+    assert boot().reason == "the guest did not come up: it was silent"
+    assert boot("", " ").verdict is MISS
+
+
+def test_what_could_not_be_run_is_a_miss_with_its_reason() -> None:
+    result = missed_result(cell(1), TEST, SERIES, "no kernel to boot: mm/demo.c:1: error")
+    assert (result.verdict, result.expected, result.as_expected) == (MISS, FAIL, False)
+    assert result.reason == "no kernel to boot: mm/demo.c:1: error"
