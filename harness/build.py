@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Kernels: built once per content, out of tree, kept in the store."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness import host
+from harness.configure import Configuration, configure
+from harness.errors import BuildError, InfraError
+from harness.guest_build import build_modules, build_program
+from harness.kbuild import Kbuild
+from harness.kconfig import Asked, digest, merge, read_fragments
+from harness.kernel_kit import keep_headers, make_kit
+from harness.layout import Cache
+from harness.make_log import MakeLog, all_warnings, merge_warnings
+from harness.model import Arch, Event, Kernel, Note, Series, SourceTree, Stage
+from harness.patching import Contents, contents_at
+from harness.space import clear_when_full, full, require_space, says_full
+from harness.store import Store, key_of, sha256_of, write_atomically
+from harness.toolchain import Toolchain, find_toolchain
+from harness.worktree import WorkTree
+
+__all__ = ["build_kernel", "build_modules", "build_program", "kernel_key"]
+
+Report = Callable[[Event], None]
+
+KERNEL = "kernel"
+# Raise it when the same inputs would be built differently from now on.
+RECIPE = "1"
+
+_META = "meta.json"
+_BUILD_BYTES = 700 * 2**20  # a build folder of the default fragments, without debug info
+_REPORTS_PER_S = 4.0
+# Objects that a kernel of such a small config has for each symbol set to y; only for the very
+# first build of a folder, before its own number is known.
+_OBJECTS_PER_SYMBOL = 2.2
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One kernel to build."""
+
+    tree: SourceTree
+    series: Series
+    position: int
+    asked: tuple[Asked, ...]
+    tools: Toolchain
+    cache: Cache
+    report: Report
+    jobs: int
+
+    @property
+    def arch(self) -> Arch:
+        return self.tools.arch
+
+    @property
+    def store(self) -> Store:
+        return Store(self.cache.store)
+
+    @property
+    def key(self) -> str:
+        return key_of(
+            RECIPE,
+            self.tree.digest,
+            *(patch.sha256 for patch in self.series.applied(self.position)),
+            digest(self.asked),
+            self.arch.name,
+            self.arch.kernel_arch,
+            self.arch.image,
+            *self.arch.make_targets,
+            self.tools.identity,
+        )
+
+    @property
+    def stage(self) -> str:
+        return f"build {self.arch.name} p{self.position}"
+
+    def tell(self, text: str, done: int = 0, total: int = 0, *, finished: bool = False) -> None:
+        """Report progress."""
+        self.report(Stage(self.stage, text, done, total, finished))
+
+
+def build_kernel(
+    tree: SourceTree,
+    series: Series,
+    position: int,
+    arch: Arch,
+    fragments: tuple[Path, ...],
+    cache: Cache,
+    report: Report,
+    jobs: int | None = None,
+) -> Kernel:
+    """Return the kernel of *tree* at *position* of *series*, with *fragments* over tinyconfig.
+
+    A kernel that is in the store is not built again, and takes neither work tree nor make.
+
+    Raises:
+        UserError: fragments contradict each other, or Kconfig dropped a symbol.
+        PatchError: a patch does not apply.
+        BuildError: it does not compile; ``detail`` is the compiler's own first error.
+        InfraError: a tool is missing, or no space.
+    """
+    asked = merge(read_fragments(fragments))
+    tools = find_toolchain(arch)
+    job = _Job(tree, series, position, asked, tools, cache, report, jobs or host.cores())
+    kernel = _from_store(job, reused=True)
+    if kernel is not None:
+        job.tell(f"{arch.name} position {position}: kernel is in the store", finished=True)
+        return kernel
+    with WorkTree(tree, series, cache, report) as work:
+        # Another harness may have built it while we waited for the tree.
+        kernel = _from_store(job, reused=True)
+        if kernel is None:
+            _build(job, work)
+            kernel = _from_store(job, reused=False)
+    if kernel is None:
+        raise InfraError(f"{cache.store} does not keep what is written to it")
+    job.tell(f"{arch.name} position {position}: built in {kernel.seconds:.0f} s", finished=True)
+    return kernel
+
+
+def kernel_key(
+    tree: SourceTree, series: Series, position: int, arch: Arch, fragments: tuple[Path, ...],
+    cache: Cache,
+) -> str:  # fmt: skip
+    """Return the content key that :func:`build_kernel` would give its kernel.
+
+    Raises:
+        UserError, InfraError: as there.
+    """
+    asked = merge(read_fragments(fragments))
+    tools = find_toolchain(arch)
+    return _Job(tree, series, position, asked, tools, cache, lambda _: None, 1).key
+
+
+# ---------------------------------------------------------------- the store
+
+
+def _from_store(job: _Job, *, reused: bool) -> Kernel | None:
+    folder = job.store.get(KERNEL, job.key)
+    if folder is None or not (folder / "kit" / "source" / "Makefile").is_file():
+        return None
+    meta = json.loads((folder / _META).read_text())
+    return Kernel(
+        arch=job.arch.name,
+        tree_version=meta["tree_version"],
+        position=job.position,
+        key=job.key,
+        path=folder,
+        image=folder / meta["image"],
+        image_sha256=meta["image_sha256"],
+        config=folder / "config",
+        config_sha256=meta["config_sha256"],
+        build_log=folder / "build.log",
+        kit=folder / "kit",
+        compiler=meta["compiler"],
+        warnings=tuple(meta["warnings"]),
+        seconds=meta["seconds"],
+        reused=reused,
+    )
+
+
+def _keep(job: _Job, kbuild: Kbuild, facts: dict[str, Any], headers: Path) -> None:
+    def fill(into: Path) -> None:
+        image = kbuild.out / job.arch.image
+        shutil.copy2(image, into / image.name)
+        for name, copy in (("vmlinux", "vmlinux"), ("System.map", "System.map"),
+                           (".config", "config"), (_LOG, "build.log")):  # fmt: skip
+            if (kbuild.out / name).is_file() and not (into / copy).exists():
+                shutil.copy2(kbuild.out / name, into / copy)
+        make_kit(kbuild, headers, into / "kit")
+        meta = {
+            **facts,
+            "tree_version": job.tree.version,
+            "image": image.name,
+            "image_sha256": sha256_of(into / image.name),
+            "config_sha256": sha256_of(into / "config"),
+            "compiler": job.tools.version,
+            "linker": job.tools.linker,
+        }
+        (into / _META).write_text(json.dumps(meta, indent=1))
+
+    job.store.put(KERNEL, job.key, fill)
+
+
+# ---------------------------------------------------------------- make
+
+_LOG = ".harness-build.log"
+_MEMORY = ".harness-memory.json"
+
+
+def _build(job: _Job, work: WorkTree) -> None:
+    begun = time.monotonic()
+    require_space(job.cache.root, _BUILD_BYTES, f"building a kernel for {job.arch.name}")
+    contents = contents_at(job.tree, job.series, job.position)
+    job.tell(f"{job.arch.name} position {job.position}: going to the position")
+    work.show(contents)
+    out = work.folder / f"build-{job.arch.name}-{digest(job.asked)[:8]}"
+    kbuild = Kbuild(work.path, out, job.tools, job.cache)
+    with clear_when_full(out, "a build folder"):
+        if kbuild.half_done:
+            job.report(Note(f"an earlier build was killed: {out} starts anew", "warning"))
+            shutil.rmtree(out)
+        out.mkdir(parents=True, exist_ok=True)
+        log = out / _LOG
+        log.unlink(missing_ok=True)
+        job.tell(f"{job.arch.name} position {job.position}: configuring")
+        configure(kbuild, Configuration(job.asked, job.tree.version, _inputs(job, contents)), log)
+        warnings = _compile(job, kbuild, log)
+        headers = keep_headers(job.store, kbuild, job.tree, contents)
+        seconds = round(time.monotonic() - begun, 1)
+        _keep(job, kbuild, {"seconds": seconds, "warnings": warnings}, headers)
+
+
+def _inputs(job: _Job, contents: Contents) -> str:
+    """Digest what, beside fragments and tree, decides about a .config."""
+    parts = [job.tools.identity]
+    for name, content in sorted(contents.items()):
+        if name.rpartition("/")[2].startswith(("Kconfig", "Makefile")):
+            parts += (name, repr(content))
+    return key_of(*parts)
+
+
+def _compile(job: _Job, kbuild: Kbuild, log: Path) -> tuple[str, ...]:
+    """Run make to the end; return the warnings of the whole kernel, objects made before included.
+
+    Raises:
+        BuildError: it failed.
+    """
+    memory = _Memory(kbuild.out / _MEMORY)
+    follow = MakeLog(str(kbuild.source), "../tree")
+    total = memory.expected(job, kbuild.out)
+    last = 0.0
+
+    def line(text: str) -> None:
+        nonlocal last
+        if follow.line(text) and time.monotonic() - last >= 1 / _REPORTS_PER_S:
+            last = time.monotonic()
+            job.tell(
+                f"{job.arch.name} position {job.position}: {follow.current}",
+                follow.done,
+                max(total, follow.done) if total else 0,
+            )
+
+    done = kbuild.make((*job.arch.make_targets, "modules"), log, jobs=job.jobs, on_line=line)
+    memory.learn(job, follow, whole=done.ok)
+    if not done.ok:
+        raise _failure(job, follow, kbuild, log)
+    if not (kbuild.out / job.arch.image).is_file():
+        raise BuildError(
+            f"make was content, but there is no {job.arch.image}",
+            hint=f"make_targets of harness/arch/{job.arch.name}.py must yield it; full log: {log}",
+        )
+    return all_warnings(memory.warnings)
+
+
+def _failure(job: _Job, follow: MakeLog, kbuild: Kbuild, log: Path) -> InfraError:
+    line, block = follow.error()
+    if any(says_full(text) for text in follow.lines):
+        return full(kbuild.out, f"building a kernel for {job.arch.name}")
+    kept = log.with_name(f"failed-p{job.position}.log")
+    shutil.copy2(log, kept)
+    return BuildError(
+        f"{job.arch.name} kernel {job.tree.version} does not build at position "
+        f"{job.position}: {line}",
+        hint=f"full log: {kept}",
+        detail=block,
+    )
+
+
+class _Memory:
+    """What a build folder knows of its builds: warnings by object, objects by position."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        try:
+            facts = json.loads(file.read_text())
+        except (OSError, ValueError):
+            facts = {}
+        self.warnings: dict[str, list[str]] = facts.get("warnings", {})
+        self._objects: dict[str, int] = facts.get("objects", {})
+
+    def expected(self, job: _Job, out: Path) -> int:
+        """Return how many objects a build will print, 0 where there is no telling."""
+        if (out / "vmlinux.o").exists():
+            return self._objects.get(str(job.position), 0)
+        symbols = (out / ".config").read_text().count("=y\n")
+        return self._objects.get("whole") or int(symbols * _OBJECTS_PER_SYMBOL)
+
+    def learn(self, job: _Job, follow: MakeLog, *, whole: bool) -> None:
+        """Take in what make printed; of a failed make, what it made all the same."""
+        self.warnings = merge_warnings(self.warnings, follow.warnings)
+        if whole:
+            first = "whole" not in self._objects
+            self._objects["whole" if first else str(job.position)] = follow.done
+        facts = {"warnings": self.warnings, "objects": self._objects}
+        write_atomically(self._file, json.dumps(facts))

@@ -1,0 +1,345 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""apt in a folder of our own, against a Debian archive made here; no network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness import apt as apt_module
+from harness.apt import Apt, host_mirrors, host_suite, unpack_deb
+from harness.errors import InfraError, UserError
+from harness.layout import Cache
+from harness.model import Event, Note, Stage
+from harness.source import fetch
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None, reason="no apt here"
+)
+
+TRUSTED = ("trusted=yes",)
+
+
+class Archive:
+    """A Debian archive of one suite, without a signature."""
+
+    def __init__(self, root: Path, suite: str) -> None:
+        self.root = root
+        self.suite = suite
+        self.packages: list[str] = []
+
+    @property
+    def mirror(self) -> str:
+        return f"file:{self.root},"
+
+    def add(self, package: str, version: str, arch: str, files: Path) -> Path:
+        """Add a package of the files below *files*, then write the indexes again."""
+        (files / "DEBIAN").mkdir(parents=True)
+        control = (
+            f"Package: {package}\nVersion: {version}\nArchitecture: {arch}\n"
+            f"Maintainer: A Tester <tester@localhost>\nDescription: for a test\n"
+        )
+        (files / "DEBIAN" / "control").write_text(control)
+        pool = self.root / "pool"
+        pool.mkdir(parents=True, exist_ok=True)
+        deb = pool / f"{package}_{version.replace(':', '%3a')}_{arch}.deb"
+        subprocess.run(
+            ("dpkg-deb", "-Znone", "--root-owner-group", "-b", files, deb),
+            check=True,
+            capture_output=True,
+        )
+        content = deb.read_bytes()
+        self.packages.append(
+            f"{control}Filename: pool/{deb.name}\nSize: {len(content)}\n"
+            f"SHA256: {hashlib.sha256(content).hexdigest()}\n"
+        )
+        self.publish()
+        return deb
+
+    def publish(self, extra: str = "") -> None:
+        lines = []
+        for arch in ("amd64", "arm64"):
+            name = f"main/binary-{arch}/Packages"
+            index = self.root / "dists" / self.suite / name
+            index.parent.mkdir(parents=True, exist_ok=True)
+            index.write_text("\n".join(self.packages))
+            content = index.read_bytes()
+            lines.append(f" {hashlib.sha256(content).hexdigest()} {len(content)} {name}")
+        release = (
+            f"Origin: Test\nSuite: {self.suite}\nCodename: {self.suite}\n"
+            f"Date: Sat, 01 Jan 2022 00:00:00 UTC\n{extra}"
+            "Architectures: amd64 arm64\nComponents: main\nSHA256:\n" + "\n".join(lines) + "\n"
+        )
+        (self.root / "dists" / self.suite / "Release").write_text(release)
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    archive = Archive(tmp_path / "archive", "toysuite")
+    for version in ("1:1.0-1", "1:2.0-1"):
+        files = tmp_path / f"files-{version[2]}"
+        (files / "usr").mkdir(parents=True)
+        (files / "usr" / "said").write_text(f"I am {version}\n")
+        archive.add("toy", version, "amd64", files)
+    return archive
+
+
+@pytest.fixture
+def events() -> list[Event]:
+    return []
+
+
+@pytest.fixture
+def apt(tmp_path: Path, archive: Archive, events: list[Event]) -> Apt:
+    return Apt(Cache(tmp_path / "cache"), archive.mirror, events.append, TRUSTED)
+
+
+def test_the_newest_version_is_found_and_downloaded(apt: Apt, events: list[Event]) -> None:
+    assert apt.candidate("toy", "toysuite", "amd64") == "1:2.0-1"
+    deb = apt.download("toy", suite="toysuite", arch="amd64")
+    assert deb.parent == apt.cache.downloads
+    assert deb.name == "toy_1%3a2.0-1_amd64.deb"
+    stages = [event for event in events if isinstance(event, Stage)]
+    assert stages[-1].done == stages[-1].total == deb.stat().st_size
+    assert [file.name for file in apt.cache.downloads.iterdir()] == [deb.name]
+
+
+def test_an_exact_version_can_be_had(apt: Apt, tmp_path: Path) -> None:
+    deb = apt.download("toy=1:1.0-1", suite="toysuite", arch="amd64")
+    unpack_deb(deb, tmp_path / "unpacked")
+    assert (tmp_path / "unpacked" / "usr" / "said").read_text() == "I am 1:1.0-1\n"
+
+
+def test_lists_are_fetched_once(
+    apt: Apt, archive: Archive, events: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apt.candidate("toy", "toysuite", "amd64")
+    events.clear()
+    apt.candidate("toy", "toysuite", "amd64")
+    assert events == []
+    # A day later they are fetched again; if they cannot be, those of before still serve.
+    monkeypatch.setattr(apt_module, "LISTS_FRESH_S", 0.0)
+    shutil.rmtree(archive.root / "dists")
+    assert apt.candidate("toy", "toysuite", "amd64") == "1:2.0-1"
+    assert [event.level for event in events if isinstance(event, Note)] == ["warning"]
+
+
+def test_a_package_that_is_not_in_the_lists_has_them_fetched_again(
+    apt: Apt, archive: Archive, tmp_path: Path
+) -> None:
+    apt.candidate("toy", "toysuite", "amd64")
+    archive.add("late", "1", "amd64", tmp_path / "late")
+    assert apt.candidate("late", "toysuite", "amd64") == "1"
+
+
+def test_a_package_that_does_not_exist_is_the_users_error(apt: Apt) -> None:
+    with pytest.raises(UserError, match="Debian toysuite has no package none for arm64"):
+        apt.candidate("none", "toysuite", "arm64")
+
+
+def test_a_cached_package_needs_no_archive(apt: Apt, archive: Archive) -> None:
+    deb = apt.download("toy", suite="toysuite", arch="amd64")
+    shutil.rmtree(archive.root)
+    assert apt.download("toy", suite="toysuite", arch="amd64") == deb
+
+
+def test_a_damaged_download_is_fetched_again(apt: Apt) -> None:
+    deb = apt.download("toy", suite="toysuite", arch="amd64")
+    good = deb.read_bytes()
+    deb.write_bytes(good[:-1] + b"x")
+    assert apt.download("toy", suite="toysuite", arch="amd64").read_bytes() == good
+
+
+def test_a_package_that_was_tampered_with_is_refused(apt: Apt, archive: Archive) -> None:
+    (deb,) = (archive.root / "pool").glob("toy_1%3a2.0-1_*")
+    content = deb.read_bytes()
+    deb.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(InfraError):
+        apt.download("toy", suite="toysuite", arch="amd64")
+    assert list(apt.cache.downloads.iterdir()) == []
+
+
+def test_without_a_signature_nothing_is_trusted(tmp_path: Path, archive: Archive) -> None:
+    keyring = tmp_path / "keys.gpg"
+    keyring.touch()
+    plain = Apt(Cache(tmp_path / "plain"), archive.mirror, source_options=(f"signed-by={keyring}",))
+    with pytest.raises(InfraError) as caught:
+        plain.candidate("toy", "toysuite", "amd64")
+    assert "signature cannot be verified" in caught.value.what
+    assert "\n" not in caught.value.what
+
+
+def test_an_expired_release_is_told(apt: Apt, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        apt_module, "_host_acquire", lambda: ['Acquire::Check-Valid-Until "true";']
+    )
+    archive.publish("Valid-Until: Sun, 02 Jan 2022 00:00:00 UTC\n")
+    with pytest.raises(InfraError, match="toysuite at .* is expired") as caught:
+        apt.candidate("toy", "toysuite", "amd64")
+    assert "Check-Valid-Until" in caught.value.hint
+
+
+def test_what_the_host_says_of_acquiring_is_inherited(
+    apt: Apt, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        apt_module, "_host_acquire", lambda: ['Acquire::Check-Valid-Until "false";']
+    )
+    archive.publish("Valid-Until: Sun, 02 Jan 2022 00:00:00 UTC\n")
+    assert apt.candidate("toy", "toysuite", "amd64") == "1:2.0-1"
+    (config,) = apt.cache.apt.glob("*/apt.conf")
+    assert config.stat().st_mode & 0o077 == 0
+
+
+def test_a_mirror_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
+    gone = Apt(Cache(tmp_path / "cache"), "http://localhost:1/debian", source_options=TRUSTED)
+    with pytest.raises(InfraError, match="the mirror does not answer") as caught:
+        gone.candidate("toy", "toysuite", "amd64")
+    assert "\n" not in caught.value.what
+    assert "--mirror" in caught.value.hint
+    assert "localhost" in caught.value.detail
+
+
+def test_another_mirror_means_other_lists(apt: Apt, tmp_path: Path) -> None:
+    apt.candidate("toy", "toysuite", "amd64")
+    other = Archive(tmp_path / "other", "toysuite")
+    other.add("toy", "9", "amd64", tmp_path / "nine")
+    again = Apt(apt.cache, other.mirror, source_options=TRUSTED)
+    assert again.candidate("toy", "toysuite", "amd64") == "9"
+
+
+def test_a_missing_keyring_names_its_package(
+    tmp_path: Path, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apt_module, "KEYRING", tmp_path / "none.gpg")
+    plain = Apt(Cache(tmp_path / "plain"), archive.mirror)
+    with pytest.raises(InfraError, match="archive keys are missing") as caught:
+        plain.candidate("toy", "toysuite", "amd64")
+    assert "debian-archive-keyring" in caught.value.hint
+
+
+def test_the_hosts_mirror_is_read_from_its_own_configuration(tmp_path: Path) -> None:
+    folder = tmp_path / "sources.list.d"
+    folder.mkdir()
+    with pytest.raises(UserError, match="names no Debian mirror") as caught:
+        host_mirrors(tmp_path)
+    assert "--mirror" in caught.value.hint
+    (folder / "debian.sources").write_text(
+        "Types: deb\nURIs: http://a.example/debian\nSuites: trixie\nComponents: main\n"
+    )
+    assert host_mirrors(tmp_path).main == "http://a.example/debian"
+    (tmp_path / "sources.list").write_text("deb http://b.example/debian bookworm main\n")
+    assert host_mirrors(tmp_path).main == "http://b.example/debian"
+
+
+def test_the_hosts_suite(tmp_path: Path) -> None:
+    release = tmp_path / "os-release"
+    release.write_text('ID=debian\nVERSION_CODENAME=bookworm\nNAME="x"\n')
+    assert host_suite(release) == "bookworm"
+    release.write_text("ID=ubuntu\nVERSION_CODENAME=noble\n")
+    assert host_suite(release) == "stable"
+
+
+def test_a_file_that_is_no_package_is_told(tmp_path: Path) -> None:
+    (tmp_path / "x.deb").write_text("no")
+    with pytest.raises(InfraError, match=r"x\.deb cannot be unpacked"):
+        unpack_deb(tmp_path / "x.deb", tmp_path / "into")
+
+
+# ---------------------------------------------------------------- debian:VERSION
+
+
+@pytest.fixture
+def kernel_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
+    """An archive whose sid has a kernel 9.9, small."""
+    original = Apt.__init__
+
+    def trusting(self: Apt, *args: object, **options: object) -> None:
+        original(self, *args, **{"source_options": TRUSTED, **options})  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Apt, "__init__", trusting)
+    archive = Archive(tmp_path / "archive", "sid")
+    for patchlevel in ("1", "2"):
+        tree = tmp_path / f"tree-{patchlevel}" / "linux-source-9.9"
+        tree.mkdir(parents=True)
+        (tree / "Makefile").write_text(
+            f"VERSION = 9\nPATCHLEVEL = 9\nSUBLEVEL = {patchlevel}\nEXTRAVERSION =\n"
+        )
+        (tree / "Kconfig").touch()
+        files = tmp_path / f"files-{patchlevel}"
+        (files / "usr/src").mkdir(parents=True)
+        subprocess.run(
+            ("tar", "-cJf", files / "usr/src/linux-source-9.9.tar.xz", "-C", tree.parent, tree.name),
+            check=True,
+        )
+        archive.add("linux-source-9.9", f"9.9.{patchlevel}-1", "all", files)
+    return archive
+
+
+def test_a_kernel_is_found_unpacked_and_kept(
+    kernel_archive: Archive, tmp_path: Path, events: list[Event]
+) -> None:
+    cache = Cache(tmp_path / "cache")
+    tree = fetch("debian:9.9", cache, kernel_archive.mirror, events.append)
+    assert tree.version == "9.9.2"
+    assert tree.origin == "linux-source-9.9 9.9.2-1"
+    assert tree.spec == "debian:9.9"
+    assert (tree.path / "Makefile").is_file()
+    assert len(tree.digest) == 64
+    (pool,) = (kernel_archive.root / "pool").glob("*9.9.2-1*")
+    assert tree.digest == hashlib.sha256(pool.read_bytes()).hexdigest()
+
+    # Neither archive, lists nor download are needed again.
+    shutil.rmtree(kernel_archive.root)
+    shutil.rmtree(cache.apt)
+    shutil.rmtree(cache.downloads)
+    events.clear()
+    assert fetch("debian:9.9", cache, kernel_archive.mirror, events.append) == tree
+    assert events == []
+
+
+def test_an_exact_kernel_version(kernel_archive: Archive, tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache")
+    tree = fetch("debian:9.9=9.9.1-1", cache, kernel_archive.mirror, print)
+    assert tree.version == "9.9.1"
+
+
+def test_a_kernel_that_somebody_edited_is_unpacked_again(
+    kernel_archive: Archive, tmp_path: Path
+) -> None:
+    cache = Cache(tmp_path / "cache")
+    tree = fetch("debian:9.9", cache, kernel_archive.mirror, print)
+    good = (tree.path / "Makefile").read_text()
+    (tree.path / "Makefile").write_text(f"{good}\n# edited\n")
+    again = fetch("debian:9.9", cache, kernel_archive.mirror, print)
+    assert again == tree
+    assert (tree.path / "Makefile").read_text() == good
+
+
+@pytest.mark.parametrize("spec", ["debian:9", "debian:x", "debian:9.9=;rm"])
+def test_a_spec_that_names_no_kernel(spec: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="names no Debian kernel"):
+        fetch(spec, Cache(tmp_path), "file:/none,", print)
+
+
+def test_a_kernel_that_debian_does_not_have(
+    kernel_archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness.source import debian
+
+    monkeypatch.setattr(debian, "ELSEWHERE", ("sid",))
+    with pytest.raises(UserError, match=r"no linux-source-9\.8 in sid") as caught:
+        fetch("debian:9.8", Cache(tmp_path / "cache"), kernel_archive.mirror, print)
+    assert "debian:5.10" in caught.value.hint
+
+
+def test_pins_are_plain_json(kernel_archive: Archive, tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache")
+    tree = fetch("debian:9.9", cache, kernel_archive.mirror, print)
+    (pin,) = (cache.sources / "specs").glob("*.json")
+    assert json.loads(pin.read_text()) == {"spec": "debian:9.9", "digest": tree.digest}

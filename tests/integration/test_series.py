@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Series in every layout that people keep them in."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.errors import UserError
+from harness.layout import Cache, Checkout
+from harness.model import Series, SourceTree
+from harness.series import range_base, series_from, series_names
+from harness.source import fetch
+from tests.integration.toy import HEADER, TOYKERNEL, VMALLOC, PatchWriter, ignore, two_patches
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    return Cache(tmp_path / "cache")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    checkout = Checkout(tmp_path / "checkout")
+    checkout.patches.mkdir(parents=True)
+    return checkout
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> SourceTree:
+    return SourceTree("toy", "5.10.99", "toy", "d" * 64, tmp_path)
+
+
+def git(folder: Path, *argv: str) -> str:
+    done = subprocess.run(
+        ("git", "-c", "user.name=A Tester", "-c", "user.email=t@localhost", "-C", folder, *argv),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """The toy kernel with two commits on top, tagged base, one, two."""
+    folder = tmp_path / "repository"
+    subprocess.run(("cp", "-r", TOYKERNEL, folder), check=True)
+    git(folder, "init", "-q")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "base")
+    git(folder, "tag", "base")
+    for tag, file, old, new in (
+        ("one", VMALLOC, "return -1;", "return -12;"),
+        ("two", HEADER, "TOY_LIMIT 16", "TOY_LIMIT 32"),
+    ):
+        path = folder / file
+        path.write_text(path.read_text().replace(old, new))
+        git(folder, "commit", "-qam", f"mm: change {tag}\n\nFrom here on.")
+        git(folder, "tag", tag)
+    return folder
+
+
+def check(series: Series) -> None:
+    assert [p.number for p in series.patches] == [1, 2]
+    assert [p.touches for p in series.patches] == [(VMALLOC,), (HEADER,)]
+    assert series.covers.startswith("5.10")
+
+
+def test_by_name(checkout: Checkout, tree: SourceTree, cache: Cache) -> None:
+    two_patches(checkout.patches / "toy")
+    series = series_from("toy", checkout, tree, cache)
+    check(series)
+    assert series.name == "toy"
+    assert series_names(checkout) == ("toy",)
+
+
+def test_an_unknown_name_is_told_with_the_nearest(
+    checkout: Checkout, tree: SourceTree, cache: Cache
+) -> None:
+    two_patches(checkout.patches / "vmalloc")
+    with pytest.raises(UserError, match="unknown series 'vmaloc'") as caught:
+        series_from("vmaloc", checkout, tree, cache)
+    assert caught.value.hint == "did you mean 'vmalloc'?"
+
+
+def test_a_folder_with_a_series_toml(
+    checkout: Checkout, tree: SourceTree, cache: Cache, tmp_path: Path
+) -> None:
+    two_patches(tmp_path / "mine")
+    series = series_from(str(tmp_path / "mine"), checkout, tree, cache)
+    check(series)
+    assert series.name == "mine"
+
+
+def test_a_folder_of_format_patch(
+    checkout: Checkout, tree: SourceTree, cache: Cache, repository: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "my patches"
+    git(repository, "format-patch", "-q", "--cover-letter", "-o", str(folder), "base..two")
+    assert len(list(folder.iterdir())) == 3
+    series = series_from(str(folder), checkout, tree, cache)
+    check(series)
+    assert series.patches[0].title == "mm: change one"
+    assert series.patches[0].author == "A Tester <t@localhost>"
+    assert series.name == "my-patches"
+
+
+def test_a_quilt_series(
+    checkout: Checkout, tree: SourceTree, cache: Cache, tmp_path: Path
+) -> None:
+    folder = two_patches(tmp_path / "mine").folder
+    series = series_from(str(folder), checkout, tree, cache)
+    check(series)
+    order = (folder / "series").read_text().splitlines()
+    (folder / "series").write_text("\n".join(reversed(order)))
+    swapped = series_from(str(folder), checkout, tree, cache)
+    assert [p.touches for p in swapped.patches] == [(HEADER,), (VMALLOC,)]
+
+
+def test_an_mbox_in_any_order_with_cover_and_answers(
+    checkout: Checkout, tree: SourceTree, cache: Cache, repository: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mails"
+    git(repository, "format-patch", "-q", "-v2", "--cover-letter", "-o", str(folder), "base..two")
+    cover, one, two = sorted(folder.iterdir())
+    answer = (
+        "From x@localhost Mon Sep 17 00:00:00 2001\nFrom: X <x@localhost>\n"
+        "Subject: Re: [PATCH v2 1/2] mm: change one\n\n> diff --git a/x b/x\n> +y\n\nLooks good.\n\n"
+    )
+    # A mail client's encoding: soft line breaks and escapes inside the diff.
+    plain = one.read_text()
+    head, _, body = plain.partition("\n\n")
+    encoded = body.replace("=", "=3D").replace("return -12;", "return =2D12;")
+    quoted = f"{head}\nContent-Transfer-Encoding: quoted-printable\n\n{encoded}\n"
+    mbox = tmp_path / "thread.mbox"
+    mbox.write_text(cover.read_text() + "\n" + two.read_text() + "\n" + answer + quoted)
+
+    series = series_from(str(mbox), checkout, tree, cache)
+    check(series)
+    assert [p.title for p in series.patches] == ["mm: change one", "mm: change two"]
+    assert "+\t\treturn -12;" in series.patches[0].file.read_text()
+    assert series.patches[0].file.is_relative_to(cache.downloads)
+    assert series_from(str(mbox), checkout, tree, cache) == series
+
+
+def test_a_git_range_and_the_base_it_is_for(
+    checkout: Checkout, tree: SourceTree, cache: Cache, repository: Path
+) -> None:
+    spec = f"git:{repository}#base..two"
+    series = series_from(spec, checkout, tree, cache)
+    check(series)
+    base = fetch(range_base(spec), cache, "", ignore)
+    assert base.version == "5.10.99"
+    assert "return -1;" in (base.path / VMALLOC).read_text()
+
+
+def test_a_range_with_a_merge_is_no_series(
+    checkout: Checkout, tree: SourceTree, cache: Cache, repository: Path
+) -> None:
+    git(repository, "checkout", "-qb", "side", "base")
+    (repository / "README").write_text("x\n")
+    git(repository, "add", "README")
+    git(repository, "commit", "-qm", "side")
+    git(repository, "merge", "-q", "--no-edit", "two")
+    with pytest.raises(UserError, match="holds a merge"):
+        series_from(f"git:{repository}#base..side", checkout, tree, cache)
+
+
+@pytest.mark.parametrize("span", ["base", "base..", "..two", "base...two", "base..none"])
+def test_a_range_that_is_none(
+    checkout: Checkout, tree: SourceTree, cache: Cache, repository: Path, span: str
+) -> None:
+    with pytest.raises(UserError):
+        series_from(f"git:{repository}#{span}", checkout, tree, cache)
+
+
+def test_an_empty_folder_is_no_series(
+    checkout: Checkout, tree: SourceTree, cache: Cache, tmp_path: Path
+) -> None:
+    (tmp_path / "none").mkdir()
+    with pytest.raises(UserError, match="holds no patch"):
+        series_from(str(tmp_path / "none"), checkout, tree, cache)
+
+
+def test_a_position_is_known_by_its_patches(tmp_path: Path) -> None:
+    writer = PatchWriter(tmp_path / "toy")
+    writer.add("one", VMALLOC, "\treturn -1;", "\treturn -12;")
+    series = writer.series()
+    assert series.patchset_hash(0) == ""
+    assert len(series.patchset_hash(1)) == 64

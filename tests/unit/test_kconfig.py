@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-only
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import UserError
+from harness.kconfig import (
+    Asked,
+    digest,
+    dropped,
+    merge,
+    merged_text,
+    parse_config,
+    parse_fragment,
+    read_fragments,
+    same_value,
+    topic_files,
+)
+
+
+def test_a_fragment_is_settings_and_comments() -> None:
+    fragment = parse_fragment(
+        "base",
+        "# SPDX-License-Identifier: x\n\nCONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=m\n"
+        'CONFIG_D="a \\"b\\""\nCONFIG_E=0x10\nCONFIG_F=-3\nCONFIG_G=n\n# A word on CONFIG_H.\n',
+    )
+    assert fragment.topic == "base"
+    assert fragment.values == {
+        "A": "y", "B": "n", "C": "m", "D": '"a \\"b\\""', "E": "0x10", "F": "-3", "G": "n",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("line", ["CONFIG_A", "A=y", "CONFIG_A=yes", "CONFIG_A=", "set A"])
+def test_a_line_that_is_no_setting_is_named(line: str) -> None:
+    with pytest.raises(UserError, match=r"base\.config:2: not a setting"):
+        parse_fragment("base", f"CONFIG_B=y\n{line}\n")
+
+
+def test_a_symbol_set_twice_in_a_fragment_is_named() -> None:
+    with pytest.raises(UserError, match=r"base\.config:2: CONFIG_A is set to y and to n"):
+        parse_fragment("base", "CONFIG_A=y\n# CONFIG_A is not set\n")
+
+
+def test_merge_is_sorted_and_keeps_who_asked_first() -> None:
+    one = parse_fragment("one", "CONFIG_B=y\nCONFIG_N=16\n")
+    two = parse_fragment("two", "CONFIG_A=m\nCONFIG_B=y\nCONFIG_N=0x10\n")
+    merged = merge((one, two))
+    assert merged == (Asked("A", "m", "two"), Asked("B", "y", "one"), Asked("N", "16", "one"))
+    assert merged_text(merged) == "CONFIG_A=m\nCONFIG_B=y\nCONFIG_N=16\n"
+    assert digest(merge((two, one))) != digest(merge((one,)))
+
+
+def test_a_contradiction_names_both_fragments_symbol_and_values() -> None:
+    one = parse_fragment("one", "CONFIG_A=y\n")
+    two = parse_fragment("two", "# CONFIG_A is not set\n")
+    with pytest.raises(UserError) as caught:
+        merge((one, two))
+    for word in ("one.config", "two.config", "CONFIG_A", "y", "n"):
+        assert word in caught.value.what
+
+
+def test_not_set_is_written_as_kconfig_writes_it() -> None:
+    assert merged_text(merge((parse_fragment("a", "CONFIG_A=n\n"),))) == "# CONFIG_A is not set\n"
+
+
+def test_dropped_is_what_the_final_config_does_not_grant() -> None:
+    asked = merge(
+        (parse_fragment("t", 'CONFIG_A=y\nCONFIG_B=m\nCONFIG_C=n\nCONFIG_D=n\nCONFIG_E="x"\n'
+                             "CONFIG_F=16\nCONFIG_G=y\n"),)
+    )  # fmt: skip
+    final = parse_config(
+        'CONFIG_A=y\nCONFIG_B=y\n# CONFIG_C is not set\nCONFIG_D=y\nCONFIG_E="y"\nCONFIG_F=0x10\n'
+    )
+    lost = {item.asked.symbol: item.got for item in dropped(asked, final)}
+    assert lost == {"B": "y", "D": "y", "E": '"y"', "G": "n"}
+
+
+def test_same_value() -> None:
+    assert same_value("0x10", "16")
+    assert same_value("010", "10")
+    assert not same_value("y", "m")
+    assert not same_value('"1"', "1")
+
+
+def test_topics_come_in_order_each_once(tmp_path: Path) -> None:
+    for topic in ("base", "kunit", "fault-injection", "trace", "swap-zram", "toy", "xfs"):
+        (tmp_path / f"{topic}.config").touch()
+    files = topic_files(tmp_path, "toy", ("xfs", "kunit"))
+    assert [file.stem for file in files] == [
+        "base", "toy", "kunit", "fault-injection", "trace", "swap-zram", "xfs",
+    ]  # fmt: skip
+    with pytest.raises(UserError, match="unknown config topic 'xfz'") as caught:
+        topic_files(tmp_path, "toy", ("xfz",))
+    assert "'xfs'" in caught.value.hint
+
+
+def test_a_fragment_is_called_as_its_file(tmp_path: Path) -> None:
+    (tmp_path / "a.config").write_text("CONFIG_A=y\n")
+    (fragment,) = read_fragments((tmp_path / "a.config",))
+    assert (fragment.topic, fragment.values) == ("a", {"A": "y"})
+    with pytest.raises(UserError, match="no fragment"):
+        read_fragments((tmp_path / "none.config",))

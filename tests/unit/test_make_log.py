@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-only
+from __future__ import annotations
+
+from harness.make_log import MakeLog, all_warnings, first_error, merge_warnings
+
+FAILED = """\
+make -C /work/tree
+  CC      mm/slab.o
+  CC      mm/vmalloc.o
+In file included from /work/tree/include/linux/mm.h:7,
+                 from /work/tree/mm/vmalloc.c:12:
+/work/tree/mm/vmalloc.c: In function '__vmalloc':
+/work/tree/mm/vmalloc.c:30:9: warning: unused variable 'x' [-Wunused-variable]
+   30 |     int x;
+      |         ^
+/work/tree/mm/vmalloc.c: In function 'vmap':
+/work/tree/mm/vmalloc.c:42:9: error: 'gpf' undeclared (first use in this function)
+   42 |     gpf = 1;
+      |     ^~~
+      |     gfp
+/work/tree/mm/vmalloc.c:50:1: error: another
+make[2]: *** [scripts/Makefile.build:286: mm/vmalloc.o] Error 1
+  AR      lib/built-in.a
+make: *** [Makefile:1846: mm] Error 2
+""".splitlines()
+
+
+def read(lines: list[str], *roots: str) -> MakeLog:
+    log = MakeLog(*roots)
+    for line in lines:
+        log.feed(line)
+    return log
+
+
+def test_objects_are_counted() -> None:
+    log = read(
+        ["  CC      a.o", "  CC [M]  b.o", "  HOSTLD  scripts/x", "  Building modules, stage 2.",
+         "make[1]: Entering directory", "  CALL    scripts/y.sh"]
+    )  # fmt: skip
+    assert log.done == 4
+    assert log.current == "scripts/y.sh"
+
+
+def test_the_first_error_comes_with_the_lines_that_explain_it() -> None:
+    line, block = read(FAILED, "/work/tree").error()
+    assert line == "mm/vmalloc.c:42:9: error: 'gpf' undeclared (first use in this function)"
+    assert block.splitlines() == [
+        "mm/vmalloc.c: In function 'vmap':",
+        line,
+        "   42 |     gpf = 1;",
+        "      |     ^~~",
+        "      |     gfp",
+    ]
+
+
+def test_a_linker_that_fails() -> None:
+    line, block = first_error(
+        ["  LD      vmlinux", "ld: mm/vmalloc.o: in function `vmap':",
+         "vmalloc.c:(.text+0x1): undefined reference to `nothing'", "make: *** [x] Error 1"]
+    )  # fmt: skip
+    assert "undefined reference to `nothing'" in line
+    assert "make" not in block
+
+
+def test_modpost_that_fails() -> None:
+    line, _ = first_error(["  MODPOST x", 'ERROR: modpost: "f" [x.ko] undefined!', "make: *** y"])
+    assert line == 'ERROR: modpost: "f" [x.ko] undefined!'
+
+
+def test_where_no_compiler_spoke_the_lines_before_make_gave_up_are_shown() -> None:
+    line, block = first_error(
+        ["  GEN     x", "/bin/sh: 1: pahole: not found", "make: *** [Makefile:1: x] Error 127"]
+    )
+    assert line == "/bin/sh: 1: pahole: not found"
+    assert "Error 127" in block
+
+
+def test_nothing_to_be_found() -> None:
+    assert first_error([]) == ("", "")
+    assert first_error(["  CC      a.o"]) == ("", "")
+
+
+def test_warnings_belong_to_the_object_they_were_printed_for() -> None:
+    log = read(FAILED, "/work/tree")
+    assert log.warnings["mm/vmalloc.o"] == [
+        "mm/vmalloc.c:30:9: warning: unused variable 'x' [-Wunused-variable]"
+    ]
+    assert log.warnings["mm/slab.o"] == []
+
+
+def test_an_object_made_again_replaces_its_warnings() -> None:
+    before = {"a.o": ["a: warning: x"], "b.o": ["b: warning: y"]}
+    merged = merge_warnings(before, {"a.o": [], "c.o": ["b: warning: y"]})
+    assert merged == {"b.o": ["b: warning: y"], "c.o": ["b: warning: y"]}
+    assert all_warnings(merged) == ("b: warning: y",)
+
+
+def test_modpost_warnings_count() -> None:
+    log = read(["  MODPOST vmlinux.o", "WARNING: modpost: section mismatch"])
+    assert all_warnings(log.warnings) == ("WARNING: modpost: section mismatch",)
