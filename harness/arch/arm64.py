@@ -5,12 +5,24 @@ from __future__ import annotations
 
 from harness.model import Arch
 
+# The probe: adds up 1 to 1000 and, only if the sum is right, asks the firmware to power off
+# (PSCI SYSTEM_OFF, which QEMU and KVM both answer on this board).
+_PROBE = bytes.fromhex(
+    "017d8052 02008052"  # mov w1, #1000; mov w2, #0
+    "4200010b 21040071 c1ffff54"  # add w2, w2, w1; subs w1, w1, #1; b.ne back to the add
+    "83629452 e300a072"  # mov w3, #500500
+    "5f00036b e1ffff54"  # cmp w2, w3; b.ne here: a wrong sum never ends
+    "00018052 0080b072"  # mov w0, #0x84000008
+    "020000d4 00000014"  # hvc #0; b here
+)
+
 ARCH = Arch(
     name="arm64",
     kernel_arch="arm64",
     debian_arch="arm64",
     triplet="aarch64-linux-gnu",
-    host_packages=("qemu-system-arm", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"),
+    cross_packages=("gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"),
+    qemu_package="qemu-system-arm",
     uname="aarch64",
     elf_machine="EM_AARCH64",
     image="arch/arm64/boot/Image",
@@ -24,7 +36,7 @@ ARCH = Arch(
     virtio="pci",
     console="ttyAMA0",
     cmdline=(),
-    probe=b"",
-    probe_argv=(),
+    probe=_PROBE,
+    probe_argv=("-kernel", "{probe}"),
     probe_exit=0,
 )

@@ -5,12 +5,36 @@ from __future__ import annotations
 
 from harness.model import Arch
 
+# The probe: a ROM that starts where the processor starts, in real mode, sets up page tables and
+# long mode as a kernel does (a KVM that only interprets real mode must not pass), adds up 1 to
+# 1000 there over the stack, and writes the sum's low byte to QEMU's exit port.
+_PROBE_CODE = bytes.fromhex(
+    "fa 31c0 8ed8 8ec0"  # cli; ds = es = 0
+    "bf0010 b90018 fc f3ab"  # clear 0x1000-0x3fff
+    "c70600100320 c70600200330 c70600308300"  # page tables: the first 2 MiB, mapped as they are
+    "66b800100000 0f22d8"  # cr3 = 0x1000
+    "66b820000000 0f22e0"  # cr4 = PAE
+    "66b9800000c0 0f32 80cc01 0f30"  # EFER.LME
+    "2e660f011688ff"  # lgdt [0xff88]
+    "66b801000080 0f22c0"  # cr0 = PG | PE
+    "66ea59ff0f000800"  # jmp 8:0xfff59, in long mode now
+    "b9e8030000 bc00400000 31db"  # ecx = 1000; esp = 0x4000; ebx = 0
+    "51 031c24 5a e2f9"  # push rcx; ebx += [rsp]; pop rdx; loop
+    "89d8 e6f4 f4 ebfd"  # out 0xf4, bl; halt for ever
+    "0f1f440000"  # (padding)
+    "0000000000000000 00000000009a2000"  # descriptors: none; 64-bit code
+    "0f00 78ff0f00"  # what lgdt reads: limit, address
+)
+_START = "ea 00ff 00f0"  # at the reset vector: jmp 0xf000:0xff00
+_PROBE = bytes(0xFF00) + _PROBE_CODE.ljust(0xF0, b"\0") + bytes.fromhex(_START).ljust(0x10, b"\0")
+
 ARCH = Arch(
     name="x86_64",
     kernel_arch="x86_64",
     debian_arch="amd64",
     triplet="x86_64-linux-gnu",
-    host_packages=("qemu-system-x86", "gcc-x86-64-linux-gnu", "libc6-dev-amd64-cross"),
+    cross_packages=("gcc-x86-64-linux-gnu", "libc6-dev-amd64-cross"),
+    qemu_package="qemu-system-x86",
     uname="x86_64",
     elf_machine="EM_X86_64",
     image="vmlinux",
@@ -24,7 +48,7 @@ ARCH = Arch(
     virtio="pci",
     console="ttyS0",
     cmdline=(),
-    probe=b"",
-    probe_argv=(),
-    probe_exit=0,
+    probe=_PROBE,
+    probe_argv=("-bios", "{probe}", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"),
+    probe_exit=(sum(range(1001)) & 0xFF) << 1 | 1,  # how that device makes an exit status
 )

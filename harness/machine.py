@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A running emulator with everything connected that a guest is driven and watched through.
+
+How it came to be (a kernel booted, a template cloned) is decided by the command it is given; what
+happens in the guest is :mod:`harness.session`'s business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from harness.deadline import Deadline
+from harness.errors import GuestError
+from harness.qemu.argv import Channels
+from harness.qemu.monitor import Monitor
+from harness.qemu.process import Qemu, death_of
+from harness.transport.agent import Agent
+from harness.transport.console import Console
+from harness.transport.pump import CappedLog, Pump, Vitals, Wait
+
+QEMU_LOG_LIMIT = 2**20  # bytes of qemu.log
+STDERR_TAIL = 16 * 1024  # bytes kept for messages
+SEND_S = 10.0  # a channel that takes nothing for so long belongs to a guest that hangs
+END_S = 5.0  # from the close of QEMU's channels to its exit
+
+
+class Machine:
+    """A guest's emulator, console, agent and monitor; a context manager, all gone after it.
+
+    Writes console.log, kmsg.log, qemu.log and argv.txt into its folder.
+    """
+
+    def __init__(self, command: Callable[[Channels], tuple[str, ...]], folder: Path) -> None:
+        """Start what *command* returns for its channels; *folder* must exist.
+
+        Raises:
+            InfraError: the emulator cannot be started.
+        """
+        self.vitals = Vitals()
+        self._stderr = _Stderr(folder / "qemu.log")
+        with contextlib.ExitStack() as stack:
+            self._qemu = stack.enter_context(Qemu(command))
+            (folder / "argv.txt").write_text(shlex.join(self._qemu.argv) + "\n")
+            self._qemu.console.settimeout(SEND_S)
+            self._qemu.agent.settimeout(SEND_S)
+            self.console = Console(self._qemu.console, folder / "console.log", self.vitals)
+            self.agent = Agent(self._qemu.agent, folder / "kmsg.log", self.vitals)
+            pump = Pump(
+                {
+                    self._qemu.console: self.console,
+                    self._qemu.agent: self.agent,
+                    self._qemu.stderr: self._stderr,
+                },
+                self._finished,
+            )
+            self.monitor = Monitor(self._qemu.monitor)
+            # Last in, first out: the process ends, what it still had to say is read to the end,
+            # and only then are our ends closed.
+            stack.callback(self.monitor.close)
+            pump.start()
+            stack.callback(pump.join)
+            stack.callback(self._qemu.stop, self.monitor.ask_to_quit)
+            self._stack = stack.pop_all()
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        return self._qemu.argv
+
+    @property
+    def pid(self) -> int:
+        """The emulator's process id."""
+        return self._qemu.pid
+
+    @property
+    def stderr(self) -> str:
+        """The end of what QEMU wrote on stderr."""
+        return self._stderr.text
+
+    def failure(self) -> GuestError | None:
+        """Return the error where QEMU ended for a reason that is not the guest's, else None.
+
+        A guest that resets or powers off makes QEMU end with 0.
+        """
+        code = self.vitals.exit_code
+        if code is None:
+            return None
+        if self._qemu.stopped:
+            return GuestError("the guest was stopped from outside")
+        return death_of(self._qemu, code, self.stderr) if code != 0 else None
+
+    def settle(self) -> None:
+        """After a guest that is as good as gone: give QEMU the moment it takes to be really so."""
+        if self.vitals.gone or self.vitals.panic:
+            self.vitals.wait(lambda: self.vitals.exit_code is not None, Deadline(END_S))
+
+    def wait_end(self, deadline: Deadline) -> Wait:
+        """Wait until the guest has ended."""
+        return self.vitals.wait(lambda: self.vitals.exit_code is not None, deadline)
+
+    def stop(self) -> None:
+        """End the emulator and read what it still had to say; may be repeated."""
+        self._stack.close()
+
+    def _finished(self) -> None:
+        code = self._qemu.wait(Deadline.never())
+        assert code is not None
+        self.vitals.ended(code)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+class _Stderr:
+    """What QEMU complains about: kept in qemu.log, its end for messages."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = CappedLog(log, QEMU_LOG_LIMIT)
+        self._tail = b""
+        self._lock = threading.Lock()
+
+    def feed(self, chunk: bytes) -> None:
+        self._log.write(chunk)
+        with self._lock:
+            self._tail = (self._tail + chunk)[-STDERR_TAIL:]
+
+    def close(self) -> None:
+        self._log.close()
+
+    @property
+    def text(self) -> str:
+        with self._lock:
+            return self._tail.decode("utf-8", "backslashreplace")

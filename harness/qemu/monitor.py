@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""QMP, QEMU's control channel, for callers that do not live in an event loop.
+
+qemu.qmp speaks asyncio. All monitors of this process share one event loop in one thread, so a
+guest costs no thread for it and events are taken in whether or not anybody asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures as futures
+import contextlib
+import functools
+import logging
+import os
+import re
+import socket
+import threading
+from collections import deque
+from collections.abc import Coroutine, Iterator, Mapping
+from typing import Any, TypeVar
+
+from qemu.qmp import QMPClient, QMPError
+
+from harness.deadline import Deadline
+from harness.errors import GuestError
+
+EVENTS_KEPT = 256
+
+T = TypeVar("T")
+
+# Without any handler, Python prints qemu.qmp's word about each lost connection on stderr; here a
+# lost connection is how most guests end, and who needed it gets an exception.
+logging.getLogger("qemu.qmp").addHandler(logging.NullHandler())
+
+_FORWARD = re.compile(r"TCP\[HOST_FORWARD\]\s+\S+\s+(\S+)\s+(\d+)\s+\S+\s+(\d+)")
+
+
+class Monitor:
+    """A QMP connection on a socket, which it owns from now on.
+
+    Connecting starts at once and in the background: an error shows at the first use.
+    """
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._client = QMPClient()
+        self._events: deque[Mapping[str, Any]] = deque(maxlen=EVENTS_KEPT)
+        self._client.events.event_filter = self._note
+        self._opening = _submit(self._open(channel))
+
+    def execute(
+        self, command: str, arguments: Mapping[str, object] | None = None, *, deadline: Deadline
+    ) -> Any:
+        """Run a QMP command and return what it returns.
+
+        Raises:
+            GuestError: QEMU refused it, is gone, or did not answer before *deadline*.
+        """
+        self._opened(deadline)
+        with _as_guest_error(f"QMP {command}"):
+            asked = _submit(self._client.execute(command, dict(arguments or {})))
+            return _result(asked, deadline)
+
+    def human(self, line: str, *, deadline: Deadline) -> str:
+        """Run a command of QEMU's human monitor, for what QMP itself does not tell."""
+        text = self.execute("human-monitor-command", {"command-line": line}, deadline=deadline)
+        return str(text)
+
+    def version(self, deadline: Deadline) -> str:
+        """Return QEMU's version as it greeted us: "7.2.22 (Debian 1:7.2+dfsg-7)"."""
+        self._opened(deadline)
+        greeting = self._client.greeting
+        if greeting is None:
+            return "unknown"
+        said: Mapping[str, Any] = greeting.QMP.version
+        number = "{major}.{minor}.{micro}".format(**said["qemu"])
+        return f"{number} ({said['package']})" if said.get("package") else number
+
+    @property
+    def events(self) -> tuple[Mapping[str, Any], ...]:
+        """The newest events, oldest first."""
+        return tuple(self._events)
+
+    def forwarded_port(self, guest_port: int, deadline: Deadline) -> int:
+        """Return the port on loopback that QEMU forwards to *guest_port*.
+
+        Raises:
+            GuestError: there is none: the guest has no network.
+        """
+        table = self.human("info usernet", deadline=deadline)
+        for found in _FORWARD.finditer(table):
+            if int(found[3]) == guest_port:
+                return int(found[2])
+        raise GuestError(f"QEMU forwards nothing to port {guest_port}", detail=table)
+
+    def ask_to_quit(self) -> bool:
+        """Tell QEMU to end, without waiting for it; False where it cannot be told."""
+
+        async def quit_quietly() -> None:
+            with contextlib.suppress(Exception):
+                await self._client.execute("quit")
+
+        if not self._opening.done() or self._opening.exception() is not None:
+            return False
+        _submit(quit_quietly())
+        return True
+
+    def close(self) -> None:
+        """Drop the connection; QEMU, if it still runs, goes on."""
+        with contextlib.suppress(Exception):
+            _submit(self._shut()).result(timeout=5)
+
+    def _note(self, event: Mapping[str, Any]) -> bool:
+        """Keep *event*; return False, as the client's own queue of events has no bound."""
+        self._events.append(event)
+        return False
+
+    async def _open(self, channel: socket.socket) -> None:
+        await self._client.connect(channel)
+
+    async def _shut(self) -> None:
+        self._opening.cancel()
+        with contextlib.suppress(Exception):
+            await self._client.disconnect()
+
+    def _opened(self, deadline: Deadline) -> None:
+        with _as_guest_error("QMP greeting"):
+            _result(self._opening, deadline)
+
+
+@contextlib.contextmanager
+def _as_guest_error(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except (QMPError, EOFError, OSError, futures.CancelledError) as error:
+        raise GuestError(f"{doing}: {error or type(error).__name__}") from error
+
+
+def _result(asked: futures.Future[T], deadline: Deadline) -> T:
+    seconds = deadline.remaining()
+    try:
+        return asked.result(None if seconds == float("inf") else seconds)
+    except futures.TimeoutError as error:
+        raise GuestError(f"QEMU did not answer within {deadline.seconds:.0f} s") from error
+
+
+def _submit(work: Coroutine[Any, Any, T]) -> futures.Future[T]:
+    return asyncio.run_coroutine_threadsafe(work, _loop())
+
+
+@functools.cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """Return the event loop of all monitors, running in a thread of its own."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="qemu-monitors", daemon=True).start()
+    return loop
+
+
+# A forked child has our loop, but not its thread.
+os.register_at_fork(after_in_child=_loop.cache_clear)

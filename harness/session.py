@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A booted guest: what can be asked of it, from its first sign of life to its end.
+
+::
+
+    with boot(spec, folder) as guest:
+        with guest.load(anon):
+            outcome = guest.run_test(sweep)
+        with guest.ssh() as ssh:
+            print(ssh.run("uname -r").stdout)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from harness.deadline import Deadline, host_speed, speed_of
+from harness.errors import GuestError
+from harness.machine import Machine
+from harness.model import Event, GuestSpec, GuestTest, Load, Speed, Stage, TestOutcome
+from harness.qemu.argv import SSH_PORT, qemu_argv
+from harness.qemu.monitor import Monitor
+from harness.qemu.process import find_emulator
+from harness.testrun import Trial
+from harness.transport.agent import Agent, NoAnswer, Request
+from harness.transport.console import Console
+from harness.transport.protocol import Ready
+from harness.transport.pump import Wait
+from harness.transport.ssh import ClientKey, Ssh
+
+READY_S = 60.0  # from launch to ready; a guest of reference speed takes one to two seconds
+ANSWER_S = 15.0  # for a request that only needs the guest to be alive
+COMMAND_S = 30.0  # for a program that a load or a person runs
+SSH_S = 30.0  # to a session: a key is made and two are checked, under emulation
+STOP_S = 10.0  # for a load to end: PID 1 kills it after 5
+
+LOADS = "/harness/loads"
+
+
+class BootFailure(Exception):
+    """The kernel under test did not get as far as ready. Not our fault, so no HarnessError.
+
+    ``kind`` says how, ``console`` holds the console's lines.
+    """
+
+    def __init__(
+        self, kind: Literal["panic", "reset", "silent"], reason: str, console: tuple[str, ...]
+    ) -> None:
+        super().__init__(reason)
+        self.kind = kind
+        self.reason = reason
+        self.console = console
+
+
+@dataclass(frozen=True)
+class Executed:
+    """A program that ran in the guest: the lines it printed, and how it ended."""
+
+    lines: tuple[str, ...]  # stdout and stderr, as they came
+    how: str  # "exit", "signal", "errno" (it could not be run)
+    number: int
+
+    @property
+    def ok(self) -> bool:
+        return self.how == "exit" and self.number == 0
+
+
+class Guest:
+    """A guest that is ready. Made by :func:`boot`, and gone with it."""
+
+    def __init__(self, machine: Machine, ready: Ready) -> None:
+        self.ready = ready
+        self.speed: Speed = speed_of(ready.spin_us)
+        self._machine = machine
+        self._agent: Agent = machine.agent
+        self._client_key: ClientKey | None = None
+        self._host_key = ""
+        self._ssh_port = 0
+        self._loads: list[tuple[Load, Request]] = []
+        self._spoiled = ""  # why nothing more can be run in it
+
+    # ------------------------------------------------------------ what it is
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The command that runs it."""
+        return self._machine.argv
+
+    @property
+    def qemu_version(self) -> str:
+        """The version QEMU gave when it greeted us: "7.2.22 (Debian 1:7.2+dfsg-7)"."""
+        return self.monitor.version(self._deadline(ANSWER_S))
+
+    @property
+    def monitor(self) -> Monitor:
+        """QMP."""
+        return self._machine.monitor
+
+    @property
+    def console(self) -> Console:
+        """The serial console."""
+        return self._machine.console
+
+    @property
+    def alive(self) -> bool:
+        """Whether something more can be run in it: it lives, and no test hangs in it."""
+        vitals = self._machine.vitals
+        return not (vitals.gone or vitals.panic or self._agent.closed or self._spoiled)
+
+    # ------------------------------------------------------------ what it does
+
+    def run_test(self, test: GuestTest) -> TestOutcome:
+        """Load *test*'s module, which runs its suite, and return what happened.
+
+        Never raises for what the guest does, dying included. A test that does not end in time
+        goes on hanging in the guest, so nothing more can be run in it: ``alive`` is false.
+        """
+        trial = Trial(self._machine, self.speed, test)
+        outcome = trial.run(self._spoiled)
+        self._spoiled = self._spoiled or trial.spoiled
+        return replace(outcome, load_ended=self._load_ended())
+
+    @contextlib.contextmanager
+    def load(self, load: Load) -> Iterator[None]:
+        """Keep *load* running while inside.
+
+        A guest that dies or hangs while the load starts raises nothing here: the test that
+        follows says so.
+
+        Raises:
+            GuestError: the load itself is broken: a setup command fails, or it ends unready.
+        """
+        asked: Request | None = None
+        try:
+            asked = self._start(load)
+        except NoAnswer as error:
+            if error.how is Wait.LATE:
+                self._spoiled = f"load {load.name}: {error.what}"
+        if asked is None:
+            yield
+            return
+        running = (load, asked)
+        self._loads.append(running)
+        try:
+            yield
+        finally:
+            self._loads.remove(running)
+            self._end(asked)
+
+    def exec(self, argv: Sequence[str], timeout_s: float = COMMAND_S) -> Executed:
+        """Run a program by its path and wait for its end; *timeout_s* is scaled by the speed.
+
+        Raises:
+            GuestError: the guest did not answer, or refused.
+        """
+        done = self._agent.run("exec", *argv, deadline=self._deadline(timeout_s))
+        if done.end is None:
+            why = done.answer.text if done.answer else "no end"
+            raise GuestError(f"the guest did not run {argv[0]}: {why}")
+        return Executed(tuple(done.outs), done.end.how, done.end.number)
+
+    def read(self, path: str) -> str:
+        """Return the text of a small file in the guest, as in /proc and /sys.
+
+        Raises:
+            GuestError: the guest did not answer, or cannot read it.
+        """
+        done = self._agent.run("read", path, deadline=self._deadline(ANSWER_S))
+        if done.end is None or not done.end.well:
+            why = done.answer.text if done.answer else str(done.end)
+            raise GuestError(f"the guest cannot read {path}: {why}")
+        return "".join(f"{line}\n" for line in done.outs)
+
+    def write(self, path: str, value: str) -> None:
+        """Write *value* into a file of the guest that exists, as in /proc and /sys.
+
+        Raises:
+            GuestError: the guest did not answer, or cannot write it.
+        """
+        answer = self._agent.call("write", path, value, deadline=self._deadline(ANSWER_S))
+        if not answer.ok:
+            raise GuestError(f"the guest cannot write {path}: {answer.text}")
+
+    def ssh(self) -> Ssh:
+        """Return a new SSH connection, logged in as root; the first starts the server.
+
+        Raises:
+            GuestError: the guest has no network or no server, or does not answer.
+        """
+        deadline = self._deadline(SSH_S)
+        if self._client_key is None:
+            key = ClientKey()
+            answer = self._agent.call("sshd", key.authorized_key, deadline=deadline)
+            if not answer.ok or not answer.keys or "hostkey" not in answer.keys:
+                raise GuestError(f"the guest has no SSH server: {answer.text or 'no host key'}")
+            self._host_key = answer.keys["hostkey"]
+            self._ssh_port = self.monitor.forwarded_port(SSH_PORT, deadline)
+            self._client_key = key
+        return Ssh(self._ssh_port, self._client_key, self._host_key, deadline)
+
+    def seed(self) -> None:
+        """Give the guest's random generator 32 bytes of the host's.
+
+        An idle guest gathers so little by itself that whoever asks for a key waits for seconds.
+        One that cannot be seeded (or died just now) says so by and by, to whom it matters.
+        """
+        with contextlib.suppress(NoAnswer):
+            self._agent.call("seed", os.urandom(32).hex(), deadline=self._deadline(ANSWER_S))
+
+    def poweroff(self) -> None:
+        """Let the guest power itself off, and wait for its end.
+
+        Raises:
+            GuestError: it did not.
+        """
+        deadline = self._deadline(ANSWER_S)
+        with contextlib.suppress(NoAnswer):  # it may be gone before its answer is through
+            self._agent.call("poweroff", deadline=deadline)
+        if self._machine.wait_end(deadline) is Wait.LATE:
+            raise GuestError(f"the guest did not power off within {deadline.seconds:.0f} s")
+
+    # ------------------------------------------------------------ inside
+
+    def _deadline(self, seconds: float) -> Deadline:
+        return Deadline(self.speed.scale(seconds))
+
+    def _start(self, load: Load) -> Request:
+        for command in load.setup:
+            done = self.exec(command)
+            if not done.ok:
+                raise GuestError(
+                    f"load {load.name}: '{' '.join(command)}' ended with {done.how} {done.number}",
+                    detail="\n".join(done.lines),
+                )
+        deadline = self._deadline(load.ready_timeout_s)
+        asked = self._agent.start(f"{LOADS}/{load.name}", *load.args, deadline=deadline)
+        heard = self._agent.hear(asked, "ready", deadline)
+        if heard is Wait.MET and "ready" in asked.outs:
+            return asked
+        self._agent.forget(asked)
+        if heard is Wait.MET:
+            raise GuestError(
+                f"load {load.name} ended before it was ready: {asked.end}",
+                detail="\n".join(asked.outs[-20:]),
+            )
+        raise NoAnswer(f"not ready within {deadline.seconds:.0f} s", heard)
+
+    def _end(self, asked: Request) -> None:
+        """Stop a load. One that does not stop leaves the guest unfit, and that is all."""
+        try:
+            if asked.end is None and self.alive:
+                deadline = self._deadline(STOP_S)
+                self._agent.call("stop", str(asked.id), deadline=deadline)
+                if self._agent.wait_end(asked, deadline) is Wait.LATE:
+                    self._spoiled = "a load did not end"
+        except NoAnswer as error:
+            self._spoiled = error.what
+        finally:
+            self._agent.forget(asked)
+
+    def _load_ended(self) -> str:
+        return "; ".join(f"{load.name}: {asked.end}" for load, asked in self._loads if asked.end)
+
+
+@contextlib.contextmanager
+def boot(
+    spec: GuestSpec,
+    folder: Path,
+    report: Callable[[Event], None] = lambda _: None,
+    deadline: Deadline | None = None,
+) -> Iterator[Guest]:
+    """Boot *spec* and give the guest once it is ready; whatever happens, it is gone afterwards.
+
+    Leaves console.log, kmsg.log, argv.txt and qemu.log in *folder*, which is made if need be.
+    Without *deadline*, a guest has 60 s to become ready, more on a busy host.
+
+    Raises:
+        BootFailure: the kernel panicked, reset or fell silent before it was ready.
+        GuestError: QEMU failed.
+        InfraError: QEMU is not installed, or cannot be started.
+    """
+    find_emulator(spec.arch.qemu, spec.arch.qemu_package)
+    folder.mkdir(parents=True, exist_ok=True)
+    stage = Stage(f"boot {folder}", f"booting {spec.arch.name}, {spec.ram_mib} MiB")
+    report(stage)
+    with Machine(partial(qemu_argv, spec), folder) as machine:
+        ready = _await_ready(machine, deadline or Deadline(host_speed().scale(READY_S)))
+        guest = Guest(machine, ready)
+        guest.seed()
+        report(Stage(stage.key, f"{spec.arch.name} is ready", finished=True))
+        yield guest
+
+
+def _await_ready(machine: Machine, deadline: Deadline) -> Ready:
+    how = machine.agent.wait_ready(deadline)
+    if machine.agent.ready is not None:
+        return machine.agent.ready
+    machine.settle()
+    # What a crash leaves on the console is complete only once everything was read.
+    panic, failure = machine.vitals.panic, machine.failure()
+    machine.stop()
+    lines = machine.console.lines
+    if panic:
+        raise BootFailure("panic", f"the kernel panicked before it was ready: {panic}", lines)
+    if failure is not None:
+        raise failure
+    if how is Wait.GONE:
+        raise BootFailure("reset", "the guest reset or powered off before it was ready", lines)
+    if how is Wait.CUT:
+        raise GuestError("QEMU closed the agent's port before the guest was ready")
+    last = f"; its console's last line: {lines[-1]}" if lines else "; its console stayed empty"
+    raise BootFailure("silent", f"not ready within {deadline.seconds:.0f} s{last}", lines)

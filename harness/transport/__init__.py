@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The ways to and from a guest: console, agent, SSH."""

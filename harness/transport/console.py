@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The serial console: always drained, kept raw, watched for a panic, and open to pexpect."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pexpect import EOF, TIMEOUT
+from pexpect.socket_pexpect import SocketSpawn
+
+from harness.deadline import Deadline
+from harness.errors import GuestError
+from harness.transport.lines import LineCutter, visible
+from harness.transport.pump import CappedLog, Vitals, Wait
+
+LOG_LIMIT = 16 * 2**20  # bytes of console.log
+LINE_LIMIT = 4096  # bytes of a line that are looked at
+TAIL_LINES = 4000  # the newest lines, kept in memory
+UNREAD_LIMIT = 2**20  # bytes kept for somebody who may want to `expect` them
+EXPECT_LIMIT = 16 * 2**20  # bytes looked at by one `expect` without a match
+
+if TYPE_CHECKING:
+    _BytesSpawn = SocketSpawn[bytes]
+else:
+    _BytesSpawn = SocketSpawn
+
+# Nothing but the kernel starts a line, or the text after its time stamp, like this.
+_PANIC = re.compile(rb"(?:^|\] ?)Kernel panic - not syncing: ?(.*)")
+_STAMP = re.compile(r"\[ *([0-9]+)\.([0-9]{6})\](?:\[ *[TC][0-9]+\])? ?(.*)")
+
+
+class Console:
+    """One guest's console; a :class:`harness.transport.pump.Sink`."""
+
+    def __init__(self, channel: socket.socket, log: Path, vitals: Vitals) -> None:
+        self.closed = False
+        self.last_byte_at = time.monotonic()
+        self.received = 0  # bytes
+        self._vitals = vitals
+        self._channel = channel
+        self._log = CappedLog(log, LOG_LIMIT)
+        self._cutter = LineCutter(LINE_LIMIT)
+        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._unread: deque[bytes] = deque()
+        self._unread_size = 0
+        self._spawn = ConsoleSpawn(self, channel)
+
+    # ------------------------------------------------------------ the reading thread's side
+
+    def feed(self, chunk: bytes) -> None:
+        self._log.write(chunk)
+        with self._vitals.changed:
+            self.received += len(chunk)
+            self.last_byte_at = time.monotonic()
+            self._look_at(self._cutter.feed(chunk))
+            self._unread.append(chunk)
+            self._unread_size += len(chunk)
+            while self._unread_size > UNREAD_LIMIT and len(self._unread) > 1:
+                self._unread_size -= len(self._unread.popleft())
+            self._vitals.changed.notify_all()
+
+    def close(self) -> None:
+        self._log.close()
+        with self._vitals.changed:
+            self._look_at(self._cutter.flush())
+            self.closed = True
+            self._vitals.changed.notify_all()
+
+    def _look_at(self, lines: list[bytes]) -> None:
+        for line in lines:
+            self._tail.append(visible(line))
+            found = _PANIC.search(line)
+            if found:
+                self._vitals.panicked(visible(found[1]))
+
+    # ------------------------------------------------------------ everybody else's side
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The newest whole lines, safe to show: at most 4000 of at most 4096 bytes each."""
+        with self._vitals.changed:
+            return tuple(self._tail)
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the console's last byte."""
+        return time.monotonic() - self.last_byte_at
+
+    @property
+    def spawn(self) -> ConsoleSpawn:
+        """The console as a pexpect object, for all that :meth:`expect` does not do.
+
+        It starts with what the guest printed since it was switched on (the last MiB of it).
+        """
+        return self._spawn
+
+    def expect(self, pattern: str, deadline: Deadline) -> re.Match[bytes]:
+        """Wait until the console prints something that the regular expression *pattern* matches.
+
+        Looks at what was not matched by an earlier call. Kernel messages may land anywhere in
+        what a program prints: for results, use the agent or SSH.
+
+        Raises:
+            GuestError: the deadline passed, or the guest ended, without a match.
+        """
+        try:
+            self._spawn.expect(pattern.encode(), timeout=min(deadline.remaining(), 1e6))
+        except (EOF, TIMEOUT) as error:
+            why = "the guest ended" if isinstance(error, EOF) else f"{deadline.seconds:.0f} s"
+            raise GuestError(
+                f"nothing on the console matched {pattern!r} ({why})",
+                hint="see console.log",
+                detail="\n".join(self.lines[-10:]),
+            ) from error
+        found = self._spawn.match
+        assert isinstance(found, re.Match)
+        return found
+
+    def send(self, line: str) -> None:
+        """Type *line* and the return key.
+
+        Raises:
+            GuestError: the guest is gone.
+        """
+        self.type(line.encode() + b"\r")
+
+    def type(self, keys: bytes) -> None:
+        """Type *keys* as they are.
+
+        Raises:
+            GuestError: the guest is gone.
+        """
+        try:
+            self._channel.sendall(keys)
+        except OSError as error:
+            raise GuestError(f"the console takes no input: {error}") from error
+
+    def take(self, limit: int, deadline: Deadline) -> bytes:
+        """Return up to *limit* of the bytes that nobody took yet, b"" once there are no more.
+
+        Raises:
+            TimeoutError: there are none, and none came before *deadline*.
+        """
+        how = self._vitals.wait(lambda: bool(self._unread), deadline, lambda: self.closed)
+        with self._vitals.changed:
+            if not self._unread:
+                if how is Wait.LATE:
+                    raise TimeoutError
+                return b""
+            first = self._unread.popleft()
+            if len(first) > limit:
+                self._unread.appendleft(first[limit:])
+            self._unread_size -= len(first[:limit])
+            return first[:limit]
+
+
+class ConsoleSpawn(_BytesSpawn):
+    """pexpect on a console that another thread drains: reads come from what that thread kept."""
+
+    def __init__(self, console: Console, channel: socket.socket) -> None:
+        super().__init__(channel, maxread=64 * 1024)
+        self._console = console
+        self._looked_at = 0  # bytes, by the present call
+        self.linesep = b"\r"
+
+    def expect_list(self, *args: Any, **kwargs: Any) -> Any:
+        """As pexpect has it; a new call may look at 16 MiB again."""
+        self._looked_at = 0
+        return super().expect_list(*args, **kwargs)
+
+    def expect_exact(self, *args: Any, **kwargs: Any) -> Any:
+        """As pexpect has it; a new call may look at 16 MiB again."""
+        self._looked_at = 0
+        return super().expect_exact(*args, **kwargs)
+
+    def read_nonblocking(self, size: int = 1, timeout: float | None = -1) -> bytes:
+        """Return what came, as pexpect asks for it; EOF and TIMEOUT as pexpect has them."""
+        if self._looked_at > EXPECT_LIMIT:
+            raise GuestError(f"{EXPECT_LIMIT >> 20} MiB on the console, and no match")
+        seconds = self.timeout if timeout == -1 else timeout
+        deadline = Deadline.never() if seconds is None else Deadline(seconds)
+        try:
+            chunk = self._console.take(size, deadline)
+        except TimeoutError as error:
+            raise TIMEOUT("nothing came") from error
+        if not chunk:
+            self.flag_eof = True
+            raise EOF("the guest ended")
+        self._looked_at += len(chunk)
+        return chunk
+
+
+def newer_than(lines: Iterable[str], usec: int, known: Iterable[str]) -> list[str]:
+    """Return the text of the console's *lines* stamped later than *usec* since boot.
+
+    Lines stamped the very same microsecond count unless they are among *known*; lines without
+    a stamp belong to the one before.
+    """
+    seen = set(known)
+    newer: list[str] = []
+    taking = False
+    for line in lines:
+        found = _STAMP.search(line)
+        if found:
+            at = int(found[1]) * 1_000_000 + int(found[2])
+            taking = at > usec or (at == usec and found[3] not in seen)
+        if taking:
+            newer.append(found[3] if found else line)
+    return newer

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A QEMU that is none: takes our command line, opens the same channels, and plays a scenario.
+
+The scenario is the TOML file that ``-kernel`` names. It is a list of actions under ``boot``,
+played in order at the start, and a table ``on`` of further ones, played when the agent is asked
+for that verb. An action is a table with one key:
+
+    console = "text"       printed on the console as it is
+    console_hex = "e2 82"  the same as bytes
+    agent = "line"         one line from the guest's PID 1; {id} is the request's, {seq} counts
+    agent_hex = "..."      bytes on the agent's port
+    flood = [channel, n]   n MiB of lines on "console", "agent" or "stderr"
+    stderr = "text"        what QEMU complains about
+    await = "console"      wait until somebody types a line there
+    close = "agent"        close that channel
+    exit = 0               end like this; a negative number is a signal
+
+``split = true`` sends everything one byte at a time. ``ignore = ["quit", "term"]`` makes it one
+that does not want to end. ``usernet`` is the port that it claims to forward. Uses nothing but
+the standard library, and nothing of the harness: it must not agree with it by accident.
+"""
+
+import itertools
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import tomllib
+import urllib.parse
+from pathlib import Path
+
+GREETING = {
+    "QMP": {
+        "version": {"qemu": {"major": 7, "minor": 2, "micro": 0}, "package": "fake"},
+        "capabilities": ["oob"],
+    }
+}
+ANSWERS = {
+    "hello": [{"agent": "ok {id} proto=1 release=5.10.0-fake"}],
+    "write": [{"agent": "ok {id}"}],
+    "seed": [{"agent": "ok {id}"}],
+    "rmmod": [{"agent": "ok {id}"}],
+}
+
+
+class Fake:
+    """The channels, and the scenario that is played on them."""
+
+    def __init__(self, argv: list[str]) -> None:
+        self.sockets = {}
+        for name, value in itertools.pairwise(argv):
+            if name == "-chardev":
+                self._open(value)
+            if name == "-kernel":
+                self.scenario = tomllib.loads(Path(value).read_text())
+        self.seq = 0
+        self.partial = dict.fromkeys(self.sockets, b"")
+        self.selector = selectors.DefaultSelector()
+        for name, channel in self.sockets.items():
+            self.selector.register(channel, selectors.EVENT_READ, name)
+
+    def _open(self, value: str) -> None:
+        kind, *pairs = value.split(",")
+        options = dict(pair.split("=", 1) for pair in pairs)
+        if kind != "socket" or set(options) != {"id", "fd"}:
+            sys.exit(f"fake QEMU: -chardev {value}: not understood")
+        self.sockets[options["id"]] = socket.socket(fileno=int(options["fd"]))
+
+    # ------------------------------------------------------------ playing
+
+    def play(self, actions: list[dict], number: str = "0", argument: str = "") -> None:
+        for action in actions:
+            ((what, value),) = action.items()
+            getattr(self, f"do_{what}")(value, number, argument)
+
+    def do_console(self, value: str, *_: str) -> None:
+        self.send("console", value.encode())
+
+    def do_console_hex(self, value: str, *_: str) -> None:
+        self.send("console", bytes.fromhex(value))
+
+    def do_agent(self, value: str, number: str, argument: str) -> None:
+        if "{seq}" in value:
+            self.seq += 1
+        line = value.replace("{id}", number).replace("{seq}", str(self.seq))
+        self.send("agent", line.replace("{arg}", argument).encode() + b"\n")
+
+    def do_agent_hex(self, value: str, *_: str) -> None:
+        self.send("agent", bytes.fromhex(value))
+
+    def do_skip(self, value: int, *_: str) -> None:
+        self.seq += value
+
+    def do_flood(self, value: list, *_: str) -> None:
+        channel, mebibytes = value
+        line = (b"x" * 120 + b"\r\n") * 1000
+        for _ in range(mebibytes * 2**20 // len(line) + 1):
+            if channel == "stderr":
+                os.write(2, line)
+            else:
+                self.send(channel, line)
+
+    def do_stderr(self, value: str, *_: str) -> None:
+        os.write(2, value.encode())
+
+    def do_await(self, value: str, *_: str) -> None:
+        got = b""
+        while not got.endswith((b"\r", b"\n")):
+            chunk = self.sockets[value].recv(1)
+            if not chunk:
+                os._exit(0)
+            got += chunk
+
+    def do_close(self, value: str, *_: str) -> None:
+        channel = self.sockets.pop(value)
+        self.selector.unregister(channel)
+        channel.close()
+
+    def do_exit(self, value: int, *_: str) -> None:
+        if value < 0:
+            os.kill(os.getpid(), -value)
+        os._exit(value)
+
+    def send(self, channel: str, raw: bytes) -> None:
+        if channel not in self.sockets:
+            return
+        pieces = [raw[i : i + 1] for i in range(len(raw))] if self.scenario.get("split") else [raw]
+        for piece in pieces:
+            try:
+                self.sockets[channel].sendall(piece)
+            except OSError:  # the harness is gone
+                return
+
+    # ------------------------------------------------------------ serving
+
+    def serve(self) -> None:
+        self.send("monitor", json.dumps(GREETING).encode() + b"\r\n")
+        self.play(self.scenario.get("boot", []))
+        while True:
+            for key, _ in self.selector.select():
+                chunk = key.fileobj.recv(4096)
+                if not chunk:
+                    # As QEMU: whoever closes our channels has not told us to end.
+                    self.selector.unregister(key.fileobj)
+                    continue
+                getattr(self, f"take_{key.data}", lambda _: None)(chunk)
+
+    def take_agent(self, chunk: bytes) -> None:
+        *lines, self.partial["agent"] = (self.partial["agent"] + chunk).split(b"\n")
+        for line in lines:
+            self.on_agent(line.decode())
+
+    def take_monitor(self, chunk: bytes) -> None:
+        # QMP messages follow each other with nothing between them that would have to be there.
+        text = (self.partial["monitor"] + chunk).decode().lstrip()
+        while text:
+            try:
+                asked, end = json.JSONDecoder().raw_decode(text)
+            except ValueError:
+                break
+            self.on_monitor(asked)
+            text = text[end:].lstrip()
+        self.partial["monitor"] = text.encode()
+
+    def on_agent(self, line: str) -> None:
+        verb, number, *arguments = line.split(" ")
+        argument = arguments[0] if arguments else ""
+        replies = self.scenario.get("on", {})
+        specific = f"{verb} {urllib.parse.unquote(argument)}"
+        if specific == "write /dev/kmsg":
+            # A real kernel's log has what was written to it, before the write is answered.
+            text = urllib.parse.unquote(arguments[1])
+            if not self.scenario.get("no_kmsg"):
+                self.play([{"agent": f"kmsg 12,{{seq}},{1000 + self.seq};{text}"}], number)
+            replies = {specific: replies.get(specific, ANSWERS["write"])}
+        unknown = [{"agent": "err {id} unknown%20verb"}]
+        actions = replies.get(specific, replies.get(verb, ANSWERS.get(verb, unknown)))
+        self.play(actions, number, argument)
+
+    def on_monitor(self, asked: dict) -> None:
+        answer = {"return": {}}
+        match asked["execute"]:
+            case "human-monitor-command":
+                answer = {"return": self._usernet()}
+            case "query-status":
+                answer = {"return": {"status": "running", "running": True}}
+            case "qmp_capabilities" | "quit":
+                pass
+            case other:
+                answer = {"error": {"class": "CommandNotFound", "desc": f"no command {other}"}}
+        if asked["execute"] == "quit" and "quit" in self.scenario.get("ignore", []):
+            return
+        self.send("monitor", json.dumps(answer | {"id": asked.get("id")}).encode() + b"\r\n")
+        if asked["execute"] == "quit":
+            os._exit(0)
+
+    def _usernet(self) -> str:
+        if "usernet" not in self.scenario:
+            return ""
+        head = (
+            "Hub -1 (net):\r\n  Protocol[State]    FD  Source Address  Port   Dest. Address  Port"
+        )
+        port = self.scenario["usernet"]
+        row = f"  TCP[HOST_FORWARD]  12       127.0.0.1 {port}       10.0.2.15    22     0     0"
+        return f"{head} RecvQ SendQ\r\n{row}\r\n"
+
+
+def main() -> None:
+    if "--version" in sys.argv:
+        print("QEMU emulator version 7.2.0 (fake)")
+        return
+    fake = Fake(sys.argv[1:])
+    if "term" in fake.scenario.get("ignore", []):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    else:
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    fake.serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,488 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A guest from boot to end: what it does well, and each way in which it does not."""
+
+from __future__ import annotations
+
+import shlex
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from harness.deadline import Deadline
+from harness.errors import GuestError, InfraError
+from harness.model import Ended, GuestSpec, GuestTest, Load, Stage
+from harness.session import BootFailure, boot
+from harness.transport import pump
+from tests.integration.fakeqemu import BOOTS, READY, fake_guest
+
+TEST = GuestTest(
+    name="sweep",
+    folder=Path("sweep"),
+    summary="",
+    module="sweep_test",
+    suite="sweep",
+    params=("sizes=1,2",),
+    timeout_s=20.0,
+)
+LOAD = Load(name="anon", folder=Path("anon"), summary="", args=("64M",), ready_timeout_s=20.0)
+
+PASSES = """
+insmod = [
+    { agent = "kmsg 6,{seq},2000000;# Subtest: sweep" },
+    { agent = "kmsg 6,{seq},2000001;# a: EXPECTATION FAILED\\\\x0a    Expected 1" },
+    { agent = "kmsg 6,{seq},2000002;ok 1 - a" },
+    { agent = "end {id} exit:0 ms=3" },
+]
+"""
+
+
+E = TypeVar("E", bound=Exception)
+
+
+def failing(
+    kind: type[E], match: str, spec: GuestSpec, folder: Path, deadline: Deadline | None = None
+) -> E:
+    """Boot *spec*, which must fail like this, and return the error."""
+    with pytest.raises(kind, match=match) as caught, boot(spec, folder, deadline=deadline):
+        pass
+    return caught.value
+
+
+def on(table: str, head: str = "") -> str:
+    """Return a scenario that boots and then plays *table*."""
+    return f"{head}\n{BOOTS}\n[on]\n{table}"
+
+
+# ---------------------------------------------------------------- booting
+
+
+def test_a_guest_boots_and_leaves_its_evidence(tmp_path: Path) -> None:
+    stages: list[object] = []
+    spec = fake_guest(
+        tmp_path, on('read = [{ agent = "out {id} a%20b" }, { agent = "end {id} exit:0" }]')
+    )
+    with boot(spec, tmp_path / "out" / "cell", stages.append) as guest:
+        assert guest.alive
+        assert guest.ready.release == "5.10.0-fake"
+        assert guest.speed.factor == 1.0
+        assert guest.qemu_version == "7.2.0 (fake)"
+        assert guest.read("/proc/x") == "a b\n"
+        guest.write("/proc/y", "1")
+        argv = guest.argv
+    assert not guest.alive
+    folder = tmp_path / "out" / "cell"
+    assert tuple(shlex.split((folder / "argv.txt").read_text())) == argv
+    assert b"Linux version 5.10.0-fake" in (folder / "console.log").read_bytes()
+    assert (folder / "kmsg.log").exists()
+    assert (folder / "qemu.log").read_bytes() == b""
+    assert [s.finished for s in stages if isinstance(s, Stage)] == [False, True]
+
+
+def test_a_guest_is_gone_whatever_its_user_does(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), boot(fake_guest(tmp_path, BOOTS), tmp_path) as guest:
+        raise ZeroDivisionError
+    assert not guest.alive
+
+
+@pytest.mark.parametrize("split", ["", "split = true"])
+def test_a_panic_before_ready_is_the_kernels_failure(tmp_path: Path, split: str) -> None:
+    script = f"""{split}
+    boot = [
+        {{ console = "[    0.1] VFS: Cannot open root device\\r\\n" }},
+        {{ console = "[    0.2] Kernel panic - not syncing: VFS: Unable to mount root\\r\\n" }},
+        {{ console = "[    0.3] Call Trace:\\r\\n[    0.4] ---[ end Kernel panic" }},
+        {{ exit = 0 }},
+    ]"""
+    error = failing(
+        BootFailure, "VFS: Unable to mount root", fake_guest(tmp_path, script), tmp_path
+    )
+    assert error.kind == "panic"
+    # All of it, to the last byte before the end.
+    assert error.console[-1] == "[    0.4] ---[ end Kernel panic"
+
+
+def test_a_reset_before_ready_is_the_kernels_failure(tmp_path: Path) -> None:
+    script = 'boot = [{ console = "early\\r\\n" }, { exit = 0 }]'
+    error = failing(BootFailure, "reset", fake_guest(tmp_path, script), tmp_path)
+    assert (error.kind, error.console) == ("reset", ("early",))
+
+
+def test_a_guest_that_hangs_at_boot_is_silent(tmp_path: Path) -> None:
+    script = 'boot = [{ console = "Freeing unused kernel memory\\r\\n" }]'
+    error = failing(
+        BootFailure,
+        "last line: Freeing unused",
+        fake_guest(tmp_path, script),
+        tmp_path,
+        deadline=Deadline(0.5),
+    )
+    assert error.kind == "silent"
+
+
+def test_an_emulator_that_dies_at_once_is_not_the_kernels_fault(tmp_path: Path) -> None:
+    script = 'boot = [{ stderr = "qemu: could not load kernel\\n" }, { exit = 1 }]'
+    error = failing(
+        GuestError, "exit 1: qemu: could not load kernel", fake_guest(tmp_path, script), tmp_path
+    )
+    assert "-kernel" in error.detail
+    assert (tmp_path / "qemu.log").read_text() == "qemu: could not load kernel\n"
+
+
+def test_an_emulator_that_crashes_is_not_the_kernels_fault(tmp_path: Path) -> None:
+    failing(GuestError, "SIGABRT", fake_guest(tmp_path, "boot = [{ exit = -6 }]"), tmp_path)
+
+
+def test_a_missing_emulator_names_its_package(tmp_path: Path) -> None:
+    spec = fake_guest(tmp_path, BOOTS)
+    spec = replace(spec, arch=replace(spec.arch, qemu="no-such-qemu"))
+    failing(InfraError, "no-such-qemu is not installed", spec, tmp_path)
+
+
+def test_an_emulator_that_complains_for_ever_is_drained(tmp_path: Path) -> None:
+    script = f'boot = [{{ flood = ["stderr", 4] }}, {{ agent = "{READY}" }}]'
+    with boot(fake_guest(tmp_path, script), tmp_path) as guest:
+        assert guest.alive
+    assert (tmp_path / "qemu.log").stat().st_size < 2**20 + 100
+
+
+# ---------------------------------------------------------------- tests
+
+
+def test_a_tests_log_is_its_own_and_nobody_elses(tmp_path: Path) -> None:
+    table = (
+        PASSES
+        + """
+    rmmod = [{ agent = "kmsg 6,{seq},2000003;bye" }, { agent = "ok {id}" }]
+    exec = [{ agent = "kmsg 4,{seq},1500000;before" }, { agent = "end {id} exit:0" }]
+    """
+    )
+    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
+        guest.exec(["/bin/true"])
+        first = guest.run_test(TEST)
+        second = guest.run_test(TEST)
+        assert guest.alive
+    assert first.ended is Ended.DONE
+    assert first.log == (
+        "# Subtest: sweep",
+        "# a: EXPECTATION FAILED\n    Expected 1",
+        "ok 1 - a",
+        "bye",
+    )
+    assert second.log == first.log
+    assert (first.errno, first.lost_records, first.reason, first.load_ended) == (0, 0, "", "")
+    assert first.seconds > 0
+
+
+def test_knobs_are_set_before_the_module_goes_in(tmp_path: Path) -> None:
+    table = """
+    write = [{ agent = "kmsg 6,{seq},1;{arg}" }, { agent = "ok {id}" }]
+    insmod = [{ agent = "kmsg 6,{seq},1;{arg}" }, { agent = "end {id} exit:0" }]
+    """
+    test = replace(TEST, knobs=(("/sys/a", "1"), ("/sys/b", "N")))
+    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
+        guest.run_test(test)
+    said = [line.split("] ")[1] for line in (tmp_path / "kmsg.log").read_text().splitlines()]
+    assert said == [
+        "/sys/a",
+        "/sys/b",
+        "harness: test sweep begins",
+        "/harness/modules/sweep_test.ko",
+        "harness: test sweep ends",
+    ]
+
+
+def test_a_knob_that_the_kernel_does_not_have_is_named(tmp_path: Path) -> None:
+    table = '"write /sys/a" = [{ agent = "err {id} No%20such%20file" }]'
+    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
+        outcome = guest.run_test(replace(TEST, knobs=(("/sys/a", "1"),)))
+        assert guest.alive
+    assert outcome.ended is Ended.REFUSED
+    assert outcome.reason == "knob /sys/a: No such file"
+
+
+def test_a_refused_module_gives_its_errno(tmp_path: Path) -> None:
+    table = """
+    insmod = [
+        { agent = "kmsg 3,{seq},9;sweep_test: Unknown symbol x" }, { agent = "end {id} errno:2" },
+    ]"""
+    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
+        outcome = guest.run_test(TEST)
+        assert guest.alive
+    assert outcome.ended is Ended.REFUSED
+    assert outcome.errno == 2
+    assert outcome.log == ("sweep_test: Unknown symbol x",)
+    assert outcome.reason == "module sweep_test: No such file or directory"
+
+
+def test_a_panic_in_a_test_is_told_with_its_last_words(tmp_path: Path) -> None:
+    # The dying kernel forwards nothing: what came after record 1 is on the console only.
+    table = """
+    insmod = [
+        { console = "[    2.000000] ok 1 - a\\r\\n" },
+        { agent = "kmsg 6,{seq},2000000;ok 1 - a" },
+        { console = "[    2.000001] ok 2 - b\\r\\n[    2.1] noise\\r\\n" },
+        { console = "[    2.500000] BUG: kernel NULL pointer dereference\\r\\n" },
+        { console = "[    2.600000] Kernel panic - not syncing: Fatal exception\\r\\n" },
+        { console = "[    2.700000] end Kernel panic" },
+        { exit = 0 },
+    ]"""
+    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
+        outcome = guest.run_test(TEST)
+        assert not guest.alive
+        again = guest.run_test(TEST)
+    assert outcome.ended is Ended.DIED
+    assert outcome.reason == "the kernel panicked: Fatal exception"
+    assert outcome.log == (
+        "ok 1 - a",
+        "ok 2 - b",
+        "[    2.1] noise",
+        "BUG: kernel NULL pointer dereference",
+        "Kernel panic - not syncing: Fatal exception",
+        "end Kernel panic",
+    )
+    assert again.ended is Ended.DIED
+
+
+def test_a_reset_in_a_test_is_the_guests_death(tmp_path: Path) -> None:
+    with boot(fake_guest(tmp_path, on("insmod = [{ exit = 0 }]")), tmp_path) as guest:
+        outcome = guest.run_test(TEST)
+    assert outcome.ended is Ended.DIED
+    assert outcome.reason == "the guest reset or powered off"
+
+
+def test_an_emulator_that_crashes_in_a_test_is_lost(tmp_path: Path) -> None:
+    table = 'insmod = [{ stderr = "assertion failed\\n" }, { exit = -6 }]'
+    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
+        outcome = guest.run_test(TEST)
+    assert outcome.ended is Ended.LOST
+    assert outcome.reason == "QEMU ended with SIGABRT: assertion failed"
+
+
+def test_a_closed_port_in_a_test_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pump, "CUT_GRACE_S", 0.05)
+    table = 'insmod = [{ close = "agent" }]'
+    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
+        outcome = guest.run_test(TEST)
+        assert not guest.alive
+    assert outcome.ended is Ended.LOST
+    assert "port was closed" in outcome.reason
+
+
+def test_a_test_that_hangs_spoils_its_guest(tmp_path: Path) -> None:
+    table = """
+    insmod = [
+        { agent = "kmsg 6,{seq},2000000;# Subtest: sweep" },
+        { agent = "beat 1 uptime_ms=9 mem_free_kb=77" },
+    ]"""
+    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
+        outcome = guest.run_test(replace(TEST, timeout_s=0.2))
+        assert not guest.alive
+        again = guest.run_test(TEST)
+    assert outcome.ended is Ended.SILENT
+    assert outcome.log == ("# Subtest: sweep",)
+    assert "did not answer within 0 s (insmod)" in outcome.reason
+    assert "77 KiB were free" in outcome.reason
+    assert again.ended is Ended.SILENT
+
+
+def test_a_slow_guest_has_more_time(tmp_path: Path) -> None:
+    slow = READY.replace("spin_us=12000", "spin_us=1200000000")
+    script = f"""
+    boot = [{{ agent = "{slow}" }}]
+    [on]
+    insmod = [
+        {{ console = "waiting" }}, {{ await = "console" }},
+        {{ agent = "kmsg 6,{{seq}},1;ok" }}, {{ agent = "end {{id}} exit:0" }},
+    ]"""
+    with boot(fake_guest(tmp_path, script), tmp_path) as guest:
+        assert guest.speed.factor == 100_000
+
+        def wake() -> None:
+            guest.console.expect("waiting", Deadline(20))
+            guest.console.send("go")
+
+        waker = threading.Thread(target=wake)
+        waker.start()
+        outcome = guest.run_test(replace(TEST, timeout_s=0.001))
+        waker.join()
+    assert outcome.ended is Ended.DONE
+
+
+def test_records_that_the_kernel_lost_are_counted(tmp_path: Path) -> None:
+    table = """
+    insmod = [
+        { agent = "kmsg 6,{seq},1;one" }, { skip = 40 }, { agent = "kmsg 6,{seq},2;two" },
+        { agent = "end {id} exit:0" },
+    ]"""
+    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
+        outcome = guest.run_test(TEST)
+    assert (outcome.log, outcome.lost_records) == (("one", "two"), 40)
+
+
+def test_a_module_that_stays_spoils_its_guest(tmp_path: Path) -> None:
+    table = PASSES + 'rmmod = [{ agent = "err {id} Device%20or%20resource%20busy" }]'
+    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
+        outcome = guest.run_test(TEST)
+        assert not guest.alive
+    assert outcome.ended is Ended.DONE
+    assert "cannot be unloaded: Device or resource busy" in outcome.reason
+    assert outcome.log[-1] == "ok 1 - a"
+
+
+# ---------------------------------------------------------------- loads
+
+LOADED = (
+    PASSES
+    + """
+start = [{ agent = "ok {id} pid=9" }, { agent = "out {id} filling" }, { agent = "out {id} ready" }]
+stop = [
+    { agent = "kmsg 6,{seq},1;stop {arg}" }, { agent = "ok {id}" }, { agent = "end {arg} exit:0" },
+]
+exec = [{ agent = "kmsg 6,{seq},1;setup" }, { agent = "end {id} exit:0" }]
+"""
+)
+
+
+def test_a_load_runs_beside_the_test_and_is_stopped(tmp_path: Path) -> None:
+    load = replace(LOAD, setup=(("/bin/busybox", "true"),))
+    with boot(fake_guest(tmp_path, on(LOADED)), tmp_path) as guest:
+        with guest.load(load):
+            outcome = guest.run_test(TEST)
+        assert guest.alive
+    assert outcome.ended is Ended.DONE
+    assert outcome.load_ended == ""
+    said = [line.split("] ")[1] for line in (tmp_path / "kmsg.log").read_text().splitlines()]
+    assert said[0] == "setup"
+    assert said[-1].startswith("stop ")
+
+
+def test_a_load_that_ends_by_itself_is_told(tmp_path: Path) -> None:
+    table = LOADED.replace(
+        '{ agent = "out {id} ready" }',
+        """
+    { agent = "out {id} ready" }, { agent = "end {id} signal:9" }""",
+    ).replace("\n    {", " {")
+    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest, guest.load(LOAD):
+        outcome = guest.run_test(TEST)
+    assert outcome.ended is Ended.DONE
+    assert outcome.load_ended == "anon: signal 9"
+
+
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        ('start = [{ agent = "err {id} No%20such%20file" }]', "No such file"),
+        (
+            'start = [{ agent = "ok {id}" }, { agent = "end {id} exit:1" }]',
+            "ended before it was ready: exit 1",
+        ),
+        ('exec = [{ agent = "end {id} exit:2" }]', "'/bin/setup' ended with exit 2"),
+    ],
+)
+def test_a_broken_load_is_our_error(tmp_path: Path, table: str, why: str) -> None:
+    load = replace(LOAD, setup=(("/bin/setup",),))
+    if "exec" not in table:
+        table += '\nexec = [{ agent = "end {id} exit:0" }]'
+    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
+        with pytest.raises(GuestError, match=why), guest.load(load):
+            raise AssertionError
+        assert guest.alive
+
+
+def test_a_guest_that_dies_of_its_load_shows_in_the_test(tmp_path: Path) -> None:
+    table = """
+    start = [
+        { console = "[    3.000000] Kernel panic - not syncing: Out of memory\\r\\n" },
+        { exit = 0 },
+    ]"""
+    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest, guest.load(LOAD):
+        outcome = guest.run_test(TEST)
+    assert outcome.ended is Ended.DIED
+    assert outcome.reason == "the kernel panicked: Out of memory"
+    assert "Kernel panic - not syncing: Out of memory" in outcome.log
+
+
+def test_a_guest_that_hangs_under_its_load_shows_in_the_test(tmp_path: Path) -> None:
+    table = 'start = [{ agent = "ok {id} pid=1" }]'
+    load = replace(LOAD, ready_timeout_s=0.1)
+    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest, guest.load(load):
+        outcome = guest.run_test(TEST)
+    assert outcome.ended is Ended.SILENT
+    assert "load anon: not ready within 0 s" in outcome.reason
+
+
+# ---------------------------------------------------------------- further requests
+
+
+def test_a_program_gives_its_output_and_its_end(tmp_path: Path) -> None:
+    table = """
+    "exec /bin/a" = [
+        { agent = "out {id} 1" }, { agent = "out {id} 2" }, { agent = "end {id} exit:4" },
+    ]
+    "exec /bin/b" = [{ agent = "end {id} signal:11" }]
+    "exec /bin/c" = [{ agent = "err {id} not%20found" }]
+    """
+    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
+        done = guest.exec(["/bin/a", "x"])
+        assert (done.lines, done.how, done.number, done.ok) == (("1", "2"), "exit", 4, False)
+        assert guest.exec(["/bin/b"]).how == "signal"
+        with pytest.raises(GuestError, match="did not run /bin/c: not found"):
+            guest.exec(["/bin/c"])
+
+
+def test_a_file_that_cannot_be_read_or_written_says_why(tmp_path: Path) -> None:
+    table = """
+    read = [{ agent = "out {id} x" }, { agent = "end {id} errno:13" }]
+    write = [{ agent = "err {id} Permission%20denied" }]
+    """
+    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
+        with pytest.raises(GuestError, match="cannot read /proc/x: errno 13"):
+            guest.read("/proc/x")
+        with pytest.raises(GuestError, match="cannot write /proc/x: Permission denied"):
+            guest.write("/proc/x", "1")
+
+
+def test_a_guest_can_be_powered_off(tmp_path: Path) -> None:
+    table = 'poweroff = [{ agent = "ok {id}" }, { exit = 0 }]'
+    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
+        guest.poweroff()
+        assert not guest.alive
+
+
+def test_a_guest_is_given_randomness(tmp_path: Path) -> None:
+    seeds = set()
+    for name in ("a", "b"):
+        table = 'seed = [{ agent = "kmsg 6,{seq},1;{arg}" }, { agent = "ok {id}" }]'
+        folder = tmp_path / name
+        folder.mkdir()
+        with boot(fake_guest(folder, on(table)), folder):
+            pass
+        seeds.add((folder / "kmsg.log").read_text().split("] ")[1].strip())
+    assert len(seeds) == 2
+    assert all(len(bytes.fromhex(seed)) == 32 for seed in seeds)
+
+
+def test_qemu_refusing_a_command_says_so(tmp_path: Path) -> None:
+    with boot(fake_guest(tmp_path, BOOTS), tmp_path) as guest:
+        with pytest.raises(GuestError, match="no command dance"):
+            guest.monitor.execute("dance", deadline=Deadline(20))
+        assert guest.monitor.execute("query-status", deadline=Deadline(20))["running"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ("ok {id} hostkey=ssh-ed25519%20AAAA", "forwards nothing to port 22"),
+        ("err {id} eth0", "no SSH server: eth0"),
+    ],
+)
+def test_a_guest_without_a_network_has_no_ssh(tmp_path: Path, answer: str, why: str) -> None:
+    script = on(f'sshd = [{{ agent = "{answer}" }}]')
+    with (
+        boot(fake_guest(tmp_path, script), tmp_path) as guest,
+        pytest.raises(GuestError, match=why),
+    ):
+        guest.ssh()

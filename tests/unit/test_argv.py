@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""QEMU's command line for a guest."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.arch import all_archs, load_arch
+from harness.model import Arch, GuestSpec
+from harness.qemu.argv import Channels, kernel_cmdline, qemu_argv
+
+FDS = Channels.of_fds(console=7, agent=8, monitor=9)
+ARCHS = pytest.mark.parametrize("arch", all_archs(), ids=lambda arch: arch.name)
+
+
+def spec(arch: Arch, **changes: object) -> GuestSpec:
+    made = GuestSpec(arch=arch, kernel=Path("/k"), initramfs=Path("/i"), ram_mib=96)
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def option(argv: tuple[str, ...], name: str) -> list[str]:
+    """Return the values of every option called *name*."""
+    return [value for key, value in itertools.pairwise(argv) if key == name]
+
+
+@ARCHS
+def test_a_guest_gets_what_its_spec_and_architecture_say(arch: Arch) -> None:
+    argv = qemu_argv(spec(arch, cpus=2), FDS)
+    assert argv[0] == arch.qemu
+    assert option(argv, "-machine") == [f"{arch.machine},accel=tcg"]
+    assert option(argv, "-cpu") == [dict(arch.cpu)["tcg"]]
+    assert option(argv, "-m") == ["96M"]
+    assert option(argv, "-smp") == ["2"]
+    assert option(argv, "-kernel") == ["/k"]
+    assert option(argv, "-initrd") == ["/i"]
+    assert "".join(arch.firmware) in "".join(argv)
+
+
+@ARCHS
+def test_kvm_brings_its_own_processor(arch: Arch) -> None:
+    argv = qemu_argv(spec(arch, accel="kvm"), FDS)
+    assert option(argv, "-machine") == [f"{arch.machine},accel=kvm"]
+    assert option(argv, "-cpu") == [dict(arch.cpu)["kvm"]]
+
+
+@ARCHS
+def test_qemu_is_confined_and_has_no_device_of_its_own_accord(arch: Arch) -> None:
+    argv = qemu_argv(spec(arch), FDS)
+    (sandbox,) = option(argv, "-sandbox")
+    assert sandbox.split(",")[0] == "on"
+    assert {"spawn=deny", "elevateprivileges=deny", "resourcecontrol=deny"} <= set(
+        sandbox.split(",")
+    )
+    assert {"-nodefaults", "-no-user-config", "-no-reboot"} <= set(argv)
+
+
+@ARCHS
+def test_the_three_channels_are_the_inherited_sockets(arch: Arch) -> None:
+    argv = qemu_argv(spec(arch), FDS)
+    assert option(argv, "-chardev") == [
+        "socket,id=console,fd=7",
+        "socket,id=agent,fd=8",
+        "socket,id=monitor,fd=9",
+    ]
+    assert option(argv, "-serial") == ["chardev:console"]
+    assert option(argv, "-mon") == ["chardev=monitor,mode=control"]
+    assert "virtserialport,chardev=agent,name=harness.agent" in option(argv, "-device")
+    assert f"virtio-serial-{arch.virtio},max_ports=2" in option(argv, "-device")
+
+
+@ARCHS
+def test_the_network_is_loopback_in_and_nothing_out(arch: Arch) -> None:
+    (netdev,) = option(qemu_argv(spec(arch), FDS), "-netdev")
+    assert "restrict=on" in netdev
+    assert "hostfwd=tcp:127.0.0.1:0-:22" in netdev
+
+
+@ARCHS
+def test_no_network_where_none_is_wanted(arch: Arch) -> None:
+    argv = qemu_argv(spec(arch, network=False), FDS)
+    assert option(argv, "-netdev") == []
+    assert not any("virtio-net" in device for device in option(argv, "-device"))
+
+
+def test_a_device_without_a_bus_gets_no_boot_rom_option() -> None:
+    argv = qemu_argv(spec(replace(load_arch("arm64"), virtio="device")), FDS)
+    assert "virtio-net-device,netdev=net" in option(argv, "-device")
+
+
+def test_by_hand_the_console_is_the_terminal() -> None:
+    argv = qemu_argv(spec(load_arch("arm64")), Channels.by_hand())
+    assert option(argv, "-chardev") == [
+        "stdio,id=console,mux=on,signal=off",
+        "null,id=agent",
+        "null,id=monitor",
+    ]
+
+
+@ARCHS
+def test_whatever_is_a_panic_ends_the_guest(arch: Arch) -> None:
+    words = kernel_cmdline(spec(arch)).split()
+    assert words[0] == f"console={arch.console}"
+    assert {"panic=-1", "oops=panic", "softlockup_panic=1", "hung_task_panic=1"} <= set(words)
+    assert set(arch.cmdline) <= set(words)
+
+
+def test_the_users_kernel_parameters_come_last_and_win() -> None:
+    words = kernel_cmdline(spec(load_arch("x86_64"), cmdline=("loglevel=4", "nokaslr"))).split()
+    assert words[-2:] == ["loglevel=4", "nokaslr"]
+    argv = qemu_argv(spec(load_arch("x86_64"), cmdline=("nokaslr",)), FDS)
+    assert option(argv, "-append")[0].endswith(" nokaslr")
+
+
+def test_the_same_spec_gives_the_same_command() -> None:
+    made = spec(load_arch("x86_64"))
+    assert qemu_argv(made, FDS) == qemu_argv(replace(made), FDS)

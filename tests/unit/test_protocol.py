@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The agent protocol, and lines cut out of whatever a guest sends."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote_to_bytes
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.transport.console import newer_than
+from harness.transport.lines import LineCutter, visible
+from harness.transport.protocol import (
+    LINE_LIMIT,
+    Answer,
+    Beat,
+    End,
+    Out,
+    Ready,
+    Record,
+    lines_of,
+    parse,
+    ready_of,
+    request,
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            b"ready proto=1 release=5.10.262 mem_total_kb=1 mem_free_kb=2 cpus=3 uptime_ms=4"
+            b" spin_us=5",
+            Ready("5.10.262", 1, 2, 3, 4, 5),
+        ),
+        (b"kmsg 6,12,345;ok 1 - a; b, c", Record(6, 12, 345, "ok 1 - a; b, c")),
+        (b"kmsg 4,0,0;", Record(4, 0, 0, "")),
+        (b"out 7 a%20b%25%e2%82%ac", Out(7, "a b%€")),
+        (b"out 7 ", Out(7, "")),
+        (b"end 3 exit:0 ms=12", End(3, "exit", 0, 12)),
+        (b"end 3 signal:9", End(3, "signal", 9)),
+        (b"end 3 errno:17 ms=1", End(3, "errno", 17, 1)),
+        (b"ok 4", Answer(4, True, keys={})),
+        (b"ok 4 hostkey=ssh-ed25519%20AAAA pid=1", Answer(
+            4, True, keys={"hostkey": "ssh-ed25519 AAAA", "pid": "1"})),
+        (b"err 4 no%20such%20file", Answer(4, False, "no such file")),
+        (b"beat 9 uptime_ms=1000 mem_free_kb=55", Beat(9, 1000, 55)),
+    ],
+)  # fmt: skip
+def test_a_line_becomes_its_message(line: bytes, message: object) -> None:
+    assert parse(line) == message
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"ready",
+        b"ready release=5.10 spin_us=fast",
+        b"ready proto=2 release=5.10",
+        b"kmsg 6,12;text",
+        b"kmsg x,1,2;text",
+        b"end 3 exit",
+        b"end 3 exit:x",
+        b"end x exit:0",
+        b"ok",
+        b"ok one",
+        b"hello 1",
+        b"\xff\xfe kmsg",
+        b"kmsg \xff,1,1;",
+    ],
+)
+def test_a_line_that_is_no_message_is_none(line: bytes) -> None:
+    assert parse(line) is None
+
+
+@given(st.binary(max_size=200))
+def test_nothing_makes_parsing_fail(line: bytes) -> None:
+    parse(line)
+    for verb in (b"ready ", b"kmsg ", b"out ", b"end ", b"ok ", b"err ", b"beat "):
+        parse(verb + line)
+
+
+@given(st.lists(st.text(max_size=20), max_size=5))
+def test_arguments_survive_the_encoding(arguments: list[str]) -> None:
+    line = request("exec", 12, *arguments)
+    assert line.endswith(b"\n")
+    verb, number, *words = line[:-1].split(b" ")
+    assert (verb, number) == (b"exec", b"12")
+    assert [unquote_to_bytes(word).decode() for word in words] == arguments
+    assert all(0x21 <= byte < 0x7F for word in words for byte in word)
+
+
+def test_a_request_that_does_not_fit_is_refused_here() -> None:
+    request("write", 1, "x" * (LINE_LIMIT - len("write 1 ")))
+    with pytest.raises(ValueError, match="8193 bytes"):
+        request("write", 1, "x" * (LINE_LIMIT + 1 - len("write 1 ")))
+
+
+def test_ready_needs_a_release() -> None:
+    with pytest.raises(KeyError):
+        ready_of({"spin_us": "1"})
+
+
+@pytest.mark.parametrize(
+    ("record", "lines"),
+    [
+        ("plain", ["plain"]),
+        (r"# case: EXPECTATION FAILED\x0a    Expected 1", ["# case: EXPECTATION FAILED",
+                                                          "    Expected 1"]),
+        (r"a\x09b\x5cn", ["a\tb\\n"]),
+        (r"\xe2\x82\xac", ["€"]),
+        (r"\x1b[31mred", [r"\x1b[31mred"]),
+        (r"\xff\x00", [r"\xff\x00"]),
+        (r"\x5cx0a", [r"\x0a"]),
+    ],
+)  # fmt: skip
+def test_what_the_kernel_escaped_is_undone_where_it_is_harmless(
+    record: str, lines: list[str]
+) -> None:
+    assert lines_of(record) == lines
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+def test_lines_do_not_depend_on_how_they_arrive(size: int) -> None:
+    stream = "eins\r\nzwei ä€𝄞\n\ndrei".encode()
+    cutter = LineCutter(100)
+    lines = [
+        line for at in range(0, len(stream), size) for line in cutter.feed(stream[at : at + size])
+    ]
+    assert lines == [b"eins", "zwei ä€𝄞".encode(), b""]
+    assert cutter.flush() == [b"drei"]
+    assert cutter.flush() == []
+    assert cutter.cut == 0
+
+
+@given(st.lists(st.binary(max_size=30)), st.integers(1, 20))
+def test_a_line_never_exceeds_its_limit(chunks: list[bytes], limit: int) -> None:
+    cutter = LineCutter(limit)
+    lines = [line for chunk in chunks for line in cutter.feed(chunk)] + cutter.flush()
+    whole = b"".join(chunks).split(b"\n")
+    assert all(len(line) <= limit for line in lines)
+    assert cutter.cut == sum(len(line) > limit for line in whole)
+
+
+def test_an_overlong_line_keeps_its_head_and_spares_the_next() -> None:
+    cutter = LineCutter(4)
+    assert cutter.feed(b"123456789\nab\n") == [b"1234", b"ab"]
+    assert cutter.cut == 1
+
+
+def test_what_a_guest_prints_cannot_act_on_a_terminal() -> None:
+    assert visible(b"\x1b[2Jhi\x07 \x00\x7f") == r"\x1b[2Jhi\x07 \x00\x7f"
+    assert visible("\u009b31m€\t".encode()) == "\\x9b31m€\t"
+    assert visible(b"\xe2\x82") == r"\xe2\x82"
+
+
+CONSOLE = [
+    "[    1.000000] ok 1 - first",
+    "[    1.500000] ok 2 - second",
+    "[    1.500000] ok 3 - third",
+    "[    2.000000][    T1] Kernel panic - not syncing: Fatal exception",
+    "a line without a stamp",
+    "[    2.000001] ---[ end Kernel panic",
+]
+
+
+def test_the_console_completes_a_log_that_was_cut_short() -> None:
+    assert newer_than(CONSOLE, 1_500_000, ["ok 1 - first", "ok 2 - second"]) == [
+        "ok 3 - third",
+        "Kernel panic - not syncing: Fatal exception",
+        "a line without a stamp",
+        "---[ end Kernel panic",
+    ]
+
+
+def test_nothing_is_newer_than_a_complete_log() -> None:
+    assert newer_than(CONSOLE, 2_000_001, ["---[ end Kernel panic"]) == []
