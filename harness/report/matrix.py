@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Verdicts laid out as people read them: a row per test and load, a block of positions per arch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from harness.model import Cell, CellResult, RunRecord, Verdict
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How a verdict looks: told apart by shape as well as by colour."""
+
+    symbol: str
+    ascii: str  # where the terminal knows no other characters
+    colour: str  # of a terminal
+    meaning: str
+
+
+MARKS: Mapping[Verdict, Mark] = {
+    Verdict.PASS: Mark("✓", "P", "green", "passed"),
+    Verdict.FAIL: Mark("✗", "F", "red", "the kernel did wrong"),
+    Verdict.ERROR: Mark("E", "E", "magenta", "the test itself broke"),
+    Verdict.MISS: Mark("?", "M", "yellow", "the harness could not run it"),
+    Verdict.DONE: Mark("•", "D", "cyan", "ran, and judges nothing"),
+    Verdict.SKIP: Mark("–", "S", "bright_black", "skipped"),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """Everything of a cell but architecture and position."""
+
+    test: str
+    load: str
+    ram_mib: int
+    base: str
+    config: tuple[str, ...]
+
+    @staticmethod
+    def of(cell: Cell) -> Row:
+        return Row(cell.test, cell.load, cell.ram_mib, cell.base, cell.config)
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Rows × (arch × position); a place may be empty where a run did not get that far."""
+
+    rows: tuple[Row, ...]
+    archs: tuple[str, ...]
+    positions: tuple[int, ...]
+    results: Mapping[tuple[Row, str, int], CellResult]
+
+    def at(self, row: Row, arch: str, position: int) -> CellResult | None:
+        return self.results.get((row, arch, position))
+
+    def conditions(self, row: Row) -> str:
+        """Say under what *row* ran: the load, and whatever else differs between rows."""
+        return ", ".join(["no load" if row.load == "none" else row.load, *self._further(row)])
+
+    def suffix(self, row: Row) -> str:
+        """Return what is written behind the name of the test of *row*: " + anon, 96 MiB"."""
+        load = "" if row.load == "none" else f" + {row.load}"
+        return load + "".join(f", {word}" for word in self._further(row))
+
+    def _further(self, row: Row) -> list[str]:
+        words = []
+        if len({r.ram_mib for r in self.rows}) > 1:
+            words.append(f"{row.ram_mib} MiB")
+        if len({r.base for r in self.rows}) > 1:
+            words.append(row.base)
+        if len({r.config for r in self.rows}) > 1:
+            words.append("+".join(row.config) or "plain config")
+        return words
+
+    def turned(self, row: Row, arch: str, position: int) -> bool:
+        """Did the verdict turn here, as it should? What should not be is marked as such."""
+        index = self.positions.index(position)
+        here = self.at(row, arch, position)
+        before = self.at(row, arch, self.positions[index - 1]) if index else None
+        if here is None or before is None or here.verdict is before.verdict:
+            return False
+        return here.as_expected and before.as_expected
+
+
+def lay_out(
+    results: Iterable[CellResult], archs: Iterable[str] = (), *, stairs: bool = True
+) -> Matrix:
+    """Arrange *results*; architectures in the order of *archs*, others after them.
+
+    With ``stairs`` tests stand in the order of the position from which they must pass, so that
+    a series reads as a staircase; those that must pass from the base on come last. Without, and
+    among themselves, they stand by name.
+    """
+    found = {(Row.of(r.cell), r.cell.arch, r.cell.position): r for r in results}
+    order = list(dict.fromkeys((*archs, *sorted({arch for _, arch, _ in found}))))
+    steps: dict[str, int] = {}  # last position at which a test is not meant to pass
+    for (row, _, position), result in found.items():
+        if stairs and result.expected is not Verdict.PASS:
+            steps[row.test] = max(position, steps.get(row.test, 0))
+    last = 1 + max(steps.values(), default=0)
+
+    def place(row: Row) -> tuple[object, ...]:
+        loaded = row.load != "none"
+        step = steps.get(row.test, last)
+        return (step, row.test, row.base, row.config, loaded, row.load, row.ram_mib)
+
+    return Matrix(
+        rows=tuple(sorted({row for row, _, _ in found}, key=place)),
+        archs=tuple(a for a in order if any(arch == a for _, arch, _ in found)),
+        positions=tuple(sorted({position for _, _, position in found})),
+        results=found,
+    )
+
+
+def differences(record: RunRecord) -> tuple[CellResult, ...]:
+    """Return the cells that are not as expected, as the run has them in order."""
+    return tuple(r for r in record.cells if not r.as_expected)
+
+
+def headline(record: RunRecord) -> str:
+    """Say in a few words how the run went."""
+    count = len(differences(record))
+    found = f"{count} difference{'s' if count != 1 else ''}" if count else "as expected"
+    if record.finished:
+        return "no verdicts" if not record.cells else found
+    if not record.cells:
+        return "stopped before the first verdict"
+    return f"stopped before the end; {found} so far"
+
+
+def difference(result: CellResult) -> str:
+    """Say what is not as expected in *result*, to follow its verdict."""
+    if result.verdict is not result.expected:
+        return f"expected {result.expected.value}"
+    cases = [c for c in result.cases if not c.as_expected]
+    if not cases:
+        return "as expected, but more went wrong"
+    more = f" and {len(cases) - 1} more" if len(cases) > 1 else ""
+    one = f"{cases[0].name} was {cases[0].verdict.value}, expected {cases[0].expected.value}"
+    return f"as expected, but case {one}{more}"
+
+
+def say_verdict(result: CellResult) -> str:
+    """Say on one line what became of a cell, and whether that is as expected."""
+    said = "as expected" if result.as_expected else difference(result)
+    return f"{result.verdict.value}, {said}"
+
+
+def duration(seconds: float) -> str:
+    """Write *seconds* as people say it: "8.2 s", "3 min 20 s", "1 h 02 min"."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the HTML page shows, worked out before any HTML is written."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.model import CellResult, KernelRecord, RunRecord, Verdict
+from harness.report.evidence import LOG_LIMIT, clip, one_line
+from harness.report.matrix import (
+    Matrix,
+    Row,
+    differences,
+    duration,
+    headline,
+    lay_out,
+    say_verdict,
+)
+from harness.report.panel import (
+    TEXT_LIMIT,
+    CellView,
+    File,
+    Link,
+    Spot,
+    Strip,
+    cell_view,
+    kernel_files,
+)
+from harness.report.sentences import PatchEntry, patch_entries
+
+PAGE_BUDGET = 24 * 1024 * 1024  # bytes of logs in one page; more makes browsers slow
+LEAST_LOG = 4 * 1024  # bytes of each log of a calm cell, however many cells there are
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the matrix; ``first`` counts the rows of its test, 0 for all but the first."""
+
+    row: Row
+    conditions: str
+    first: int
+    blocks: tuple[tuple[Spot, ...], ...]
+
+
+@dataclass(frozen=True)
+class LegendEntry:
+    """A look that cells of this page have, and how many have it."""
+
+    verdict: Verdict
+    odd: bool
+    count: int
+
+
+@dataclass(frozen=True)
+class KernelView:
+    """A line of the table of kernels; ``first`` as in :class:`Line`."""
+
+    record: KernelRecord
+    first: int
+    compiler: str  # of all kernels of the architecture, where it is the same
+    own_compiler: str  # of this one, where they differ
+    took: str
+    warnings: str
+    error_line: str
+    error_more: str
+    files: tuple[File, ...]
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything on the page."""
+
+    series: str
+    headline: str
+    facts: tuple[str, ...]
+    matrix: Matrix
+    lines: tuple[Line, ...]
+    legend: tuple[LegendEntry, ...]
+    any_turn: bool
+    differences: tuple[CellView, ...]
+    patches: tuple[PatchEntry, ...]
+    kernels: tuple[KernelView, ...]
+    run_facts: tuple[tuple[str, str], ...]
+    views: tuple[CellView, ...]
+    titles: tuple[str, ...]
+
+    def title_of(self, position: int) -> str:
+        """Say what *position* is: the title of the last patch applied."""
+        if position == 0:
+            return "base, without any patch of the series"
+        return self.titles[position - 1] if position <= len(self.titles) else f"patch {position}"
+
+
+def make_page(record: RunRecord, folder: Path) -> Page:
+    """Work out the page of *record* from its run's *folder*."""
+    matrix = lay_out(record.cells, record.plan.arch)
+    links = _links(matrix, record.cells)
+    lines = tuple(_line(matrix, links, row) for row in matrix.rows)
+    limit = _calm_limit(record.cells)
+    strips = {line.row: _strips(matrix, line) for line in lines}
+    views = tuple(
+        cell_view(
+            folder,
+            links[_key(result)],
+            matrix.suffix(Row.of(result.cell)),
+            strips[Row.of(result.cell)],
+            _kernel_of(record, result),
+            limit if result.as_expected else LOG_LIMIT,
+        )
+        for result in record.cells
+    )
+    odd = {id(result) for result in differences(record)}
+    return Page(
+        series=record.plan.series,
+        headline=headline(record),
+        facts=_facts(record, matrix),
+        matrix=matrix,
+        lines=lines,
+        legend=_legend(record.cells),
+        any_turn=any(s.turned for line in lines for block in line.blocks for s in block),
+        differences=tuple(view for view in views if id(view.result) in odd),
+        patches=patch_entries(record),
+        kernels=_kernel_views(folder, record),
+        run_facts=_run_facts(record),
+        views=views,
+        titles=record.patch_titles,
+    )
+
+
+# ---------------------------------------------------------------- matrix
+
+
+def _key(result: CellResult) -> tuple[Row, str, int]:
+    return (Row.of(result.cell), result.cell.arch, result.cell.position)
+
+
+def _links(matrix: Matrix, results: Sequence[CellResult]) -> dict[tuple[Row, str, int], Link]:
+    links: dict[tuple[Row, str, int], Link] = {}
+    taken: Counter[str] = Counter()
+    for result in results:
+        anchor = re.sub(r"[^\w./+-]", "_", result.cell.id)  # an id must hold no space
+        taken[anchor] += 1
+        if taken[anchor] > 1:
+            anchor += f"~{taken[anchor]}"
+        links[_key(result)] = Link(anchor, result, _summary(matrix, result))
+    return links
+
+
+def _summary(matrix: Matrix, result: CellResult) -> str:
+    cell = result.cell
+    test = cell.test + matrix.suffix(Row.of(cell))
+    return f"{test}, {cell.arch}, position {cell.position}: {say_verdict(result)}"
+
+
+def _line(matrix: Matrix, links: dict[tuple[Row, str, int], Link], row: Row) -> Line:
+    index = matrix.rows.index(row)
+    same = [r for r in matrix.rows if r.test == row.test]
+    opens = index == 0 or matrix.rows[index - 1].test != row.test
+    return Line(
+        row=row,
+        conditions=matrix.conditions(row),
+        first=len(same) if opens else 0,
+        blocks=tuple(
+            tuple(
+                Spot(position, links.get((row, arch, position)), matrix.turned(row, arch, position))
+                for position in matrix.positions
+            )
+            for arch in matrix.archs
+        ),
+    )
+
+
+def _strips(matrix: Matrix, line: Line) -> tuple[Strip, ...]:
+    return tuple(Strip(arch, block) for arch, block in zip(matrix.archs, line.blocks, strict=True))
+
+
+def _legend(results: Sequence[CellResult]) -> tuple[LegendEntry, ...]:
+    looks = Counter((r.verdict, not r.as_expected) for r in results)
+    order = [Verdict.PASS, *(v for v in Verdict if v is not Verdict.PASS)]
+    return tuple(
+        LegendEntry(verdict, odd, looks[verdict, odd])
+        for odd in (False, True)
+        for verdict in order
+        if looks[verdict, odd]
+    )
+
+
+def _calm_limit(results: Sequence[CellResult]) -> int:
+    """Return how much of each log of a cell that is as expected the page can hold, in bytes."""
+    logs = sum(len(result.evidence) for result in results)
+    return max(LEAST_LOG, min(LOG_LIMIT, PAGE_BUDGET // max(1, logs)))
+
+
+def _kernel_of(record: RunRecord, result: CellResult) -> KernelRecord | None:
+    where = (result.cell.arch, result.cell.position)
+    return next((k for k in record.kernels if (k.arch, k.position) == where), None)
+
+
+# ---------------------------------------------------------------- kernels and run
+
+
+def _kernel_views(folder: Path, record: RunRecord) -> tuple[KernelView, ...]:
+    archs = [*record.plan.arch, *sorted({k.arch for k in record.kernels})]
+    ordered = sorted(record.kernels, key=lambda k: (archs.index(k.arch), k.position))
+    counts = Counter(k.arch for k in ordered)
+    seen: set[str] = set()
+    views = []
+    for kernel in ordered:
+        first = 0 if kernel.arch in seen else counts[kernel.arch]
+        seen.add(kernel.arch)
+        compilers = {k.compiler for k in ordered if k.arch == kernel.arch and k.compiler}
+        same = len(compilers) == 1
+        error_line, _, error_more = kernel.error.partition("\n")
+        views.append(
+            KernelView(
+                kernel,
+                first,
+                compiler=next(iter(compilers)) if same else "",
+                own_compiler="" if same else kernel.compiler,
+                took=duration(kernel.seconds),
+                warnings=clip("\n".join(kernel.warnings), TEXT_LIMIT),
+                error_line=one_line(error_line),
+                error_more=clip(error_more, TEXT_LIMIT),
+                files=kernel_files(folder, kernel),
+            )
+        )
+    return tuple(views)
+
+
+def _facts(record: RunRecord, matrix: Matrix) -> tuple[str, ...]:
+    count = len(record.cells)
+    facts = [f"{count} verdict{'s' if count != 1 else ''}", f"Linux {record.tree_version}"]
+    facts += [", ".join(matrix.archs)] if matrix.archs else []
+    if matrix.positions:
+        first, last = matrix.positions[0], matrix.positions[-1]
+        whole = matrix.positions == tuple(range(first, last + 1)) and first != last
+        listed = ", ".join(map(str, matrix.positions))
+        said = f"{first} to {last}" if whole else listed
+        facts.append(f"position{'s' if first != last else ''} {said}")
+    return (*facts, duration(record.seconds), _day(record.started))
+
+
+def _day(started: str) -> str:
+    return started.replace("T", " ").replace("+00:00", " UTC")
+
+
+def _run_facts(record: RunRecord) -> tuple[tuple[str, str], ...]:
+    plan = record.plan
+    qemu = sorted({r.qemu_version for r in record.cells if r.qemu_version})
+    reused = sum(r.reused for r in record.cells)
+    facts = (
+        ("Run", record.id),
+        ("Started", f"{_day(record.started)}, took {duration(record.seconds)}"),
+        ("Series", f"{plan.series}: {record.series_title}"),
+        ("Tree", f"{record.tree_version} ({plan.base})"),
+        ("Origin of the tree", record.tree_origin),
+        ("Digest of the tree", record.tree_digest),
+        ("Guests", f"{', '.join(f'{ram} MiB' for ram in plan.ram_mib)}, {plan.cpus} CPU"),
+        ("Accelerator", plan.accel),
+        ("Further config", ", ".join(plan.config)),
+        ("Verdicts reused", f"{reused} of {len(record.cells)}" if reused else ""),
+        ("QEMU", ", ".join(qemu)),
+        ("Host", record.host),
+    )
+    return tuple((name, one_line(value)) for name, value in facts if value)

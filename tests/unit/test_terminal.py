@@ -1,0 +1,443 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The terminal: live on one that can be redrawn, plain lines elsewhere, an outcome at the end."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+from rich.spinner import Spinner
+
+from harness.model import CaseResult, CellDone, Event, Note, RunRecord, Stage, Verdict
+from harness.report.progress import STAGES_SHOWN, Board, Standing
+from harness.report.terminal import DIFFERENCES_SHOWN, View, print_record
+from tests.unit.sample_run import HOSTILE_TEXT, TITLES, find, make_run
+
+
+class Clock:
+    """A clock that goes on when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Plain:
+    """A view that is no terminal, and what it printed."""
+
+    def __init__(self) -> None:
+        self.file = io.StringIO()
+        self.clock = Clock()
+        self.view = View(Console(file=self.file, width=80), clock=self.clock)
+
+    def after(self, seconds: float, *events: Event) -> list[str]:
+        """Let time pass, show *events*, tick once; return the lines that this printed."""
+        self.clock.now += seconds
+        start = len(self.file.getvalue())
+        for event in events:
+            self.view(event)
+        self.view.tick()
+        return self.file.getvalue()[start:].splitlines()
+
+
+@pytest.fixture
+def plain() -> Iterator[Plain]:
+    plain = Plain()
+    with plain.view:
+        yield plain
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> RunRecord:
+    return make_run(tmp_path_factory.mktemp("run") / "run")
+
+
+def ascii_console(width: int = 80) -> tuple[Console, io.BytesIO]:
+    """Return a console that cannot write anything but ASCII, and what it wrote."""
+    raw = io.BytesIO()
+    return Console(file=io.TextIOWrapper(raw, "ascii", write_through=True), width=width), raw
+
+
+def printed(record: RunRecord, width: int = 80, paths: tuple[Path, ...] = ()) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    print_record(console, record, paths)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+# ---------------------------------------------------------------- plain lines
+
+
+def test_verdicts_are_a_line_each(plain: Plain, record: RunRecord) -> None:
+    before = find(record, "vmalloc-scope", "arm64", 0)
+    after = find(record, "vmalloc-scope", "arm64", 1, "anon")
+    odd = find(record, "vmalloc-hygiene", "x86_64", 3, "anon")
+
+    assert plain.after(
+        0, CellDone(before, 1, 80), CellDone(after, 2, 80), CellDone(odd, 3, 80)
+    ) == [
+        "[ 1/80] FAIL  arm64 p0 128M vmalloc-scope, as expected",
+        "[ 2/80] PASS  arm64 p1 128M vmalloc-scope + anon",
+        "[ 3/80] FAIL! x86_64 p3 128M vmalloc-hygiene + anon: expected PASS: "
+        "case no_leak failed: 12 vmalloc pages more than before the test",
+    ]
+
+
+def test_short_stages_are_not_worth_a_line(plain: Plain) -> None:
+    assert plain.after(0, Stage("a", "unpacking")) == []
+    assert plain.after(1.9, Stage("a", "unpacked", finished=True)) == []
+    assert plain.after(100) == []
+
+
+def test_long_stage_tells_of_itself_now_and_then(plain: Plain) -> None:
+    build = [Stage("b", "building arm64", done, 1103) for done in range(0, 1103, 100)]
+
+    assert plain.after(0, build[0]) == []
+    assert plain.after(2.5, build[1]) == ["building arm64 100/1103 ..."]
+    assert plain.after(10, build[2], build[3], build[4]) == []  # not a line for every object
+    assert plain.after(19, build[5]) == []
+    assert plain.after(2, build[6]) == ["building arm64 600/1103, 34 s so far ..."]
+    assert plain.after(30) == ["building arm64 600/1103, 1 min 04 s so far ..."]  # silence too
+    assert plain.after(1, Stage("b", "arm64 is built", 1103, 1103, finished=True)) == [
+        "arm64 is built (1 min 04 s)"
+    ]
+    assert plain.after(100) == []
+
+
+def test_bytes_are_told_as_a_share(plain: Plain) -> None:
+    plain.after(0, Stage("d", "downloading x.deb", 0, 120_000_000))
+
+    assert plain.after(3, Stage("d", "downloading x.deb", 30_000_000, 120_000_000)) == [
+        "downloading x.deb 25 % ..."
+    ]
+
+
+def test_notes_keep_their_lines(plain: Plain) -> None:
+    note = Note("arm64 position 2: make failed\nvmalloc.c:7: error: no\n", "warning")
+
+    assert plain.after(0, Note("tcg is used"), note) == [
+        "tcg is used",
+        "warning: arm64 position 2: make failed",
+        "    vmalloc.c:7: error: no",
+    ]
+
+
+def test_long_lines_are_left_whole(plain: Plain) -> None:
+    assert plain.after(0, Note("word " * 60 + "end")) == ["word " * 60 + "end"]
+
+
+def test_what_guests_print_cannot_move_the_cursor(plain: Plain, record: RunRecord) -> None:
+    odd = replace(find(record, "vmalloc-scope", "arm64", 1), verdict=Verdict.FAIL,
+                  reason=HOSTILE_TEXT)  # fmt: skip
+    plain.after(0, Note(HOSTILE_TEXT), CellDone(odd, 1, 1), Stage("s", HOSTILE_TEXT))
+
+    plain.after(3)
+
+    text = plain.file.getvalue()
+    assert text.count(r"\x1b[2J\x1b[31mred") == 3
+    assert not set(text) & set("\x1b\x00\x07\x9b\u202e\r")
+
+
+def test_no_markup_is_read_out_of_texts(plain: Plain) -> None:
+    assert plain.after(0, Note("[bold]x[/] :smile:")) == ["[bold]x[/] :smile:"]
+
+
+def test_no_escape_code_without_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, record: RunRecord
+) -> None:
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    console = Console(file=io.StringIO())
+    with View(console) as view:
+        for number, result in enumerate(record.cells, 1):
+            view(Stage("s", "building", number, 80))
+            view(CellDone(result, number, 80))
+    print_record(console, record)
+
+    assert isinstance(console.file, io.StringIO)
+    assert "\x1b" not in console.file.getvalue()
+
+
+def test_forced_colour_does_not_make_a_log_a_terminal(record: RunRecord) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True)
+    with View(console) as view:
+        for number, result in enumerate(record.cells, 1):
+            view(CellDone(result, number, 80))
+
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert len(text.splitlines()) == 80
+    assert "\x1b[2K" not in text  # a live display erases lines
+
+
+def test_ascii_terminal(record: RunRecord) -> None:
+    console, raw = ascii_console()
+    odd = replace(record.cells[0], verdict=Verdict.PASS, reason="größer → ✓ – “x”")
+    with View(console) as view:
+        view(CellDone(odd, 1, 2))
+        view(Note("128 MiB × 2…"))
+    print_record(console, replace(record, patch_titles=(*TITLES[:3], "ünïcode")))
+
+    text = raw.getvalue().decode("ascii")
+    assert "gr\\xf6\\xdfer -> P - \\u201cx\\u201d" in text
+    assert "128 MiB x 2..." in text
+    assert "vmalloc-scope          F  P  P  P  P     F  P  P  P  P\n" in text
+    assert "P PASS   F FAIL   M MISS   ! not as expected" in text
+
+
+def test_view_says_nothing_by_itself() -> None:
+    file = io.StringIO()
+    with View(Console(file=file, force_terminal=True), live=True):
+        pass
+    with View(Console(file=file)):
+        pass
+
+    assert file.getvalue() == ""
+
+
+# ---------------------------------------------------------------- live
+
+
+def board(standing: Standing, width: int = 80, height: int = 40) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True,
+                      color_system=None)  # fmt: skip
+    console.print(Board(standing, 1100.0, Spinner("dots")))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
+
+
+@pytest.fixture
+def standing(record: RunRecord) -> Standing:
+    """Half of a run: positions 0 and 1, and a build under way."""
+    standing = Standing(began=1000.0)
+    for number, result in enumerate(record.cells[:32], 1):
+        standing.take(CellDone(result, number, 80), 1050.0)
+    standing.take(Stage("build arm64 p2", "building arm64 position 2", 412, 1103), 1060.0)
+    return standing
+
+
+def test_board_shows_stages_matrix_and_progress(standing: Standing) -> None:
+    lines = board(standing)
+
+    text = "\n".join(lines)
+    assert "vmalloc-scope          ✗  ✓     ✗  ✓" in text
+    assert "  + anon               ✗  ✗     ✗  ?!" in text
+    (stage,) = (line for line in lines if "building arm64 position 2" in line)
+    assert "412/1103" in stage
+    assert "40 s" in stage
+    assert lines[-1].startswith("32 of 80 verdicts")
+    assert "1 not as expected" in lines[-1]
+    assert lines[-1].endswith("1 min 40 s")
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_board_fits_its_terminal(standing: Standing, width: int) -> None:
+    for n in range(20):
+        standing.take(Stage(f"s{n}", f"a rather long name of a stage, as paths are {n}", n), 1070.0)
+
+    lines = board(standing, width, height=24)
+
+    assert all(cell_len(line) <= width for line in lines)
+    assert len(lines) < 24
+    assert f"and {21 - STAGES_SHOWN} more" in "\n".join(lines)
+
+
+def test_board_leaves_the_matrix_out_where_it_does_not_fit(standing: Standing) -> None:
+    lines = board(standing, height=10)
+
+    assert len(lines) == 2
+    assert "32 of 80 verdicts" in lines[-1]
+
+
+def test_ended_stages_leave_the_board(standing: Standing) -> None:
+    standing.take(Stage("build arm64 p2", "built", finished=True), 1090.0)
+
+    assert not [line for line in board(standing) if "buil" in line]
+
+
+def test_live_view_keeps_only_what_stands_out(record: RunRecord) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=120, height=40,
+                      color_system=None)  # fmt: skip
+    with View(console, live=True) as view:
+        view(Note("a note"))
+        for number, result in enumerate(record.cells, 1):
+            view(CellDone(result, number, 80))
+
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert "a note" in text
+    assert "[31/80] MISS! arm64 p1 128M kvmalloc-flags + anon: expected FAIL" in text
+    assert "[ 1/80]" not in text  # as expected: seen on the board alone
+    assert text.index("\x1b[?25l") < text.rindex("\x1b[?25h")  # the cursor is there again
+
+
+def test_terminal_belongs_to_others_after_close(record: RunRecord) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, color_system=None)
+    with View(console, live=True) as view:
+        view(Stage("s", "booting"))
+        view.close()
+        view.close()
+        assert isinstance(console.file, io.StringIO)
+        start = len(console.file.getvalue())
+        view(Stage("t", "late"))
+        view(CellDone(record.cells[0], 1, 1))
+        late = console.file.getvalue()[start:]
+
+    assert late == "[1/1] FAIL  x86_64 p0 128M vmalloc-scope, as expected\n"
+    assert console.file.getvalue()[start:] == late
+
+
+def test_view_that_was_closed_early_does_not_begin() -> None:
+    file = io.StringIO()
+    with View(Console(file=file, force_terminal=True, color_system=None), live=True) as view:
+        view.close()
+        view(Note("late"))
+
+    assert file.getvalue() == "late\n"
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_events_may_come_from_any_thread(record: RunRecord, live: bool) -> None:
+    console = Console(file=io.StringIO(), force_terminal=live, width=200, color_system=None)
+    count = itertools.count(1)
+    failed: list[BaseException] = []
+
+    def work(name: int) -> None:
+        try:
+            for step in range(60):
+                view(Stage(f"s{name}", "working", step, 60, finished=step == 59))
+                view(Note(f"note {name}.{step}"))
+                view(CellDone(record.cells[step], next(count), 480))
+        except BaseException as error:
+            failed.append(error)
+
+    with View(console, live=live) as view:
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+
+    assert not failed
+    assert not [thread for thread in threads if thread.is_alive()]
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert all(f"note {n}.{step}\n" in text for n in range(8) for step in range(60))
+
+
+# ---------------------------------------------------------------- outcome
+
+
+def test_outcome_at_80_columns(record: RunRecord) -> None:
+    lines = printed(record).splitlines()
+
+    assert lines[1:11] == [
+        "                       x86_64            arm64",
+        "patches applied        0  1  2  3  4     0  1  2  3  4",
+        "vmalloc-scope          ✗  ✓  ✓  ✓  ✓     ✗  ✓  ✓  ✓  ✓",
+        "  + anon               ✗  ✓  ✓  ✓  ✓     ✗  ✓  ✓  ✓  ✓",
+        "vmalloc-nofail-sweep   ✗  ✗  ✓  ✓  ✓     ✗  ✗  ✓  ✓  ✓",
+        "  + anon               ✗  ✗  ✓  ✓  ✓     ✗  ✗  ✓  ✓  ✓",
+        "kvmalloc-flags         ✗  ✗  ✗  ✗  ✓     ✗  ✗  ✗  ✗  ✓",
+        "  + anon               ✗  ✗  ✗  ✗  ✓     ✗  ?! ✗  ✗  ✓",
+        "vmalloc-hygiene        ✓  ✓  ✓  ✓  ✓     ✓  ✓  ✓  ✓  ✓",
+        "  + anon               ✓  ✓  ✓  ✗! ✓     ✓  ✓  ✓  ✓  ✓",
+    ]
+    assert "✓ PASS   ✗ FAIL   ? MISS   ! not as expected" in lines
+    assert "?! arm64 p1 128M kvmalloc-flags + anon" in lines
+    assert "   MISS, expected FAIL: QEMU ended with status 1 before the guest was ready" in lines
+    assert f"patch 1: {TITLES[0]}" in lines
+    assert "  turns vmalloc-hygiene from PASS to FAIL on x86_64, under anon" in lines
+    assert lines[-1] == "2 differences: 80 verdicts in 12 min 14 s"
+
+
+def test_outcome_that_is_as_expected(tmp_path: Path) -> None:
+    lines = printed(make_run(tmp_path, differences=False)).splitlines()
+
+    assert "!" not in "".join(lines[:14])
+    assert lines[-1] == "as expected: 80 verdicts in 12 min 14 s"
+    assert lines[lines.index(f"patch 3: {TITLES[2]}") + 1] == "  changes no verdict"
+
+
+def test_paths_of_the_reports(
+    record: RunRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    far = Path("/very") / ("long" * 40) / "junit.xml"
+
+    lines = printed(record, paths=(tmp_path / "runs" / "x" / "report.html", far)).splitlines()
+
+    assert lines[-2:] == ["  runs/x/report.html", f"  {far}"]
+
+
+@pytest.mark.parametrize("width", [40, 50, 60, 80, 100, 140, 200])
+def test_nothing_is_wider_than_the_terminal(record: RunRecord, width: int) -> None:
+    text = printed(record, width)
+
+    assert max(cell_len(line) for line in text.splitlines()) <= width
+    signs = sum(text.split("PASS")[0].count(sign) for sign in "✓✗?")
+    assert signs == 80 + 1  # every verdict, whatever the width, and the first one of the legend
+
+
+def test_many_positions_are_broken_into_blocks(record: RunRecord) -> None:
+    cells = tuple(
+        replace(result, cell=replace(result.cell, position=position))
+        for position in range(40)
+        for result in record.cells[:1]
+    )
+
+    text = printed(replace(record, cells=cells), 60)
+
+    assert max(map(len, text.splitlines())) <= 60
+    assert text.split("PASS")[0].count("✗") == 40 + 1
+    assert "39" in text
+
+
+def test_many_differences_do_not_bury_the_matrix(record: RunRecord) -> None:
+    bad = tuple(replace(result, verdict=Verdict.ERROR) for result in record.cells)
+
+    lines = printed(replace(record, cells=bad)).splitlines()
+
+    assert f"   and {80 - DIFFERENCES_SHOWN} more: see the report" in lines
+    assert sum(line.startswith("E! ") for line in lines) == DIFFERENCES_SHOWN
+
+
+def test_each_verdict_has_a_sign_of_its_own(record: RunRecord) -> None:
+    cells = tuple(
+        replace(record.cells[0], verdict=v, expected=v, cases=(CaseResult("a", v, v),),
+                cell=replace(record.cells[0].cell, position=n))
+        for n, v in enumerate(Verdict)
+    )  # fmt: skip
+
+    unicode_row = printed(replace(record, cells=cells)).splitlines()[3]
+    console, raw = ascii_console()
+    print_record(console, replace(record, cells=cells))
+    ascii_row = raw.getvalue().decode().splitlines()[3]
+
+    assert len(set(unicode_row.split()[1:])) == len(set(ascii_row.split()[1:])) == len(Verdict)
+
+
+def test_stopped_run_says_so(record: RunRecord) -> None:
+    stopped = replace(record, cells=record.cells[:20], finished=False, error="interrupted")
+
+    lines = printed(stopped).splitlines()
+
+    assert lines[-2].startswith("stopped before the end; as expected so far: 20 verdicts")
+    assert lines[-1] == "interrupted"
+
+
+def test_run_without_verdicts(record: RunRecord) -> None:
+    lines = printed(replace(record, cells=())).splitlines()
+
+    assert lines[-1] == "no verdicts: 0 verdicts in 12 min 14 s"
+    assert "  not tested: no test has verdicts before and after it" in lines
