@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One cell: a guest of its own is booted, loaded and tested, and what it did is judged.
+
+What is kept for later runs is the *observation*, not the verdict: the judging is done anew each
+time, so a position whose kernel is bit for bit that of another (a patch of comments only)
+shares its observations and still is judged by what is expected of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.errors import GuestError
+from harness.jsonio import from_json, to_json
+from harness.model import (
+    Cell,
+    CellResult,
+    Ended,
+    Event,
+    GuestSpec,
+    GuestTest,
+    Kernel,
+    Load,
+    Observation,
+    Series,
+    SplatKind,
+)
+from harness.runfolder import RunFolder
+from harness.session import BootFailure, Guest, boot
+from harness.store import Store, key_of
+from harness.verdict import judge, judge_boot_failure, missed_result
+
+# Part of every observation's key: raise it when the way a guest is booted or driven changes,
+# so that nothing seen by an older harness is reused.
+RECIPE = "1"
+OBSERVATIONS = "observation"
+# Ends that say what the kernel did. A refused module, a silent guest or a lost link may be
+# the fault of a test or the host: those cells run again next time.
+KEPT_ENDS = (Ended.DONE, Ended.DIED)
+
+
+@dataclass(frozen=True)
+class CellJob:
+    """All that a cell's verdict depends on."""
+
+    cell: Cell
+    test: GuestTest
+    load: Load | None
+    series: Series
+    kernel: Kernel
+    spec: GuestSpec
+    guest_sha256: str  # of PID 1, packages, the test's module and the load
+    qemu_version: str
+
+    @property
+    def key(self) -> str:
+        """Content key of the observation: the same key means the same experiment."""
+        described = [self.test.folder / "test.toml"]
+        if self.load is not None:
+            described.append(self.load.folder / "load.toml")
+        return key_of(
+            RECIPE,
+            self.kernel.image_sha256,
+            self.guest_sha256,
+            self.qemu_version,
+            self.spec.accel,
+            str(self.spec.ram_mib),
+            str(self.spec.cpus),
+            *self.spec.cmdline,
+            *(hashlib.sha256(file.read_bytes()).hexdigest() for file in described),
+        )
+
+    @property
+    def weather(self) -> frozenset[SplatKind]:
+        """Splats that are ordinary in this cell."""
+        return frozenset(self.test.weather + (self.load.weather if self.load else ()))
+
+
+def run_cell(job: CellJob, run: RunFolder, store: Store, *, fresh: bool = False) -> CellResult:
+    """Give *job*'s verdict, by an earlier observation of the same experiment or a new one.
+
+    ``fresh`` boots a guest whatever is known.
+    """
+    folder = run.cell(job.cell)
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = None if fresh else store.get(OBSERVATIONS, job.key)
+    if kept is not None:
+        shutil.copytree(kept, folder, dirs_exist_ok=True)
+        text = (kept / "observation.json").read_text(encoding="utf-8")
+        result = _judge(job, from_json(Observation, text))
+    else:
+        try:
+            seen = _observe(job, folder)
+        except GuestError as error:
+            result = missed_result(job.cell, job.test, job.series.name, error.what)
+        else:
+            (folder / "observation.json").write_text(to_json(seen), encoding="utf-8")
+            if seen.outcome is not None and seen.outcome.ended in KEPT_ENDS:
+                store.put(OBSERVATIONS, job.key, lambda into: _copy(folder, into))
+            result = _judge(job, seen)
+    result = replace(
+        result,
+        reused=kept is not None,
+        kernel_key=job.kernel.key,
+        qemu_version=job.qemu_version,
+        evidence=_evidence(run, folder),
+    )
+    run.save_result(result)
+    return result
+
+
+def _judge(job: CellJob, seen: Observation) -> CellResult:
+    if seen.outcome is None:
+        result = judge_boot_failure(job.cell, job.test, job.series.name, seen.boot_console)
+    else:
+        result = judge(job.cell, job.test, job.series.name, seen.outcome, job.weather)
+    reason = "; ".join(filter(None, (result.reason, seen.note)))
+    return replace(result, argv=seen.argv, seconds=seen.seconds, boot=seen.boot, reason=reason)
+
+
+def _observe(job: CellJob, folder: Path) -> Observation:
+    started = time.monotonic()
+    try:
+        with boot(job.spec, folder, report=_quiet) as guest:
+            seen = _test(job, guest, folder)
+    except BootFailure as failure:
+        seen = Observation(None, failure.console)
+    return replace(seen, seconds=time.monotonic() - started)
+
+
+def _test(job: CellJob, guest: Guest, folder: Path) -> Observation:
+    with contextlib.ExitStack() as stack:
+        if job.load is not None:
+            stack.enter_context(guest.load(job.load))
+        outcome = guest.run_test(job.test)
+        note = _fetch_artifacts(job, guest, folder)
+    text = "\n".join(outcome.log) + "\n"
+    (folder / "test.log").write_text(text, encoding="utf-8", errors="backslashreplace")
+    return Observation(outcome, argv=guest.argv, note=note)
+
+
+def _fetch_artifacts(job: CellJob, guest: Guest, folder: Path) -> str:
+    """Fetch the test's artifacts over SSH; return one line about what could not be had."""
+    if not job.test.artifacts or not guest.alive:
+        return ""
+    into = folder / "artifacts"
+    into.mkdir(exist_ok=True)
+    try:
+        with guest.ssh() as ssh:
+            for path in job.test.artifacts:
+                (into / path.strip("/").replace("/", "_")).write_bytes(ssh.fetch(path))
+    except GuestError as error:
+        return f"artifacts: {error.what}"
+    return ""
+
+
+def _evidence(run: RunFolder, folder: Path) -> tuple[tuple[str, str], ...]:
+    names = ("console.log", "kmsg.log", "test.log", "argv.txt", "qemu.log")
+    files = [folder / n for n in names if (folder / n).is_file()]
+    artifacts = sorted((folder / "artifacts").glob("*"))
+    return tuple((f.stem, run.relative(f)) for f in files) + tuple(
+        (f"artifact {f.name}", run.relative(f)) for f in artifacts
+    )
+
+
+def _copy(source: Path, into: Path) -> None:
+    shutil.copytree(source, into, dirs_exist_ok=True)
+
+
+def _quiet(event: Event) -> None:
+    """Cells report their verdict only; their stages would flood the view."""

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Subcommands of ``harness``: every file of this folder is one, found by listing it.
+
+A module gives ``HELP`` (one line), ``add_arguments(parser)`` and
+``execute(args, space) -> exit code``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import pkgutil
+from typing import Protocol, cast
+
+from harness.pipeline import Workspace
+
+
+class Command(Protocol):
+    """What a module of this folder gives."""
+
+    HELP: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare options and operands."""
+
+    def execute(self, args: argparse.Namespace, space: Workspace) -> int:
+        """Do it; return the exit code."""
+
+
+def all_commands() -> dict[str, Command]:
+    """Return every command by name, sorted."""
+    names = sorted(info.name for info in pkgutil.iter_modules(__path__))
+    return {n: cast(Command, importlib.import_module(f"{__name__}.{n}")) for n in names}

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Render a finished run again, from its folder alone: nothing is built or booted."""
+
+from __future__ import annotations
+
+import argparse
+
+from rich.console import Console
+
+from harness.pipeline import Workspace, exit_code
+from harness.report import write_reports
+from harness.report.json import read_json
+from harness.report.terminal import print_record
+from harness.runfolder import find_run
+
+HELP = "render a finished run again"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare which run."""
+    parser.add_argument("run", nargs="?", default="latest", metavar="RUN",
+                        help="a run's folder or id (default: latest)")  # fmt: skip
+
+
+def execute(args: argparse.Namespace, space: Workspace) -> int:
+    """Write HTML and JUnit again and print the table; exit code as the run's own."""
+    run = find_run(space.checkout.runs, args.run)
+    record = read_json(run.path)
+    print_record(Console(highlight=False), record, write_reports(record, run.path))
+    return exit_code(record)

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Take a series from source to verdicts: build, boot and test every position.
+
+Ends with a table position × test × arch and the paths of the HTML report, JUnit XML and JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from harness.pipeline import Workspace, exit_code, run_plan
+from harness.plan_options import add_plan_options, plan_of
+from harness.report import write_reports
+from harness.report.terminal import print_record
+from harness.runfolder import RunFolder, new_run_folder
+
+HELP = "take a series from source to verdicts"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the plan's options."""
+    parser.add_argument("plan", nargs="?", type=Path, metavar="PLAN.toml", help="plan to run")
+    add_plan_options(parser)
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="put the run's folder there")
+    parser.add_argument("--fresh", action="store_true", help="boot every cell, reuse no verdict")
+
+
+def execute(args: argparse.Namespace, space: Workspace) -> int:
+    """Run the plan; reports are written even where it was stopped half-way."""
+    plan = plan_of(vars(args), space.checkout, args.plan)
+    if args.out is not None:
+        args.out.mkdir(parents=True, exist_ok=True)
+        run = RunFolder(args.out.resolve())
+    else:
+        run = new_run_folder(space.checkout.runs, plan)
+    try:
+        record = run_plan(plan, space, run, fresh=args.fresh)
+    except BaseException:
+        if not any(run.path.iterdir()):
+            run.path.rmdir()  # nothing was started: leave no empty run behind
+        raise
+    paths = write_reports(record, run.path)
+    space.settle()
+    print_record(Console(highlight=False), record, paths)
+    return exit_code(record)

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""pytest plugin: guest tests as items, and guests as fixtures.
+
+``pytest guest-tests --series vmalloc-nofail --arch arm64 --position 4 --ram 96M`` collects every
+``test.toml`` below the given folder, one item per cell. An item passes when its verdict is PASS,
+is *xfailed* when it fails as its ``test.toml`` declares for that position, is skipped on SKIP,
+and fails on everything else; a cell that could not be run (MISS) is an error, never a failure
+of the kernel.
+
+A test in Python asks for the fixtures ``guest`` or ``kernel`` and runs once per architecture
+and position of the plan::
+
+    def test_release(guest):
+        with guest.ssh() as ssh:
+            assert ssh.run("uname -r").stdout.startswith("5.10")
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from harness import host
+from harness.arch import load_arch
+from harness.cells import CellJob, run_cell
+from harness.errors import HarnessError
+from harness.layout import default_cache, find_checkout
+from harness.model import Arch, Cell, CellResult, GuestTest, Kernel, Plan, Verdict
+from harness.pipeline import (
+    Bench,
+    Prepared,
+    Workspace,
+    guest_spec,
+    make_bench,
+    make_kernel,
+    prepare,
+)
+from harness.plan import load_tests
+from harness.plan_options import OPTIONS, plan_of
+from harness.qemu.accel import choose_accel
+from harness.qemu.process import qemu_version
+from harness.report.terminal import View
+from harness.runfolder import RunFolder
+from harness.session import Guest, boot
+
+PREFIX = "kph_"  # of our options among those of other plugins
+
+
+@dataclass
+class Laboratory:
+    """Everything one pytest session shares: the prepared plan, and a bench per kernel."""
+
+    plan: Plan
+    space: Workspace
+    fresh: bool
+    run: RunFolder
+    _prepared: Prepared | None = None
+    _benches: dict[tuple[str, int], Bench] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def prepared(self) -> Prepared:
+        """The plan with its source and series, fetched on first use."""
+        with self._lock:
+            if self._prepared is None:
+                self._prepared = prepare(self.plan, self.space)
+                host.require(self._prepared.archs)
+            return self._prepared
+
+    def bench(self, arch: Arch, position: int) -> Bench:
+        """Return the bench of one kernel, built on first use."""
+        ready = self.prepared
+        with self._lock:
+            if (arch.name, position) not in self._benches:
+                kernel = make_kernel(ready, arch, position, self.space)
+                bench = make_bench(ready, arch, kernel, self.space)
+                self._benches[arch.name, position] = bench
+            return self._benches[arch.name, position]
+
+    def judge(self, cell: Cell) -> CellResult:
+        """Run one cell, or reuse what is known of it."""
+        ready, arch = self.prepared, load_arch(cell.arch)
+        bench = self.bench(arch, cell.position)
+        accel, _ = choose_accel(self.plan.accel, arch)
+        job = CellJob(
+            cell=cell,
+            test=ready.test(cell.test),
+            load=ready.load(cell.load),
+            series=ready.series,
+            kernel=bench.kernel,
+            spec=guest_spec(self.plan, arch, bench, cell.ram_mib, accel),
+            guest_sha256=bench.sha256_for(cell),
+            qemu_version=qemu_version(arch),
+        )
+        return run_cell(job, self.run, self.space.store, fresh=self.fresh)
+
+
+LABORATORY = pytest.StashKey[Laboratory]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options of a plan."""
+    group = parser.getgroup("kernel patch harness")
+    for option in OPTIONS:
+        group.addoption(
+            option.flag, dest=PREFIX + option.dest, metavar=option.metavar, help=option.help
+        )
+    group.addoption("--plan", dest=PREFIX + "plan", metavar="PLAN.toml", help="plan to start from")
+    group.addoption(
+        "--fresh", dest=PREFIX + "fresh", action="store_true", help="boot, reuse no verdict"
+    )
+
+
+def laboratory(config: pytest.Config) -> Laboratory:
+    """Return the session's laboratory; a bad option ends pytest with one line.
+
+    Raises:
+        pytest.UsageError: the plan is not valid.
+    """
+    if LABORATORY not in config.stash:
+        values = {o.dest: config.getoption(PREFIX + o.dest) for o in OPTIONS}
+        file = config.getoption(PREFIX + "plan")
+        folder = Path(tempfile.mkdtemp(prefix="kph-pytest-"))
+        console = Console(file=sys.__stderr__, highlight=False, force_terminal=False)
+        try:
+            checkout = find_checkout(config.rootpath)
+            plan = plan_of(values, checkout, Path(file) if file else None)
+        except HarnessError as error:
+            raise pytest.UsageError(f"{error.what} ({error.hint})") from None
+        config.stash[LABORATORY] = Laboratory(
+            plan=plan,
+            space=Workspace(checkout, default_cache(), View(console)),
+            fresh=bool(config.getoption(PREFIX + "fresh")),
+            run=RunFolder(folder),
+        )
+    return config.stash[LABORATORY]
+
+
+# ---------------------------------------------------------------- items
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect ``test.toml`` files as guest tests."""
+    if file_path.name != "test.toml":
+        return None
+    collector: GuestTestFile = GuestTestFile.from_parent(parent, path=file_path)
+    return collector
+
+
+class GuestTestFile(pytest.File):
+    """One guest test: an item for each cell of the plan."""
+
+    def collect(self) -> Iterable[pytest.Item]:
+        """Make one item per architecture, position, RAM and load."""
+        lab = laboratory(self.config)
+        test = load_tests(lab.space.checkout)[self.path.parent.name]
+        plan = lab.plan
+        if plan.tests and not any(fnmatchcase(test.name, pattern) for pattern in plan.tests):
+            return
+        positions = plan.positions or lab.prepared.positions
+        for position in positions:
+            for arch in plan.arch:
+                for ram in plan.ram_mib:
+                    for load in plan.loads:
+                        cell = Cell(arch, plan.base, position, plan.config, ram, test.name, load)
+                        yield GuestTestItem.from_parent(self, test=test, cell=cell)
+
+
+class VerdictDiffers(Exception):
+    """The kernel did something else than what is expected of it."""
+
+
+class GuestTestItem(pytest.Item):
+    """One cell."""
+
+    def __init__(self, *, test: GuestTest, cell: Cell, **kwargs: Any) -> None:
+        suffix = "" if cell.load == "none" else f"+{cell.load}"
+        name = f"{cell.test}{suffix}[{cell.arch}-p{cell.position}-{cell.ram_mib}M]"
+        super().__init__(name=name, **kwargs)
+        self.test = test
+        self.cell = cell
+        self.add_marker(pytest.mark.guest)
+
+    def setup(self) -> None:
+        """Bring the cell to a verdict; what fails here is pytest's *error*, not a failure."""
+        try:
+            self.result = laboratory(self.config).judge(self.cell)
+        except HarnessError as error:
+            raise pytest.UsageError(f"{error.what} ({error.hint})") from None
+        for what, text in self._evidence():
+            self.add_report_section("call", what, text)
+        self.user_properties.append(("verdict", self.result.verdict.value))
+        self.user_properties.append(("expected", self.result.expected.value))
+        if self.result.verdict is Verdict.MISS:
+            raise HarnessError(f"not run: {self.result.reason}")
+
+    def runtest(self) -> None:
+        """Say what the verdict is in pytest's own words."""
+        result = self.result
+        if result.verdict is Verdict.SKIP:
+            pytest.skip(result.reason)
+        if not result.as_expected:
+            raise VerdictDiffers(_difference(result))
+        if result.verdict is Verdict.FAIL:
+            pytest.xfail(f"fails before patch {self._patch()}, as declared: {result.reason}")
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Show our own errors as lines; a traceback of ours tells a person nothing."""
+        if isinstance(excinfo.value, VerdictDiffers | HarnessError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """Name the item in reports."""
+        return self.path, None, self.cell.id
+
+    def _patch(self) -> int:
+        return self.test.patch_of(laboratory(self.config).prepared.series.name)
+
+    def _evidence(self) -> Iterator[tuple[str, str]]:
+        for what, path in self.result.evidence:
+            if what in ("test", "argv"):
+                yield what, (laboratory(self.config).run.path / path).read_text(errors="replace")
+
+
+def _difference(result: CellResult) -> str:
+    head = f"{result.cell.id}: {result.verdict.value}, expected {result.expected.value}"
+    lines = [head, result.reason] if result.reason else [head]
+    for case in result.cases:
+        if not case.as_expected:
+            lines.append(f"  {case.name}: {case.verdict.value}, expected {case.expected.value}")
+            lines += [f"    {text}" for text in case.diagnostics[:20]]
+    lines += [f"  {splat.kind.value}: {splat.title}" for splat in result.splats]
+    return "\n".join(lines)
+
+
+# ---------------------------------------------------------------- fixtures
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare our marker."""
+    config.addinivalue_line("markers", "guest: boots guests of the kernel patch harness")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that asks for a kernel once per architecture and position of the plan."""
+    if "kernel" not in metafunc.fixturenames:
+        return
+    lab = laboratory(metafunc.config)
+    positions = lab.plan.positions or lab.prepared.positions
+    cases = [(arch, position) for position in positions for arch in lab.plan.arch]
+    ids = [f"{arch}-p{position}" for arch, position in cases]
+    metafunc.parametrize("kernel", cases, ids=ids, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def harness_lab(request: pytest.FixtureRequest) -> Laboratory:
+    """The session's plan, source, series and kernels."""
+    return laboratory(request.config)
+
+
+@pytest.fixture(scope="session")
+def kernel(request: pytest.FixtureRequest, harness_lab: Laboratory) -> Kernel:
+    """A kernel built at one position of the series, for one architecture."""
+    name, position = request.param
+    return harness_lab.bench(load_arch(name), position).kernel
+
+
+@pytest.fixture
+def guest(kernel: Kernel, harness_lab: Laboratory, tmp_path: Path) -> Iterator[Guest]:
+    """A fresh guest that runs ``kernel``; down again when the test is done."""
+    arch = load_arch(kernel.arch)
+    plan = harness_lab.plan
+    accel, _ = choose_accel(plan.accel, arch)
+    bench = harness_lab.bench(arch, kernel.position)
+    with ExitStack() as stack:
+        spec = guest_spec(plan, arch, bench, plan.ram_mib[0], accel)
+        yield stack.enter_context(boot(spec, tmp_path))

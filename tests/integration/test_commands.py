@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The command line as a user meets it, without building or booting anything."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.arch import all_archs
+from harness.plan import load_loads, load_tests
+from harness.layout import Checkout
+from harness.series import load_series
+
+ROOT = Path(__file__).resolve().parents[2]
+Harness = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of what a person edits, to write into."""
+    root = tmp_path / "checkout"
+    ignore = shutil.ignore_patterns("__pycache__")
+    for folder in ("kconfigs", "patches", "guest-tests", "harness"):
+        shutil.copytree(ROOT / folder, root / folder, ignore=ignore)
+    return root
+
+
+@pytest.fixture
+def harness(checkout: Path, tmp_path: Path) -> Harness:
+    """Run ``harness`` in the copy, with an empty cache."""
+
+    def run(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            (sys.executable, "-m", "harness", "--cache", str(tmp_path / "cache"), *args),
+            cwd=checkout,
+            env={**os.environ, "PYTHONPATH": str(checkout), **env},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+def test_list_names_everything_there_is(harness: Harness) -> None:
+    done = harness("list")
+    assert done.returncode == 0, done.stderr
+    for name in ("x86_64", "arm64", "vmalloc-nofail", "kvmalloc-flags", "anon", "kunit", "debian:"):
+        assert name in done.stdout
+
+
+def test_list_of_one_kind_leaves_out_the_others(harness: Harness) -> None:
+    done = harness("list", "archs")
+    assert "arm64" in done.stdout
+    assert "vmalloc-nofail" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (("run", "--series", "vmaloc-nofail"), ("vmaloc-nofail", "vmalloc-nofail")),
+        (("run", "--arch", "riscv"), ("riscv", "arm64, x86_64")),
+        (("run", "no-such-plan.toml"), ("no-such-plan.toml",)),
+        (("run", "--base", "debian"), ("debian",)),
+        (("run", "--base", "dir:/nonexistent"), ("/nonexistent",)),
+        (("report", "no-such-run"), ("no-such-run", "none yet")),
+        (("boot", "--arch", "arm64,x86_64"), ("--arch",)),
+        (("new", "test", "Bad Name"), ("Bad Name",)),
+    ],
+)
+def test_a_wrong_request_is_told_in_a_line_and_ends_with_2(
+    harness: Harness, argv: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    done = harness(*argv)
+    assert done.returncode == 2, done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert 1 <= len(lines) <= 2, done.stderr
+    assert all(line.startswith("harness: ") for line in lines)
+    for word in words:
+        assert word in done.stderr
+
+
+def test_a_bad_plan_names_file_and_key(harness: Harness, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text('sereis = "vmalloc-nofail"\n')
+    done = harness("run", str(plan))
+    assert done.returncode == 2
+    assert "plan.toml" in done.stderr
+    assert "'sereis'" in done.stderr
+    assert "series" in done.stderr
+
+
+def test_no_network_and_nothing_cached_ends_with_3(harness: Harness) -> None:
+    done = harness("source", "debian:5.10", "--mirror", "http://127.0.0.1:9/debian")
+    assert done.returncode == 3, done.stderr
+    assert "harness: no network" in done.stderr
+    assert "harness: next: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_tool_names_its_package(harness: Harness, tmp_path: Path) -> None:
+    done = harness("doctor", PATH=str(tmp_path))
+    assert done.returncode == 3
+    assert "MISSING" in done.stdout
+    assert "flex" in done.stdout.splitlines()[-1]
+    assert "apt-get install" in done.stdout.splitlines()[-1]
+
+
+def test_outside_of_a_checkout_the_package_s_own_is_used(tmp_path: Path) -> None:
+    done = subprocess.run(
+        (sys.executable, "-m", "harness", "list", "series"),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "vmalloc-nofail" in done.stdout
+
+
+def test_a_reader_that_goes_away_is_no_traceback(harness: Harness, checkout: Path) -> None:
+    shell = f"{sys.executable} -m harness list | true"
+    done = subprocess.run(
+        ("sh", "-c", shell), cwd=checkout, capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr
+
+
+# ---------------------------------------------------------------- harness new
+
+
+def test_a_new_test_is_found_and_says_what_it_is(harness: Harness, checkout: Path) -> None:
+    done = harness("new", "test", "my-test")
+    assert done.returncode == 0, done.stderr
+    assert "guest-tests/tests/my-test/my_test.c" in done.stdout
+    test = load_tests(Checkout(checkout))["my-test"]
+    assert test.module == "my_test"
+
+
+def test_a_new_load_compiles_says_ready_and_stops_when_told(
+    harness: Harness, checkout: Path, tmp_path: Path
+) -> None:
+    assert harness("new", "load", "my-load").returncode == 0
+    assert load_loads(Checkout(checkout))["my-load"].summary
+    program = tmp_path / "my-load"
+    source = checkout / "guest-tests/loads/my-load/my_load.c"
+    subprocess.run(("gcc", "-Wall", "-Wextra", "-Werror", "-o", program, source), check=True)
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "ready\n"
+        running.terminate()
+        assert running.wait() == 0
+
+
+def test_a_new_series_is_listed_and_covers_its_base(harness: Harness, checkout: Path) -> None:
+    assert harness("new", "series", "my-series").returncode == 0
+    series = load_series(checkout / "patches/my-series", "5.10.262")
+    assert series.patches == ()
+    assert "my-series" in harness("list", "series").stdout
+
+
+def test_a_new_arch_is_found_by_its_file_alone(harness: Harness) -> None:
+    assert harness("new", "arch", "riscv64").returncode == 0
+    done = harness("list", "archs")
+    assert "riscv64" in done.stdout
+    assert all(arch.name in done.stdout for arch in all_archs())
+
+
+def test_a_new_topic_is_listed(harness: Harness) -> None:
+    assert harness("new", "topic", "my-topic").returncode == 0
+    assert "my-topic" in harness("list", "topics").stdout
+
+
+def test_what_is_there_already_is_not_touched(harness: Harness, checkout: Path) -> None:
+    before = (checkout / "kconfigs/kunit.config").read_text()
+    done = harness("new", "topic", "kunit")
+    assert done.returncode == 2
+    assert "exists" in done.stderr
+    assert (checkout / "kconfigs/kunit.config").read_text() == before

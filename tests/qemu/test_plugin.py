@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The pytest plugin as a user calls it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.qemu.conftest import ROOT
+
+
+def run_pytest(*args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *args),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("arch", ["x86_64", "arm64"])
+def test_guest_tests_are_items_that_pass_with_the_series_applied(arch: str) -> None:
+    done = run_pytest(
+        "guest-tests", "--arch", arch, "--position", "4", "--load", "none", "-k", "not kvmalloc"
+    )
+    assert done.returncode == 0, done.stdout
+    assert "1 deselected" in done.stdout
+    assert "3 passed" in done.stdout
+
+
+def test_a_test_that_fails_as_declared_is_an_xfail() -> None:
+    done = run_pytest(
+        *("guest-tests/tests/vmalloc-nofail-sweep", "--arch", "x86_64"),
+        *("--position", "1,2", "--load", "none", "-rx"),
+    )
+    assert done.returncode == 0, done.stdout
+    assert "1 passed, 1 xfailed" in done.stdout
+    assert "fails before patch 2, as declared" in done.stdout
+
+
+def test_a_python_test_drives_a_guest_on_each_architecture(tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text(
+        "def test_release(guest, kernel):\n"
+        "    with guest.ssh() as ssh:\n"
+        "        assert ssh.run('uname -r').stdout.strip() == kernel.tree_version\n"
+    )
+    done = run_pytest(f"--rootdir={ROOT}", "-c", "pyproject.toml", str(tmp_path), "--position=4")
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
+
+
+def test_a_wrong_option_is_one_line() -> None:
+    done = run_pytest("guest-tests", "--arch", "arm46")
+    assert done.returncode == 4
+    assert "arm46" in done.stderr
+    assert "arm64" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-only
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import host
+from harness.arch import all_archs, load_arch
+from harness.errors import InfraError
+from harness.host import Requirement
+
+
+def test_a_program_in_path_is_found() -> None:
+    assert Path(Requirement("sh", ("dash",), "").where).name == "sh"
+
+
+def test_a_file_is_found_by_its_path(tmp_path: Path) -> None:
+    there = tmp_path / "libfoo.a"
+    assert Requirement(str(there), ("foo",), "").where == ""
+    there.touch()
+    assert Requirement(str(there), ("foo",), "").where == str(there)
+
+
+def test_packages_of_what_is_missing_come_once_and_in_order() -> None:
+    wanted = (
+        Requirement("sh", ("dash",), ""),
+        Requirement("no-such-program-b", ("beta", "shared"), ""),
+        Requirement("no-such-program-a", ("alpha", "shared"), ""),
+    )
+    assert host.missing_packages(wanted) == ("beta", "shared", "alpha")
+
+
+def test_every_architecture_brings_compiler_libc_and_emulator() -> None:
+    for arch in all_archs():
+        extra = set(host.requirements((arch,))) - set(host.requirements(()))
+        whats = {r.what for r in extra}
+        assert {f"{arch.triplet}-gcc", arch.qemu} <= whats
+        assert any(what.endswith("libc.a") for what in whats)
+
+
+def test_the_host_s_own_architecture_needs_no_cross_compiler(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    arch = load_arch("arm64")
+    monkeypatch.setattr(host.platform, "machine", lambda: "aarch64")
+    packages = {p for r in host.requirements((arch,)) for p in r.packages}
+    assert not packages & set(arch.cross_packages)
+    monkeypatch.setattr(host.platform, "machine", lambda: "x86_64")
+    packages = {p for r in host.requirements((arch,)) for p in r.packages}
+    assert set(arch.cross_packages) <= packages
+
+
+def test_what_is_missing_is_named_with_one_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(InfraError, match="make, gcc") as caught:
+        host.require(())
+    assert "apt-get install" in caught.value.hint
+    assert " make " in caught.value.hint
+
+
+def test_install_without_rights_prints_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "may_install", lambda: False)
+    monkeypatch.setattr(host.os, "geteuid", lambda: 1000)
+    with pytest.raises(InfraError, match="flex") as caught:
+        host.install(("flex", "bison"))
+    expected = "sudo apt-get install -y --no-install-recommends flex bison"
+    assert caught.value.hint == f"run: {expected}"
+
+
+def test_an_install_that_fails_shows_what_apt_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[tuple[str, ...]] = []
+
+    def run(argv: tuple[str, ...], **_: Any) -> subprocess.CompletedProcess[str]:
+        ran.append(argv)
+        failed = "install" in argv
+        return subprocess.CompletedProcess(argv, int(failed), "", "E: Unable to locate package x")
+
+    monkeypatch.setattr(host, "may_install", lambda: True)
+    monkeypatch.setattr(host.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(host.subprocess, "run", run)
+    with pytest.raises(InfraError, match="apt could not install x") as caught:
+        host.install(("x",))
+    assert "Unable to locate" in caught.value.detail
+    assert [argv[:2] for argv in ran] == [("apt-get", "update"), ("apt-get", "install")]
+
+
+def test_nothing_to_install_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "may_install", lambda: pytest.fail("asked"))
+    host.install(())
+
+
+def test_the_host_describes_itself_in_one_line() -> None:
+    assert host.cores() >= 1
+    assert host.memory_mib() > 0
+    assert f"{host.cores()} cores" in host.describe()
+    assert "\n" not in host.describe()

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-only
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness import pipeline
+from harness.errors import UserError
+from harness.model import Cell, CellResult, Patch, Plan, RunRecord, Series, Verdict
+from harness.pipeline import checked_positions, exit_code, parallel_guests
+
+SERIES = Series(
+    name="s",
+    title="t",
+    folder=Path(),
+    covers="5.10",
+    prepare=(),
+    patches=tuple(Patch(n, Path(), f"patch {n}", "", "", ()) for n in (1, 2)),
+)
+
+
+def record(*verdicts: tuple[Verdict, Verdict], finished: bool = True) -> RunRecord:
+    cells = tuple(
+        CellResult(Cell("a", "b", n, (), 128, "t", "none"), got, expected, "")
+        for n, (got, expected) in enumerate(verdicts)
+    )
+    return RunRecord(
+        "id", "", 0.0, "", Plan(), "", (), "", "", "", "", cells=cells, finished=finished
+    )
+
+
+def test_all_as_expected_is_0_even_where_a_fail_was_expected() -> None:
+    assert exit_code(record((Verdict.PASS, Verdict.PASS), (Verdict.FAIL, Verdict.FAIL))) == 0
+
+
+@pytest.mark.parametrize("got", [Verdict.FAIL, Verdict.ERROR, Verdict.SKIP])
+def test_a_verdict_that_differs_is_1(got: Verdict) -> None:
+    assert exit_code(record((got, Verdict.PASS))) == 1
+
+
+def test_a_pass_that_should_have_failed_is_1() -> None:
+    assert exit_code(record((Verdict.PASS, Verdict.FAIL))) == 1
+
+
+def test_only_cells_that_could_not_run_is_3() -> None:
+    assert exit_code(record((Verdict.MISS, Verdict.PASS), (Verdict.PASS, Verdict.PASS))) == 3
+
+
+def test_a_differing_verdict_outweighs_a_miss() -> None:
+    assert exit_code(record((Verdict.MISS, Verdict.PASS), (Verdict.FAIL, Verdict.PASS))) == 1
+
+
+def test_an_unfinished_run_is_never_0() -> None:
+    assert exit_code(record((Verdict.PASS, Verdict.PASS), finished=False)) == 3
+
+
+def test_positions_default_to_all_and_come_sorted_once() -> None:
+    assert checked_positions(SERIES, ()) == (0, 1, 2)
+    assert checked_positions(SERIES, (2, 0, 2)) == (0, 2)
+
+
+def test_a_position_outside_the_series_is_named() -> None:
+    with pytest.raises(UserError, match="position 3") as caught:
+        checked_positions(SERIES, (1, 3))
+    assert "0 (base) to 2" in caught.value.hint
+
+
+def test_guests_at_a_time_follow_cores_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = Plan(ram_mib=(128,))
+    monkeypatch.setattr(pipeline.host, "cores", lambda: 8)
+    monkeypatch.setattr(pipeline.host, "memory_mib", lambda: 100_000)
+    assert parallel_guests(plan) == 8
+    assert parallel_guests(replace(plan, cpus=4)) == 2
+    assert parallel_guests(replace(plan, jobs=3)) == 3
+    monkeypatch.setattr(pipeline.host, "memory_mib", lambda: 1024)
+    assert parallel_guests(plan) == 2
+    monkeypatch.setattr(pipeline.host, "memory_mib", lambda: 100)
+    assert parallel_guests(plan) == 1

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-only
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import UserError
+from harness.jsonio import from_json
+from harness.model import Cell, CellResult, Plan, Verdict
+from harness.runfolder import RunFolder, find_run, new_run_folder, write_whole
+
+CELL = Cell("arm64", "debian:5.10", 2, (), 128, "some-test", "anon")
+
+
+def test_a_cell_s_folder_lies_below_the_run_and_names_the_cell(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path).cell(CELL)
+    assert RunFolder(tmp_path).relative(folder) == f"cells/{CELL.id}"
+    assert "p2" in CELL.id
+    assert ":" not in CELL.id
+
+
+def test_a_hostile_base_cannot_leave_the_run(tmp_path: Path) -> None:
+    cell = Cell("arm64", "dir:../../../etc", 0, (), 128, "t", "none")
+    assert RunFolder(tmp_path).cell(cell).resolve().is_relative_to(tmp_path.resolve())
+
+
+def test_a_saved_result_reads_back_the_same(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    result = CellResult(CELL, Verdict.FAIL, Verdict.PASS, "why")
+    run.save_result(result)
+    text = (run.cell(CELL) / "result.json").read_text()
+    assert from_json(CellResult, text) == result
+
+
+def test_runs_begun_in_the_same_second_do_not_share_a_folder(tmp_path: Path) -> None:
+    first, second = (new_run_folder(tmp_path, Plan()) for _ in range(2))
+    assert first.path != second.path
+    assert (tmp_path / "latest").resolve() == second.path.resolve()
+
+
+def test_a_series_given_as_a_path_names_the_run_by_its_last_part(tmp_path: Path) -> None:
+    run = new_run_folder(tmp_path, Plan(series="/some/where/my-series/"))
+    assert run.id.endswith("-my-series")
+    assert run.path.parent == tmp_path
+
+
+def test_find_run_takes_folder_id_and_latest(tmp_path: Path) -> None:
+    run = new_run_folder(tmp_path, Plan())
+    write_whole(run.path / "run.json", "{}")
+    for name in (str(run.path), run.id, "latest"):
+        assert find_run(tmp_path, name).path == run.path.resolve()
+
+
+def test_a_run_that_does_not_exist_names_those_that_do(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no finished run 'x'") as caught:
+        find_run(tmp_path, "x")
+    assert "none yet" in caught.value.hint
+    run = new_run_folder(tmp_path, Plan())
+    write_whole(run.path / "run.json", "{}")
+    with pytest.raises(UserError) as caught:
+        find_run(tmp_path, "x")
+    assert run.id in caught.value.hint
+
+
+def test_write_whole_leaves_no_draft_behind(tmp_path: Path) -> None:
+    write_whole(tmp_path / "a.json", "one")
+    write_whole(tmp_path / "a.json", "two")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+    assert (tmp_path / "a.json").read_text() == "two"

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-2.0-only
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from harness import store as store_module
+from harness.errors import InfraError
+from harness.store import Store, digest_files, hold, key_of, write_atomically
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def filler(text: str = "content") -> store_module.Callable[[Path], None]:
+    def fill(into: Path) -> None:
+        (into / "sub").mkdir()
+        (into / "sub" / "file").write_text(text)
+        (into / "link").symlink_to("sub/file")
+
+    return fill
+
+
+def test_what_is_put_can_be_got(store: Store) -> None:
+    assert store.get("kind", "key") is None
+    folder = store.put("kind", "key", filler())
+    assert store.get("kind", "key") == folder
+    assert (folder / "sub" / "file").read_text() == "content"
+    assert (folder / "link").read_text() == "content"
+    assert store.get("other", "key") is None
+
+
+@pytest.mark.parametrize("how", [KeyboardInterrupt, RuntimeError, InfraError])
+def test_an_interrupted_put_leaves_nothing(store: Store, how: type[BaseException]) -> None:
+    def dies(into: Path) -> None:
+        (into / "half").write_text("half")
+        raise how("now")
+
+    with pytest.raises(how):
+        store.put("kind", "key", dies)
+    assert store.get("kind", "key") is None
+    assert list(store.root.rglob("half")) == []
+
+
+def test_a_crash_before_the_rename_shows_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As a SIGKILL: the folder that was being filled stays behind.
+    monkeypatch.setattr(store_module, "_place", lambda *_: None)
+    monkeypatch.setattr(store_module.shutil, "rmtree", lambda *_, **__: None)
+    store.put("kind", "key", filler("half"))
+    monkeypatch.undo()
+    assert list(store.root.rglob("file")) != []
+    assert store.get("kind", "key") is None
+    store.put("kind", "key", filler("whole"))
+    assert store.get("kind", "key") is not None
+
+
+def test_old_leftovers_are_swept(store: Store) -> None:
+    old = store.root / ".new" / "left"
+    young = store.root / ".new" / "filling"
+    old.mkdir(parents=True)
+    young.mkdir()
+    past = time.time() - 2 * 24 * 3600
+    os.utime(old, (past, past))
+    store.put("kind", "key", filler())
+    assert not old.exists()
+    assert young.exists()
+
+
+def test_the_first_put_wins(store: Store) -> None:
+    def late(into: Path) -> None:
+        filler("late")(into)
+        store.put("kind", "key", filler("early"))
+
+    folder = store.put("kind", "key", late)
+    assert (folder / "sub" / "file").read_text() == "early"
+
+
+def damage_size(folder: Path) -> None:
+    (folder / "sub" / "file").write_text("conten")
+
+
+def damage_missing(folder: Path) -> None:
+    (folder / "sub" / "file").unlink()
+
+
+def damage_link(folder: Path) -> None:
+    (folder / "link").unlink()
+    (folder / "link").symlink_to("elsewhere")
+
+
+def damage_kind(folder: Path) -> None:
+    (folder / "sub" / "file").unlink()
+    (folder / "sub" / "file").symlink_to("/dev/null")
+
+
+def damage_manifest(folder: Path) -> None:
+    (folder / store_module.MANIFEST).write_text("{")
+
+
+@pytest.mark.parametrize(
+    "damage", [damage_size, damage_missing, damage_link, damage_kind, damage_manifest]
+)
+def test_a_damaged_entry_is_absent_and_replaced(
+    store: Store, damage: store_module.Callable[[Path], None]
+) -> None:
+    damage(store.put("kind", "key", filler()))
+    assert store.get("kind", "key") is None
+    folder = store.put("kind", "key", filler())
+    assert store.get("kind", "key", verify=True) == folder
+    assert (folder / "sub" / "file").read_text() == "content"
+
+
+def test_verify_looks_at_contents_too(store: Store) -> None:
+    folder = store.put("kind", "key", filler())
+    (folder / "sub" / "file").write_text("CONTENT")
+    assert store.get("kind", "key") is not None
+    assert store.get("kind", "key", verify=True) is None
+
+
+def test_a_full_disk_is_one_clear_line(store: Store) -> None:
+    def full(into: Path) -> None:  # noqa: ARG001
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(InfraError, match="no space left in") as caught:
+        store.put("kind", "key", full)
+    assert caught.value.hint
+    assert store.get("kind", "key") is None
+
+
+def test_key_of_keeps_parts_apart() -> None:
+    assert key_of("a", "bc") != key_of("ab", "c")
+    assert key_of("a") == key_of("a")
+    assert len(key_of()) == 64
+
+
+def test_digest_files_sees_names_contents_and_modes(tmp_path: Path) -> None:
+    def folder(name: str, **files: str) -> Path:
+        path = tmp_path / name
+        path.mkdir()
+        for file, text in files.items():
+            (path / file).write_text(text)
+        return path
+
+    one = folder("one", a="1", b="2")
+    assert digest_files(one) == digest_files(folder("same", a="1", b="2"))
+    assert digest_files(one) != digest_files(folder("other", a="1", b="3"))
+    assert digest_files(one) != digest_files(folder("renamed", a="1", c="2"))
+    assert digest_files(one) != digest_files(folder("more", a="1", b="2", c=""))
+    assert digest_files(one / "a", one / "b") != digest_files(one / "b", one / "a")
+    before = digest_files(one)
+    (one / "a").chmod(0o755)
+    assert digest_files(one) != before
+
+
+def test_write_atomically_leaves_the_old_file_when_it_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    write_atomically(file, "old")
+
+    def refuse(self: Path, target: Path) -> Path:  # noqa: ARG001
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(OSError, match="broken"):
+        write_atomically(file, "new")
+    assert file.read_text() == "old"
+    assert [f.name for f in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_lock_is_held_by_one_and_the_other_is_told(tmp_path: Path) -> None:
+    told, inside = threading.Event(), threading.Event()
+
+    def second() -> None:
+        with hold(tmp_path, "name", told.set):
+            inside.set()
+
+    with hold(tmp_path, "name"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert told.wait(10)
+        assert not inside.is_set()
+        with hold(tmp_path, "another"):
+            pass
+    thread.join(10)
+    assert inside.is_set()
