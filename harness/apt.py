@@ -30,8 +30,8 @@ from harness.apt_sources import (
     parse_list,
 )
 from harness.errors import HarnessError, InfraError, UserError
+from harness.events import Event, Note, Stage
 from harness.layout import Cache
-from harness.model import Event, Note, Stage
 from harness.space import clear_when_full, full, says_full
 from harness.store import hold, sha256_of, write_atomically
 

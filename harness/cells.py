@@ -16,20 +16,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.errors import GuestError
+from harness.events import Event
 from harness.jsonio import from_json, to_json
-from harness.model import (
-    Cell,
-    CellResult,
-    Ended,
-    Event,
-    GuestSpec,
-    GuestTest,
-    Kernel,
-    Load,
-    Observation,
-    Series,
-    SplatKind,
-)
+from harness.model import Cell, GuestSpec, GuestTest, Kernel, Load, Series, SplatKind
+from harness.record import CellResult, Ended, Observation
 from harness.runfolder import RunFolder
 from harness.session import BootFailure, Guest, boot
 from harness.store import Store, key_of

@@ -11,7 +11,8 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness.model import Cell, CellResult, RunRecord, Verdict
+from harness.model import Cell, Verdict
+from harness.record import CellResult, RunRecord
 
 _SPEAKS = (Verdict.PASS, Verdict.FAIL)
 _NAMED = 3  # how many cases a sentence spells out

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from harness.errors import BuildError, UserError
 from harness.kbuild import Kbuild
-from harness.kconfig import Asked, Dropped, dropped, merged_text, parse_config
+from harness.kconfig import Asked, Dropped, dropped, laid_over, merged_text, parse_config
 from harness.kconfig_explain import explain
 from harness.make_log import first_error
 from harness.space import full, says_full
 from harness.store import key_of, sha256_of, write_atomically
 
 _STAMP = ".harness-config.json"
+_ANSWERS = ".harness-allconfig"
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,11 @@ def configure(kbuild: Kbuild, wanted: Configuration, log: Path) -> Path:
     stamp.unlink(missing_ok=True)
     # From tinyconfig each time: what the folder's last position had must not shine through.
     _make(kbuild, "tinyconfig", log)
-    with config.open("a") as file:
-        file.write(merged_text(wanted.asked))
-    _make(kbuild, "olddefconfig", log)
+    answers = kbuild.out / _ANSWERS
+    answers.write_text(laid_over(config.read_text(), wanted.asked))
+    # Not olddefconfig: it answers every question that a fragment makes visible with its default,
+    # and on 5.10 the kernel grows from 480 to 696 options (IPv6, keyboards, video capture).
+    _make(kbuild, "allnoconfig", log, f"KCONFIG_ALLCONFIG={answers}")
     lost = dropped(wanted.asked, parse_config(config.read_text()))
     if lost:
         raise _dropped(kbuild, wanted, config, lost)
@@ -60,8 +63,8 @@ def _stamped(stamp: Path, aim: str, config: Path) -> bool:
         return False
 
 
-def _make(kbuild: Kbuild, goal: str, log: Path) -> None:
-    done = kbuild.make((goal,), log)
+def _make(kbuild: Kbuild, goal: str, log: Path, *variables: str) -> None:
+    done = kbuild.make((goal,), log, variables=variables)
     if done.ok:
         return
     if says_full(done.stdout):

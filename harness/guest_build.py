@@ -3,18 +3,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import host, process
 from harness.errors import BuildError, InfraError, UserError
+from harness.events import Event, Note, Stage
 from harness.kbuild import Kbuild
 from harness.layout import Cache
 from harness.make_log import MakeLog, all_warnings, first_error
-from harness.model import Arch, Event, GuestTest, Kernel, Note, Stage
+from harness.model import Arch, GuestTest, Kernel
 from harness.space import clear_when_full, full, says_full
 from harness.store import Store, digest_files, key_of
 from harness.toolchain import Toolchain, find_toolchain
@@ -23,7 +25,7 @@ Report = Callable[[Event], None]
 
 MODULE, PROGRAM = "module", "program"
 # Raise it when the same inputs would be built differently from now on.
-RECIPE = "1"
+RECIPE = "2"
 
 # -Os: the guests' RAM is small. Static: their root has no shared library to rely on.
 PROGRAM_FLAGS = ("-static", "-Os", "-Wall", "-Wextra", "-Werror", "-std=gnu11")
@@ -55,8 +57,8 @@ def build_modules(
 ) -> dict[str, Path]:
     """Return the module of every test, built against *kernel*; each is kept by its own sources.
 
-    A test's folder has a Kbuild with ``obj-m := <module>.o``; it gets the folder of the shared
-    headers as ``$(HARNESS_INCLUDE)``.
+    A test's folder has a Kbuild with ``obj-m := <module>.o``; the compiler finds the shared
+    headers below *include* without being told there.
 
     Raises:
         BuildError: a module does not build; ``detail`` is the compiler's own first error.
@@ -96,7 +98,9 @@ def _make_modules(job: _ModuleBuild, store: Store, keys: dict[str, str]) -> None
     """Build the modules in a copy of their folders: nothing is written into the checkout."""
     names = ", ".join(test.name for test in job.tests)
     job.report(Stage(job.stage, f"building modules for {job.stage[8:]}: {names}"))
-    with clear_when_full(job.cache.work, "modules"):
+    with contextlib.ExitStack() as stack:
+        stack.callback(job.report, Stage(job.stage, f"modules for {job.stage[8:]}", finished=True))
+        stack.enter_context(clear_when_full(job.cache.work, "modules"))
         job.cache.work.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="modules-", dir=job.cache.work) as folder:
             top = Path(folder)
@@ -107,7 +111,6 @@ def _make_modules(job: _ModuleBuild, store: Store, keys: dict[str, str]) -> None
                 _keep(store, keys[test.name], test, top)
     for warning in warnings:
         job.report(Note(f"{job.stage}: {warning}", "warning"))
-    job.report(Stage(job.stage, f"modules for {job.stage[8:]} are built", finished=True))
 
 
 def _lay_out(job: _ModuleBuild, top: Path) -> None:
@@ -125,14 +128,15 @@ def _lay_out(job: _ModuleBuild, top: Path) -> None:
 
 
 def _make(job: _ModuleBuild, top: Path, log: Path) -> tuple[str, ...]:
-    kbuild = Kbuild(job.kernel.kit / "source", job.kernel.kit, job.tools, job.cache)
+    # Without ccache: each copy has a path of its own, so nothing would ever be found again.
+    tools = replace(job.tools, ccache=False)
+    kbuild = Kbuild(job.kernel.kit / "source", job.kernel.kit, tools, job.cache)
     # As a person may find the file: in the checkout, not in the copy.
     follow = MakeLog(str(top))
     # A module names its sources in messages: as <test>/<file>, wherever the copy lies.
     variables = (
         f"M={top}",
-        f"HARNESS_INCLUDE={top / 'include'}",
-        f"KCFLAGS=-ffile-prefix-map={top}/=",
+        f"KCFLAGS=-I{top / 'include'} -ffile-prefix-map={top}/=",
     )
     done = kbuild.make(
         ("modules",), log, jobs=host.cores(), variables=variables, on_line=follow.feed

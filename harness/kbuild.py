@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,7 @@ class Kbuild:
             f"O={self.out}",
             *self.tools.make_variables,
             "LOCALVERSION=",
+            *self._file_names(),
             *variables,
             *goals,
         )
@@ -70,6 +72,15 @@ class Kbuild:
         return process.run(
             argv, env=build_env(self.cache), log=log, on_line=on_line, marker=self.out / MARKER
         )
+
+    def _file_names(self) -> tuple[str, str]:
+        """Return the flags that keep the source's place out of the kernel's messages.
+
+        kbuild does that itself, but only for absolute paths: ccache hands the compiler relative
+        ones, and a kernel must not tell whether ccache was there.
+        """
+        flag = f"-fmacro-prefix-map={os.path.relpath(self.source, self.out)}/="
+        return f"KCFLAGS={flag}", f"KAFLAGS={flag}"
 
     def kconfig_env(self, kernel_version: str) -> dict[str, str]:
         """Return what kbuild exports to Kconfig, for reading its files without make."""

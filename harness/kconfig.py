@@ -7,13 +7,13 @@ Text in, values out; only :func:`topic_files` and :func:`read_fragments` look at
 from __future__ import annotations
 
 import difflib
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UserError
-from harness.store import key_of
 
 # Every kernel has these; the architecture's own fragment comes second.
 DEFAULT_TOPICS = ("base", "kunit", "fault-injection", "trace", "swap-zram")
@@ -119,9 +119,21 @@ def merged_text(asked: Sequence[Asked]) -> str:
     return "".join(f"{item.line}\n" for item in asked)
 
 
+def laid_over(config: str, asked: Sequence[Asked]) -> str:
+    """Return the text of *config*, a .config, with what is *asked* instead of its own values."""
+    names = {item.symbol for item in asked}
+    kept = (line for line in config.splitlines() if _symbol_of(line) not in names)
+    return "".join(f"{line}\n" for line in kept) + merged_text(asked)
+
+
+def _symbol_of(line: str) -> str:
+    match = _SET.match(line) or _UNSET.match(line)
+    return match["symbol"] if match else ""
+
+
 def digest(asked: Sequence[Asked]) -> str:
     """Return the digest of a merged configuration, hex."""
-    return key_of(merged_text(asked))
+    return hashlib.sha256(merged_text(asked).encode()).hexdigest()
 
 
 def parse_config(text: str) -> dict[str, str]:

@@ -21,6 +21,7 @@ from harness.kconfig import Dropped
 UNKNOWN = "no such symbol in this kernel"
 _DEADLINE_S = 120.0
 _NEWER = re.compile(r"^[ \t]+(?:modules|transitional)[ \t]*$", re.M)
+_CONDITIONAL = re.compile(r"^([ \t]+depends on )([^#\n]+?) if ([^#\n]+)$", re.M)
 
 
 def explain(
@@ -64,10 +65,11 @@ def load(kconfiglib: Any) -> Any:
     """Read the tree's Kconfig files, those of newer kernels included."""
 
     class Newer(kconfiglib.Kconfig):  # type: ignore[misc]
-        """kconfiglib knows the language of 5.10; later words that bear on no value are dropped.
+        """kconfiglib knows the language of 5.10; what came later is put in its words.
 
-        A bare ``modules`` marks the symbol that kconfiglib knows by its name anyway (since 5.16),
-        ``transitional`` one that is read from old configs only (since 6.18).
+        A bare ``modules`` (6.1 has it) marks the symbol that kconfiglib knows by its name anyway,
+        and ``transitional`` (7.2) one that is read from old configs only: both are left out.
+        ``depends on A if B`` (7.2) asks for A only where B is on.
         """
 
         def _open(self, filename: str, mode: str) -> Any:
@@ -75,7 +77,7 @@ def load(kconfiglib: Any) -> Any:
                 return super()._open(filename, mode)
             with super()._open(filename, mode) as file:
                 text = file.read()
-            return io.StringIO(_NEWER.sub("", text))
+            return io.StringIO(_CONDITIONAL.sub(r"\1(\2) || !(\3)", _NEWER.sub("", text)))
 
     return Newer(warn=False)
 

@@ -18,7 +18,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from harness.klog import LogLine, log_lines
-from harness.model import CaseResult, Verdict
+from harness.model import Verdict
+from harness.record import CaseResult
 
 # What a hostile or broken log may cost.
 MAX_DEPTH = 8

@@ -85,14 +85,17 @@ class Machine:
     def failure(self) -> GuestError | None:
         """Return the error where QEMU ended for a reason that is not the guest's, else None.
 
-        A guest that resets or powers off makes QEMU end with 0.
+        A guest that resets or powers off makes QEMU end with 0, and so does a polite signal,
+        but not without a word.
         """
         code = self.vitals.exit_code
         if code is None:
             return None
         if self._qemu.stopped:
             return GuestError("the guest was stopped from outside")
-        return death_of(self._qemu, code, self.stderr) if code != 0 else None
+        if code == 0 and "terminating on signal" not in self.stderr:
+            return None
+        return death_of(self._qemu, code, self.stderr)
 
     def settle(self) -> None:
         """After a guest that is as good as gone: give QEMU the moment it takes to be really so."""

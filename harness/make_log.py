@@ -16,7 +16,7 @@ _ERROR = re.compile(
     r"cannot find -l|^Error: |: Error: "
 )
 _ABOVE = re.compile(r"^In file included from |^\s+from |: In function |: At top level")
-_GAVE_UP = re.compile(r"^make(?:\[\d+\])?: \*\*\* ")
+_GAVE_UP = re.compile(r"^(?:make(?:\[\d+\])?|\S+:\d+): \*\*\* ")
 _MAX_LINES = 16
 
 
@@ -81,7 +81,8 @@ def first_error(lines: Sequence[str]) -> tuple[str, str]:
         if _GAVE_UP.match(line):
             before = [text for text in lines[max(0, number - _MAX_LINES) : number + 1] if text]
             spoken = [t for t in before[:-1] if not _OBJECT.match(t) and not t.startswith("$ ")]
-            return (spoken[-1] if spoken else line).strip(), "\n".join(before)
+            own_words = not spoken or not line.startswith("make")
+            return (line if own_words else spoken[-1]).strip(), "\n".join(before)
     return "", ""
 
 

@@ -20,6 +20,7 @@ from harness.arch import load_arch
 from harness.build import build_kernel
 from harness.cells import CellJob, run_cell
 from harness.errors import BuildError, HarnessError, Interrupted, UserError
+from harness.events import CellDone, Event, Note
 from harness.guest_build import build_modules, build_program
 from harness.image import assemble, base_image, extra_image
 from harness.jsonio import to_json
@@ -29,17 +30,11 @@ from harness.model import (
     AccelName,
     Arch,
     Cell,
-    CellDone,
-    CellResult,
-    Event,
     GuestSpec,
     GuestTest,
     Kernel,
-    KernelRecord,
     Load,
-    Note,
     Plan,
-    RunRecord,
     Series,
     SourceTree,
     Verdict,
@@ -47,6 +42,7 @@ from harness.model import (
 from harness.plan import load_loads, load_tests, select_tests
 from harness.qemu.accel import choose_accel
 from harness.qemu.process import kill_all, qemu_version
+from harness.record import CellResult, KernelRecord, RunRecord
 from harness.runfolder import RunFolder, write_whole
 from harness.series import series_from
 from harness.source import fetch
@@ -352,10 +348,12 @@ class _Matrix:
         self.space.report(
             Note(f"{arch.name} position {position}: {what}\n{error.hint}".rstrip(), "warning")
         )
-        self.kernels.append(replace(self._blank_record(arch, position), error=what))
+        made = [k for k in self.kernels if (k.arch, k.position) == (arch.name, position)]
+        if not made:
+            self.kernels.append(replace(self._blank_record(arch, position), error=what))
         for cell in self.ready.cells(arch, position):
             test = self.ready.test(cell.test)
-            reason = f"no kernel to boot: {error.what}"
+            reason = f"nothing to boot: {error.what}"
             self._enter(missed_result(cell, test, self.ready.series.name, reason))
 
     def _submit(self, arch: Arch, position: int, bench: Bench, accel: AccelName) -> None:

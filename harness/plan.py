@@ -40,7 +40,7 @@ def parse_ram(value: object) -> int:
     Raises:
         UserError: it is no amount of RAM, or less than a guest can boot with.
     """
-    found = None if isinstance(value, bool) else _RAM.fullmatch(str(value).strip())
+    found = _RAM.fullmatch(str(value).strip())
     if not found:
         raise UserError(f"{value!r} is no amount of RAM: allowed are 96M, 1G or a number of MiB")
     mib = int(found["number"]) * (1024 if found["unit"].upper() == "G" else 1)
@@ -64,7 +64,7 @@ def parse_positions(value: object) -> tuple[int, ...]:
         return ()
     positions: set[int] = set()
     for part in _parts(value, "position"):
-        found = None if isinstance(part, bool) else _RANGE.fullmatch(str(part).strip())
+        found = _RANGE.fullmatch(str(part).strip())
         low = int(found["low"]) if found else -1
         high = int(found["high"] or low) if found else -1
         if not 0 <= low <= high <= MAX_POSITION:
@@ -101,7 +101,7 @@ def _text(value: object) -> str:
 
 def _count(lowest: int) -> Callable[[object], int]:
     def convert(value: object) -> int:
-        found = not isinstance(value, bool) and re.fullmatch(r"\d{1,4}", str(value).strip())
+        found = re.fullmatch(r"\d{1,4}", str(value).strip())
         if not found or int(str(value)) < lowest:
             raise UserError(f"{value!r} must be a whole number from {lowest}")
         return int(str(value))

@@ -114,13 +114,41 @@ def run(
         InfraError: no such program, or it did not end within *deadline_s* seconds.
     """
     words = tuple(os.fspath(word) for word in argv)
-    merged = log is not None or on_line is not None
     begun = time.monotonic()
+    process: subprocess.Popen[bytes] | None = None
+    orderly = True
     if marker is not None:
         marker.touch()
-    orderly = True
+    try:
+        process = _start(words, cwd, env, stdin, merged=log is not None or on_line is not None)
+        out, err = _read_all(process, log, on_line, on_tick, deadline_s)
+        status = process.wait()
+    except BaseException as error:
+        orderly = process is None or _end(process)
+        if isinstance(error, _Late):
+            raise InfraError(
+                f"'{words[0]}' did not end within {deadline_s:g} s",
+                hint="is the machine overloaded? try again",
+            ) from None
+        raise
+    finally:
+        if marker is not None and orderly:
+            marker.unlink(missing_ok=True)
+        if process is not None:
+            _forget(process)
+    return Finished(words, status, out, err, time.monotonic() - begun)
+
+
+def _start(
+    words: tuple[str, ...],
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+    stdin: str,
+    *,
+    merged: bool,
+) -> subprocess.Popen[bytes]:
     with tempfile.TemporaryFile() as given:
-        given.write(stdin.encode())
+        given.write(stdin.encode(errors="surrogateescape"))
         given.seek(0)
         try:
             process = subprocess.Popen(
@@ -140,27 +168,15 @@ def run(
             raise InfraError(f"'{words[0]}' may not be executed") from error
     with _live_lock:
         _live.add(process)
-    try:
-        out, err = _read_all(process, log, on_line, on_tick, deadline_s)
-        status = process.wait()
-    except _Late:
-        orderly = _end(process)
-        raise InfraError(
-            f"'{words[0]}' did not end within {deadline_s:g} s",
-            hint="is the machine overloaded? try again",
-        ) from None
-    except BaseException:
-        orderly = _end(process)
-        raise
-    finally:
-        if marker is not None and orderly:
-            marker.unlink(missing_ok=True)
-        with _live_lock:
-            _live.discard(process)
-        for stream in (process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()
-    return Finished(words, status, out, err, time.monotonic() - begun)
+    return process
+
+
+def _forget(process: subprocess.Popen[bytes]) -> None:
+    with _live_lock:
+        _live.discard(process)
+    for stream in (process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
 
 
 def stop_all() -> None:

@@ -35,7 +35,7 @@ from harness.arch import load_arch
 from harness.cells import CellJob, run_cell
 from harness.errors import HarnessError
 from harness.layout import default_cache, find_checkout
-from harness.model import Arch, Cell, CellResult, GuestTest, Kernel, Plan, Verdict
+from harness.model import Arch, Cell, GuestTest, Kernel, Plan, Verdict
 from harness.pipeline import (
     Bench,
     Prepared,
@@ -49,6 +49,7 @@ from harness.plan import load_tests
 from harness.plan_options import OPTIONS, plan_of
 from harness.qemu.accel import choose_accel
 from harness.qemu.process import qemu_version
+from harness.record import CellResult
 from harness.report.terminal import View
 from harness.runfolder import RunFolder
 from harness.session import Guest, boot
@@ -130,18 +131,22 @@ def laboratory(config: pytest.Config) -> Laboratory:
     if LABORATORY not in config.stash:
         values = {o.dest: config.getoption(PREFIX + o.dest) for o in OPTIONS}
         file = config.getoption(PREFIX + "plan")
-        folder = Path(tempfile.mkdtemp(prefix="kph-pytest-"))
-        console = Console(file=sys.__stderr__, highlight=False, force_terminal=False)
         try:
             checkout = find_checkout(config.rootpath)
             plan = plan_of(values, checkout, Path(file) if file else None)
         except HarnessError as error:
             raise pytest.UsageError(f"{error.what} ({error.hint})") from None
+        # Plain lines beside pytest's own output: a build of minutes must not look like a hang.
+        view = View(Console(file=sys.__stderr__, highlight=False), live=False)
+        config.add_cleanup(view.close)
+        # What a person needs of the evidence goes into pytest's own report.
+        folder = tempfile.TemporaryDirectory(prefix="kph-pytest-")
+        config.add_cleanup(folder.cleanup)
         config.stash[LABORATORY] = Laboratory(
             plan=plan,
-            space=Workspace(checkout, default_cache(), View(console)),
+            space=Workspace(checkout, default_cache(), report=view, settle=view.close),
             fresh=bool(config.getoption(PREFIX + "fresh")),
-            run=RunFolder(folder),
+            run=RunFolder(Path(folder.name)),
         )
     return config.stash[LABORATORY]
 

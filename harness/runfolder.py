@@ -22,7 +22,8 @@ from pathlib import Path
 
 from harness.errors import UserError
 from harness.jsonio import to_json
-from harness.model import Cell, CellResult, Kernel, Plan
+from harness.model import Cell, Kernel, Plan
+from harness.record import CellResult
 
 
 @dataclass(frozen=True)

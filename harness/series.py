@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import ClassVar
 
 import pydantic
-from unidiff.patch import PatchSet
 from unidiff.errors import UnidiffParseError
+from unidiff.patch import PatchSet
 
 from harness import process
 from harness.errors import UserError

@@ -22,11 +22,13 @@ from typing import Literal
 
 from harness.deadline import Deadline, host_speed, speed_of
 from harness.errors import GuestError
+from harness.events import Event, Stage
 from harness.machine import Machine
-from harness.model import Event, GuestSpec, GuestTest, Load, Speed, Stage, TestOutcome
+from harness.model import GuestSpec, GuestTest, Load, Speed
 from harness.qemu.argv import SSH_PORT, qemu_argv
 from harness.qemu.monitor import Monitor
 from harness.qemu.process import find_emulator
+from harness.record import TestOutcome
 from harness.testrun import Trial
 from harness.transport.agent import Agent, NoAnswer, Request
 from harness.transport.console import Console

@@ -15,7 +15,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.klog import LogLine, log_lines
-from harness.model import Splat, SplatKind
+from harness.model import SplatKind
+from harness.record import Splat
 from harness.splat_rules import (
     AFTERMATH,
     BODY,
@@ -36,6 +37,9 @@ MAX_TEXT = 200  # lines kept of one splat: the first, and the last quarter
 MAX_LINE = 1000
 MAX_TITLE = 160
 MAX_APART = 100  # lines between a splat and the panic that it led to
+
+# What the compiler appends to the name of a function that it took apart.
+_COMPILED = re.compile(r"\.(?:constprop|isra|part|cold|llvm)\b[.\d]*")
 
 
 @dataclass(frozen=True)
@@ -175,9 +179,10 @@ def _title(start: _Start, body: Sequence[str]) -> str:
         words[later.key] = _settled(word)
     title = rule.title.format_map(words)
     if rule.where and (function := words.get("function") or _function(body)):
-        title += f" in {function}"
-    if words.get("file"):
-        title += f" ({words['file']})"
+        title += f" in {_COMPILED.sub('', function)}"
+    if file := words.get("file"):
+        # A module from outside the tree is named by where it happened to be built.
+        title += f" ({file.rpartition('/')[2] if file.startswith('/') else file})"
     return re.sub(r"\s+", " ", title).strip(" :,")[:MAX_TITLE]
 
 

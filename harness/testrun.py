@@ -9,13 +9,15 @@ from dataclasses import replace
 
 from harness.deadline import Deadline
 from harness.machine import Machine
-from harness.model import Ended, GuestTest, Speed, TestOutcome
+from harness.model import GuestTest, Speed
+from harness.record import Ended, TestOutcome
 from harness.transport.agent import NoAnswer, Recording
 from harness.transport.console import newer_than
 from harness.transport.protocol import lines_of
 from harness.transport.pump import Wait
 
 ANSWER_S = 15.0  # for a request that only needs the guest to be alive
+MARK_S = 5.0  # for a mark to come back; a flood of records may have swallowed it
 MODULES = "/harness/modules"
 
 
@@ -82,7 +84,7 @@ class Trial:
     def _mark(self, what: str, recording: Recording) -> tuple[int | None, int | None]:
         """Mark the kernel's log; return the place of the mark, and the one behind it."""
         text = f"harness: test {self._test.name} {what}"
-        place = self._agent.mark(text, recording, self._deadline(ANSWER_S))
+        place = self._agent.mark(text, recording, self._deadline(MARK_S))
         return place, None if place is None else place + 1
 
     def _lost(self, error: NoAnswer) -> TestOutcome:

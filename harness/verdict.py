@@ -18,17 +18,8 @@ from fnmatch import fnmatchcase
 from harness.changes import Change, PatchEffect, effects, what_changed
 from harness.klog import log_lines
 from harness.ktap import KtapResult, parse
-from harness.model import (
-    CaseResult,
-    Cell,
-    CellResult,
-    Ended,
-    GuestTest,
-    Splat,
-    SplatKind,
-    TestOutcome,
-    Verdict,
-)
+from harness.model import Cell, GuestTest, SplatKind, Verdict
+from harness.record import CaseResult, CellResult, Ended, Splat, TestOutcome
 from harness.splat import find_splats, is_death
 
 __all__ = [

@@ -18,8 +18,9 @@ from types import TracebackType
 
 from harness import process
 from harness.errors import InfraError
+from harness.events import Event, Note, Stage
 from harness.layout import Cache
-from harness.model import Event, Note, Series, SourceTree, Stage
+from harness.model import Series, SourceTree
 from harness.patching import Contents, contents_at, read_content, write_content
 from harness.space import clear_when_full, full, require_space, says_full
 from harness.store import hold, write_atomically

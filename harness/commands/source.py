@@ -14,8 +14,8 @@ HELP = "fetch a kernel source into the cache"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the base and the mirror."""
-    parser.add_argument("base", nargs="?", default=Plan().base, metavar="SPEC",
-                        help="debian:5.10, dir:PATH, tar:PATH#sha256=HEX, git:PATH#REF")  # fmt: skip
+    known = "debian:5.10, dir:PATH, tar:PATH#sha256=HEX, git:PATH#REF"
+    parser.add_argument("base", nargs="?", default=Plan().base, metavar="SPEC", help=known)
     parser.add_argument("--mirror", default="", metavar="URI", help="Debian mirror")
 
 

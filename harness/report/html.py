@@ -19,7 +19,7 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup
 
-from harness.model import RunRecord
+from harness.record import RunRecord
 from harness.report.evidence import visible
 from harness.report.page import Page, make_page
 from harness.runfolder import write_whole

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.errors import UserError
 from harness.jsonio import from_json, to_json
-from harness.model import RunRecord
+from harness.record import RunRecord
 from harness.runfolder import write_whole
 
 NAME = "run.json"

@@ -27,7 +27,8 @@ from pathlib import Path
 
 from junit_xml import TestCase, TestSuite, to_xml_report_string
 
-from harness.model import CaseResult, Cell, CellResult, KernelRecord, RunRecord, Verdict
+from harness.model import Cell, Verdict
+from harness.record import CaseResult, CellResult, KernelRecord, RunRecord
 from harness.report.evidence import LOG_LIMIT, clip, exhibits, one_line, read_excerpt, visible
 from harness.report.matrix import say_verdict
 from harness.runfolder import write_whole

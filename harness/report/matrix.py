@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from harness.model import Cell, CellResult, RunRecord, Verdict
+from harness.model import Cell, Verdict
+from harness.record import CellResult, RunRecord
 
 
 @dataclass(frozen=True)

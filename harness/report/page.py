@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.model import CellResult, KernelRecord, RunRecord, Verdict
+from harness.model import Verdict
+from harness.record import CellResult, KernelRecord, RunRecord
 from harness.report.evidence import LOG_LIMIT, clip, one_line
 from harness.report.matrix import (
     Matrix,

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from harness.model import CaseResult, CellResult, KernelRecord, Verdict
+from harness.model import Verdict
+from harness.record import CaseResult, CellResult, KernelRecord
 from harness.report.evidence import (
     Excerpt,
     Exhibit,

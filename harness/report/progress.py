@@ -12,7 +12,9 @@ from rich.spinner import Spinner
 from rich.table import Column, Table
 from rich.text import Text
 
-from harness.model import CellDone, CellResult, Event, Note, Stage, Verdict
+from harness.events import CellDone, Event, Note, Stage
+from harness.model import Verdict
+from harness.record import CellResult
 from harness.report.evidence import one_line, visible
 from harness.report.matrix import MARKS, difference, duration, lay_out
 from harness.report.table import ODD, MatrixTable, fit, where

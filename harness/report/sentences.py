@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.model import RunRecord, Verdict
+from harness.model import Verdict
+from harness.record import RunRecord
 from harness.verdict import Change, PatchEffect, effects
 
 CASES_NAMED = 3

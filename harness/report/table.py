@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from harness.model import CellResult, RunRecord, Verdict
+from harness.model import Verdict
+from harness.record import CellResult, RunRecord
 from harness.report.evidence import one_line
 from harness.report.matrix import MARKS, Matrix, Row, lay_out
 

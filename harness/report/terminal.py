@@ -15,7 +15,8 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from harness.model import Event, RunRecord
+from harness.events import Event
+from harness.record import RunRecord
 from harness.report.evidence import one_line
 from harness.report.matrix import differences, duration, headline, say_verdict
 from harness.report.progress import Board, Standing, tell, tell_end, tell_running

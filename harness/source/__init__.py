@@ -15,8 +15,9 @@ from dataclasses import replace
 from types import ModuleType
 
 from harness.errors import UserError
+from harness.events import Event
 from harness.layout import Cache
-from harness.model import Event, SourceTree
+from harness.model import SourceTree
 
 
 def schemes() -> dict[str, ModuleType]:

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from harness import process
 from harness.errors import InfraError, UserError
+from harness.events import Event, Note, Stage
 from harness.layout import Cache
-from harness.model import Event, Note, SourceTree, Stage
+from harness.model import SourceTree
 from harness.space import clear_when_full, full, require_space, says_full
 from harness.store import hold, key_of, write_atomically
 
@@ -172,7 +173,7 @@ def unpack_tar(archive: Path, into: Path) -> None:
     done = process.run(argv)
     if not done.ok:
         if says_full(done.stderr):
-            raise full(into, f"unpacking {archive.name}")
+            raise full(into.parents[1], f"unpacking {archive.name}")
         raise UserError(f"tar cannot unpack {archive}", detail=done.stderr.strip()[-2000:])
     entries = list(inner.iterdir())
     top = entries[0] if len(entries) == 1 and entries[0].is_dir() else inner

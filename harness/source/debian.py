@@ -10,8 +10,9 @@ from pathlib import Path
 
 from harness.apt import Apt, Candidate, unpack_deb
 from harness.errors import InfraError, UserError
+from harness.events import Event
 from harness.layout import Cache
-from harness.model import Event, SourceTree
+from harness.model import SourceTree
 from harness.source._keep import keep, kept, unpack_tar
 
 SCHEME = "debian"

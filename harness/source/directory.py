@@ -12,8 +12,9 @@ from pathlib import Path
 
 from harness import process
 from harness.errors import UserError
+from harness.events import Event, Stage
 from harness.layout import Cache
-from harness.model import Event, SourceTree, Stage
+from harness.model import SourceTree
 from harness.source._keep import keep, tree_version
 from harness.store import key_of, sha256_of, write_atomically
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from harness import process
 from harness.errors import HarnessError, InfraError, UserError
+from harness.events import Event, Stage
 from harness.layout import Cache
-from harness.model import Event, SourceTree, Stage
+from harness.model import SourceTree
 from harness.source._keep import keep, kept
 from harness.space import full, says_full
 from harness.store import hold, key_of

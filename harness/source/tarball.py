@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.errors import UserError
+from harness.events import Event
 from harness.layout import Cache
-from harness.model import Event, SourceTree
+from harness.model import SourceTree
 from harness.source._keep import keep, kept, unpack_tar
 from harness.store import sha256_of
 

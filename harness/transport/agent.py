@@ -286,7 +286,9 @@ class Agent:
             NoAnswer: the guest did not answer.
         """
         begin = len(recording.records)
-        if not self.call("write", "/dev/kmsg", text, deadline=deadline).ok:
+        # Without its newline the record stays open for a continuation, and nobody gets to read it
+        # until the next one comes (since 5.10's ring buffer).
+        if not self.call("write", "/dev/kmsg", f"{text}\n", deadline=deadline).ok:
             return None
         place: int | None = None
 

@@ -27,8 +27,10 @@ CHUNK = 64 * 1024
 # exception.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
-# How soon a writer looks again whether the guest takes more input, seconds.
-WINDOW_POLL_S = 0.02
+# Seconds after which a command's channel is looked at even if nothing was announced: room for more
+# input is never announced, and paramiko's pipe loses a wake-up now and then when stdout and stderr
+# are filled and emptied at the same time (its two halves share a flag without a common lock).
+LOOK_AGAIN_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -205,7 +207,7 @@ def _exchange(
         seconds = deadline.remaining()
         if seconds <= 0:
             raise TimeoutError
-        poll.poll(1000 * min(seconds, WINDOW_POLL_S if left else 3600.0))
+        poll.poll(1000 * min(seconds, LOOK_AGAIN_S))
     if not channel.status_event.wait(min(deadline.remaining(), 1e6)):
         raise TimeoutError
 

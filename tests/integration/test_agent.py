@@ -32,7 +32,7 @@ def test_ready_tells_what_the_guest_is(tmp_path: Path) -> None:
         assert machine.agent.wait_ready(Deadline(SOON)) is Wait.MET
         assert machine.agent.ready is not None
         assert machine.agent.ready.release == "5.10.0-fake"
-        assert machine.agent.ready.spin_us == 12000
+        assert machine.agent.ready.spin_us == 10000
 
 
 def test_requests_get_their_own_answers(tmp_path: Path) -> None:

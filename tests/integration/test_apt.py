@@ -14,8 +14,8 @@ import pytest
 from harness import apt as apt_module
 from harness.apt import Apt, host_mirrors, host_suite, unpack_deb
 from harness.errors import InfraError, UserError
+from harness.events import Event, Note, Stage
 from harness.layout import Cache
-from harness.model import Event, Note, Stage
 from harness.source import fetch
 
 pytestmark = pytest.mark.skipif(
@@ -174,12 +174,12 @@ def test_without_a_signature_nothing_is_trusted(tmp_path: Path, archive: Archive
     assert "\n" not in caught.value.what
 
 
-def test_an_expired_release_is_told(apt: Apt, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        apt_module, "_host_acquire", lambda: ['Acquire::Check-Valid-Until "true";']
-    )
+def test_an_expired_release_is_told(
+    apt: Apt, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apt_module, "_host_acquire", lambda: ['Acquire::Check-Valid-Until "true";'])
     archive.publish("Valid-Until: Sun, 02 Jan 2022 00:00:00 UTC\n")
-    with pytest.raises(InfraError, match="toysuite at .* is expired") as caught:
+    with pytest.raises(InfraError, match=r"toysuite at .* is expired") as caught:
         apt.candidate("toy", "toysuite", "amd64")
     assert "Check-Valid-Until" in caught.value.hint
 
@@ -274,7 +274,14 @@ def kernel_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
         files = tmp_path / f"files-{patchlevel}"
         (files / "usr/src").mkdir(parents=True)
         subprocess.run(
-            ("tar", "-cJf", files / "usr/src/linux-source-9.9.tar.xz", "-C", tree.parent, tree.name),
+            (
+                "tar",
+                "-cJf",
+                files / "usr/src/linux-source-9.9.tar.xz",
+                "-C",
+                tree.parent,
+                tree.name,
+            ),
             check=True,
         )
         archive.add("linux-source-9.9", f"9.9.{patchlevel}-1", "all", files)

@@ -19,10 +19,12 @@ from elftools.elf.elffile import ELFFile
 from harness import build, guest_build
 from harness.build import build_kernel, build_modules, build_program
 from harness.errors import BuildError, InfraError, UserError
+from harness.events import Event, Note, Stage
 from harness.kbuild import MARKER, Kbuild
 from harness.layout import Cache
-from harness.model import Arch, Event, Kernel, Note, Series, SourceTree, Stage
+from harness.model import Arch, Kernel, Series, SourceTree
 from harness.store import Store
+from harness.toolchain import find_toolchain
 from tests.integration.toy import (
     HEADER,
     VMALLOC,
@@ -132,6 +134,22 @@ def test_an_identical_kernel_is_built_from_nothing_elsewhere(
     assert there.image_sha256 == here.image_sha256
 
 
+def test_an_image_does_not_tell_where_it_was_built_nor_whether_ccache_was_there(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = bench.kernel(0)
+    content = kernel.image.read_bytes()
+    assert b"kernel/main.c\0" in content
+    assert b"/kernel/main.c" not in content
+    found = find_toolchain(bench.arch)
+    monkeypatch.setattr(build, "find_toolchain", lambda _: replace(found, ccache=not found.ccache))
+    other = Cache(tmp_path / "other")
+    again = build_kernel(bench.tree, bench.series, 0, bench.arch, bench.fragments, other, ignore)
+    assert not again.reused
+    assert again.key == kernel.key
+    assert again.image_sha256 == kernel.image_sha256
+
+
 def test_every_input_changes_the_key(bench: Bench) -> None:
     base = bench.kernel(0).key
     more = fragment(bench.folder / "kconfigs", "more", "CONFIG_FEATURE=y\n")
@@ -159,6 +177,21 @@ def test_a_config_is_of_its_fragments_not_of_what_was_there_before(bench: Bench)
     assert "CONFIG_NUMBER=9" in bench.kernel(0).config.read_text()
     bench.fragments = plain
     assert "CONFIG_NUMBER=4" in bench.kernel(0).config.read_text()
+
+
+def test_a_position_that_changes_kconfig_is_configured_from_nothing(bench: Bench) -> None:
+    writer = PatchWriter(bench.folder / "defaults")
+    writer.add("another-default", "Kconfig", "\tdefault 4\n", "\tdefault 5\n")
+    bench.series = writer.series()
+    numbers = [
+        [
+            line
+            for line in bench.kernel(position).config.read_text().splitlines()
+            if "NUMBER" in line
+        ]
+        for position in (0, 1)
+    ]
+    assert numbers == [["CONFIG_NUMBER=4"], ["CONFIG_NUMBER=5"]]
 
 
 # ---------------------------------------------------------------- failures
@@ -318,7 +351,7 @@ def test_a_kit_holds_what_modules_need_and_little_else(bench: Bench) -> None:
     kit = bench.kernel(0).kit
     for name in (
         "Makefile", ".config", "Module.symvers", "include/generated/autoconf.h", "scripts/stamp",
-        "include/config/auto.conf", "arch/toy/include/generated/toy.h", "source/include/linux/toy.h",
+        "include/config/auto.conf", "arch/toy/include/generated/toy.h", f"source/{HEADER}",
         "source/arch/toy/include/asm/toy.h", "source/scripts/Makefile.module", "source/Makefile",
     ):  # fmt: skip
         assert (kit / name).is_file(), name
@@ -339,7 +372,7 @@ def test_make_in_the_kit_itself_builds_a_module(bench: Bench, include: Path) -> 
     test = toy_test(bench.folder, "handmade")
     (bench.folder / "Kbuild").write_text("obj-m += handmade/\n")
     done = subprocess.run(
-        ("make", "-C", kit, f"M={bench.folder}", f"HARNESS_INCLUDE={include}", "ARCH=toy",
+        ("make", "-C", kit, f"M={bench.folder}", f"KCFLAGS=-I{include}", "ARCH=toy",
          "CC=gcc", f"CROSS_COMPILE={bench.arch.triplet}-", "modules"),
         capture_output=True, text=True, check=False,
     )  # fmt: skip
@@ -426,6 +459,7 @@ def test_messages_of_a_module_name_its_source_not_the_copy(
     modules = build_modules(kernel, bench.arch, (test,), include, bench.cache, ignore)
     content = modules["one"].read_bytes()
     assert b"one/one.c" in content
+    assert b"/one/one.c" not in content
     assert str(bench.cache.root).encode() not in content
 
 

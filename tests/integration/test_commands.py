@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from harness.arch import all_archs
-from harness.plan import load_loads, load_tests
 from harness.layout import Checkout
+from harness.plan import load_loads, load_tests
 from harness.series import load_series
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,7 +123,7 @@ def test_outside_of_a_checkout_the_package_s_own_is_used(tmp_path: Path) -> None
     assert "vmalloc-nofail" in done.stdout
 
 
-def test_a_reader_that_goes_away_is_no_traceback(harness: Harness, checkout: Path) -> None:
+def test_a_reader_that_goes_away_is_no_traceback(checkout: Path) -> None:
     shell = f"{sys.executable} -m harness list | true"
     done = subprocess.run(
         ("sh", "-c", shell), cwd=checkout, capture_output=True, text=True, check=False

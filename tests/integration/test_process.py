@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import subprocess
@@ -169,6 +170,19 @@ def test_nothing_is_left_open(tmp_path: Path) -> None:
     for _ in range(3):
         run()
     assert (open_files(), threading.active_count()) == before
+
+
+@pytest.mark.parametrize("script", [BOOTS, "boot = [{ exit = 0 }]", "boot = [{ exit = -6 }]"])
+@pytest.mark.parametrize("wait", [False, True])
+def test_no_end_leaves_an_error_that_nobody_took(
+    tmp_path: Path, script: str, wait: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    # asyncio tells of such errors when they are collected: on somebody else's stderr.
+    with fake_machine(tmp_path, script) as machine:
+        if wait:
+            machine.agent.wait_ready(Deadline(PATIENCE_S))
+    gc.collect()
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
 
 
 def test_a_missing_emulator_names_its_package() -> None:

@@ -108,9 +108,7 @@ def test_a_folder_of_format_patch(
     assert series.name == "my-patches"
 
 
-def test_a_quilt_series(
-    checkout: Checkout, tree: SourceTree, cache: Cache, tmp_path: Path
-) -> None:
+def test_a_quilt_series(checkout: Checkout, tree: SourceTree, cache: Cache, tmp_path: Path) -> None:
     folder = two_patches(tmp_path / "mine").folder
     series = series_from(str(folder), checkout, tree, cache)
     check(series)
@@ -128,7 +126,7 @@ def test_an_mbox_in_any_order_with_cover_and_answers(
     cover, one, two = sorted(folder.iterdir())
     answer = (
         "From x@localhost Mon Sep 17 00:00:00 2001\nFrom: X <x@localhost>\n"
-        "Subject: Re: [PATCH v2 1/2] mm: change one\n\n> diff --git a/x b/x\n> +y\n\nLooks good.\n\n"
+        "Subject: Re: [PATCH v2 1/2] mm: change one\n\n> diff --git a/x b/x\n> +y\n\nGood.\n\n"
     )
     # A mail client's encoding: soft line breaks and escapes inside the diff.
     plain = one.read_text()

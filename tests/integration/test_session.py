@@ -13,7 +13,9 @@ import pytest
 
 from harness.deadline import Deadline
 from harness.errors import GuestError, InfraError
-from harness.model import Ended, GuestSpec, GuestTest, Load, Stage
+from harness.events import Stage
+from harness.model import GuestSpec, GuestTest, Load
+from harness.record import Ended
 from harness.session import BootFailure, boot
 from harness.transport import pump
 from tests.integration.fakeqemu import BOOTS, READY, fake_guest
@@ -261,6 +263,16 @@ def test_an_emulator_that_crashes_in_a_test_is_lost(tmp_path: Path) -> None:
     assert outcome.reason == "QEMU ended with SIGABRT: assertion failed"
 
 
+def test_an_emulator_that_is_told_to_end_is_lost(tmp_path: Path) -> None:
+    table = """
+    insmod = [{ stderr = "qemu: terminating on signal 15 from pid 1 (init)\\n" }, { exit = 0 }]
+    """
+    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
+        outcome = guest.run_test(TEST)
+    assert outcome.ended is Ended.LOST
+    assert "terminating on signal 15" in outcome.reason
+
+
 def test_a_closed_port_in_a_test_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pump, "CUT_GRACE_S", 0.05)
     table = 'insmod = [{ close = "agent" }]'
@@ -289,7 +301,7 @@ def test_a_test_that_hangs_spoils_its_guest(tmp_path: Path) -> None:
 
 
 def test_a_slow_guest_has_more_time(tmp_path: Path) -> None:
-    slow = READY.replace("spin_us=12000", "spin_us=1200000000")
+    slow = READY.replace("spin_us=10000", "spin_us=1000000000")
     script = f"""
     boot = [{{ agent = "{slow}" }}]
     [on]

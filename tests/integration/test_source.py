@@ -31,7 +31,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def git(folder: Path, *argv: str) -> str:
-    words = ("git", "-c", "user.name=T", "-c", "user.email=t@localhost", "-C", folder, *argv)
+    who = ("-c", "user.name=T", "-c", "user.email=t@localhost")
+    words = ("git", *who, "-C", str(folder), *argv)
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
 
 
@@ -203,6 +204,10 @@ def test_a_branch_that_moved_is_another_tree(repository: Path, cache: Cache) -> 
     second = fetch(f"git:{repository}#main", cache, "", ignore)
     assert second.digest != first.digest
     assert (second.path / VMALLOC).read_text() == "int other;\n"
+    # An older commit than the one checked out: the repository's own index is not touched.
+    fresh = Cache(cache.root / "fresh")
+    assert fetch(f"git:{repository}#v1", fresh, "", ignore).digest == first.digest
+    assert git(repository, "status", "--porcelain") == ""
 
 
 def test_a_bare_repository_and_a_url(repository: Path, cache: Cache, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import tempfile
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -207,6 +209,19 @@ def test_a_patch_of_a_file_that_is_not_there_names_it(
     series = writer.series()
     with WorkTree(tree, series, cache) as work, pytest.raises(PatchError, match=r"mm/none\.c"):
         work.go_to(series, 1)
+
+
+def test_a_repository_around_the_temporary_folder_does_not_matter(
+    tree: SourceTree, cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # git apply passes over files outside the folder it runs in when that is in a repository.
+    around = tmp_path / "around"
+    (around / "tmp").mkdir(parents=True)
+    subprocess.run(("git", "init", "-q", around), check=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(around / "tmp"))
+    series = two_patches(tmp_path / "toy")
+    with WorkTree(tree, series, cache) as work:
+        assert work.go_to(series, 1) == (VMALLOC,)
 
 
 def test_a_move_that_was_cut_short_is_made_good(

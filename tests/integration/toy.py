@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.events import Event
 from harness.layout import Cache
-from harness.model import Arch, Event, GuestTest, Series, SourceTree
+from harness.model import Arch, GuestTest, Series, SourceTree
 from harness.series import load_series
 from harness.source import fetch
 
@@ -130,6 +131,6 @@ def toy_test(folder: Path, name: str, body: str = "int f(void) { return SHARED; 
     """Write a guest test whose module is called as the test."""
     own = folder / name
     own.mkdir(parents=True, exist_ok=True)
-    (own / "Kbuild").write_text(f"obj-m := {name}.o\nccflags-y += -I$(HARNESS_INCLUDE)\n")
+    (own / "Kbuild").write_text(f"obj-m := {name}.o\n")
     (own / f"{name}.c").write_text(f'#include "shared.h"\n#include <linux/toy.h>\n{body}')
     return GuestTest(name=name, folder=own, summary="", module=name, suite=name)

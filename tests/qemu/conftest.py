@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,10 +27,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def space() -> Workspace:
+def space() -> Iterator[Workspace]:
     """The checkout under test with the user's own cache; progress goes to the real stderr."""
-    view = View(Console(file=sys.__stderr__, highlight=False))
-    return Workspace(find_checkout(ROOT), default_cache(), report=view)
+    with View(Console(file=sys.__stderr__, highlight=False), live=False) as view:
+        yield Workspace(find_checkout(ROOT), default_cache(), report=view)
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from xml.etree import ElementTree
 import pytest
 
 from harness.arch import arch_names
-from harness.model import RunRecord, Verdict
+from harness.model import Verdict
+from harness.record import RunRecord
 from harness.report.json import read_json
 
 Harness = Callable[..., subprocess.CompletedProcess[str]]

@@ -13,17 +13,8 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.model import (
-    CaseResult,
-    Cell,
-    CellResult,
-    KernelRecord,
-    Plan,
-    RunRecord,
-    Splat,
-    SplatKind,
-    Verdict,
-)
+from harness.model import Cell, Plan, SplatKind, Verdict
+from harness.record import CaseResult, CellResult, KernelRecord, RunRecord, Splat
 
 ARCHS = ("x86_64", "arm64")
 POSITIONS = (0, 1, 2, 3, 4)

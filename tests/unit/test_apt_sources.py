@@ -97,7 +97,11 @@ def test_a_cdrom_is_no_mirror() -> None:
 @pytest.mark.parametrize(
     ("text", "main", "security"),
     [
-        ("https://h.example/debian/", "https://h.example/debian", "https://h.example/debian-security"),
+        (
+            "https://h.example/debian/",
+            "https://h.example/debian",
+            "https://h.example/debian-security",
+        ),
         ("https://h.example/d", "https://h.example/d", ""),
         ("https://h.example/d,https://s.example/x", "https://h.example/d", "https://s.example/x"),
         ("https://h.example/debian,", "https://h.example/debian", ""),
@@ -108,7 +112,9 @@ def test_a_mirror_given_by_the_user(text: str, main: str, security: str) -> None
     assert mirrors_given(text) == Mirrors(main, security)
 
 
-@pytest.mark.parametrize("text", ["h.example/debian", "ftp://h.example/debian", ",https://h.example"])
+@pytest.mark.parametrize(
+    "text", ["h.example/debian", "ftp://h.example/debian", ",https://h.example"]
+)
 def test_a_mirror_that_is_none(text: str) -> None:
     with pytest.raises(UserError) as caught:
         mirrors_given(text)

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from harness.changes import effects, what_changed
-from harness.model import CaseResult, Cell, CellResult, Plan, RunRecord, Verdict
+from harness.model import Cell, Plan, Verdict
+from harness.record import CaseResult, CellResult, RunRecord
 
 WORDS = {"P": Verdict.PASS, "F": Verdict.FAIL, "E": Verdict.ERROR, "M": Verdict.MISS,
          "S": Verdict.SKIP}  # fmt: skip

@@ -6,88 +6,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from dataclasses import dataclass, field, replace
-from html.parser import HTMLParser
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from harness.model import CaseResult, CellResult, KernelRecord, Plan, RunRecord, Verdict
-from harness.report import page as page_module
-from harness.report import write_html, write_json
+from harness.model import Verdict
+from harness.record import CaseResult, KernelRecord, RunRecord
+from tests.unit.html_tree import Element, pane, panel, read
 from tests.unit.sample_run import TITLES, find, make_run
-
-VOID = {"meta", "link", "br", "img", "use", "path", "circle"}
-
-
-@dataclass
-class Element:
-    """A node of the page."""
-
-    tag: str
-    attrs: dict[str, str]
-    children: list[Element] = field(default_factory=list)
-    pieces: list[str] = field(default_factory=list)
-
-    def all(self, tag: str = "", **attrs: str) -> list[Element]:
-        """Return this and every node below with *tag* and *attrs* (class: one of its words)."""
-        wanted = {name.rstrip("_"): value for name, value in attrs.items()}
-        cls = wanted.pop("class", None)
-        fits = (
-            (not tag or self.tag == tag)
-            and all(self.attrs.get(name) == value for name, value in wanted.items())
-            and (cls is None or cls in self.attrs.get("class", "").split())
-        )
-        return [self] * fits + [found for c in self.children for found in c.all(tag, **attrs)]
-
-    @property
-    def text(self) -> str:
-        return " ".join("".join(self.pieces).split())
-
-
-class Reader(HTMLParser):
-    """Builds the tree, and fails where tags are not closed in order."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.root = Element("", {})
-        self.stack = [self.root]
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        element = Element(tag, {name: value or "" for name, value in attrs})
-        self.stack[-1].children.append(element)
-        if tag not in VOID:
-            self.stack.append(element)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.stack[-1].children.append(Element(tag, {n: v or "" for n, v in attrs}))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.stack.pop().tag == tag
-
-    def handle_data(self, data: str) -> None:
-        for element in self.stack:
-            element.pieces.append(data)
-
-
-def read(record: RunRecord, folder: Path) -> Element:
-    """Write the page as a run does, and return its tree."""
-    write_json(record, folder)
-    reader = Reader()
-    reader.feed(write_html(record, folder).read_text(encoding="utf-8"))
-    assert reader.stack == [reader.root]
-    return reader.root
-
-
-def panel(page: Element, result: CellResult) -> Element:
-    (found,) = page.all("section", id=result.cell.id)
-    return found
-
-
-def pane(of: Element, label: str) -> Element:
-    (found,) = (e for e in of.all("section") if e.attrs.get("data-pane") == label)
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -326,108 +254,6 @@ def test_case_that_differs_is_named(record: RunRecord, tmp_path: Path) -> None:
     assert page.all("a", class_="cell")[0].attrs["title"].endswith(said)
     (odd,) = page.all("table", class_="cases")[0].all("tbody", class_="odd")
     assert odd.text.startswith("other")
-
-
-# ---------------------------------------------------------------- hostile guests
-
-
-def test_what_a_guest_prints_stays_text(page: Element, record: RunRecord) -> None:
-    box = panel(page, find(record, "vmalloc-nofail-sweep", "x86_64", 2))
-
-    assert len(page.all("script")) == 1
-    assert page.all("title")[0].text == "2 differences: vmalloc-nofail on 5.10.262"
-    for part in (box.all("p", class_="outcome")[0], box.all("table", class_="cases")[0],
-                 box.all("details", class_="splat")[0], pane(box, "kernel log"),
-                 pane(box, "console log")):  # fmt: skip
-        assert r"\x1b[2J\x1b[31mred\x1b[0m \x07bell \x00nul" in part.text
-        assert "</pre></script><script>document.title='owned'</script>" in part.text
-        assert "<img src=x onerror=alert(1)> ]]> &amp; {{ 7*7 }}" in part.text
-        assert r"\u202e turned round" in part.text
-    assert r"\xff\xfe broken utf-8" in pane(box, "kernel log").text
-
-
-@pytest.mark.usefixtures("page")
-def test_page_holds_no_unseen_character(folder: Path) -> None:
-    text = (folder / "report.html").read_text(encoding="utf-8")
-    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\ufffe]", text)
-
-
-def test_names_are_escaped_too(record: RunRecord, tmp_path: Path) -> None:
-    evil = '"><script>alert(1)</script>\x1b\u202e'
-    result = replace(record.cells[0], kernel_key=evil, qemu_version=evil, argv=(evil,),
-                     cell=replace(record.cells[0].cell, test=evil, base=evil, load=evil),
-                     evidence=((evil, f"cells/{evil}"),))  # fmt: skip
-    kernel = replace(record.kernels[0], compiler=evil, warnings=(evil,), patch_title=evil)
-    plan = Plan(series=evil, base=evil, config=(evil,))
-
-    page = read(
-        replace(record, plan=plan, cells=(result,), kernels=(kernel,), host=evil, series_title=evil,
-                patch_titles=(evil,), tree_version=evil, finished=False, error=evil),
-        tmp_path,
-    )  # fmt: skip
-
-    assert len(page.all("script")) == 1
-    assert page.text.count('"><script>alert(1)</script>') > 10
-    assert not set((tmp_path / "report.html").read_text(encoding="utf-8")) & set("\x1b\u202e")
-    ids = {e.attrs["id"] for e in page.all() if "id" in e.attrs}
-    assert page.all("a", class_="cell")[0].attrs["href"].removeprefix("#") in ids
-
-
-def test_long_log_is_cut_and_linked_to(page: Element, record: RunRecord, folder: Path) -> None:
-    result = find(record, "vmalloc-nofail-sweep", "x86_64", 2)
-    box = pane(panel(page, result), "console log")
-
-    (cut,) = box.all("span", class_="cut")
-    assert re.fullmatch(r"\d+ KiB left out here: see the whole file", cut.text)
-    assert "[ 3000]" not in box.text
-    assert box.text.endswith("last line")
-    whole = folder / unquote(box.all("a")[0].attrs["href"])
-    assert whole == folder / "cells" / result.cell.id / "console.log"
-    assert len(box.text) < 100_000 < whole.stat().st_size
-
-
-def test_binary_artifact_is_linked_to_but_not_shown(page: Element, record: RunRecord) -> None:
-    box = pane(panel(page, find(record, "vmalloc-nofail-sweep", "x86_64", 2)), "artifacts")
-
-    *_, quoted, binary = box.all("details")
-    assert quoted.all("pre")[0].text == "a name that needs quoting in a link"
-    assert binary.all("summary")[0].text == "trace.dat 4096 bytes"
-    assert binary.all("p", class_="note")[0].text == "Binary, 4096 bytes."
-    assert binary.all("a")[0].attrs["href"].endswith("/artifacts/trace.dat")
-    assert not binary.all("pre")
-
-
-def test_calm_cells_shrink_when_there_are_too_many(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    record = make_run(tmp_path)
-    log = "".join(f"line {n}\n" for n in range(8000))
-    for file in (tmp_path / "cells").rglob("console.log"):
-        file.write_text(log)
-    monkeypatch.setattr(page_module, "PAGE_BUDGET", 1024 * 1024)
-
-    page = read(record, tmp_path)
-
-    calm = pane(panel(page, find(record, "vmalloc-scope", "arm64", 2)), "console log")
-    odd = pane(panel(page, find(record, "vmalloc-hygiene", "x86_64", 3, "anon")), "console log")
-    assert len(calm.text) < 5000 < 60_000 < len(odd.text)
-    assert (tmp_path / "report.html").stat().st_size < 4 * 1024 * 1024
-
-
-@pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "cells/../../secret"])
-def test_evidence_outside_of_the_run_is_not_shown(
-    record: RunRecord, tmp_path: Path, name: str
-) -> None:
-    run = tmp_path / "run"
-    run.mkdir()
-    (tmp_path / "secret").write_text("the secret of this host")
-    result = replace(record.cells[0], evidence=(("console", name),))
-
-    page = read(replace(record, cells=(result,), kernels=()), run)
-
-    assert "the secret of this host" not in page.text
-    links = [e.attrs["href"] for e in page.all("a") if not e.attrs["href"].startswith("#")]
-    assert links == ["run.json"]
 
 
 # ---------------------------------------------------------------- kernels, and runs cut short

@@ -14,23 +14,16 @@ from hypothesis import strategies as st
 
 from harness.errors import UserError
 from harness.jsonio import from_json, from_table, suggest, to_json
-from harness.model import (
+from harness.model import Cell, GuestTest, Patch, Plan, Proves, Series, SplatKind, Verdict
+from harness.record import (
     CaseResult,
-    Cell,
     CellResult,
     Ended,
-    GuestTest,
     KernelRecord,
     Observation,
-    Patch,
-    Plan,
-    Proves,
     RunRecord,
-    Series,
     Splat,
-    SplatKind,
     TestOutcome,
-    Verdict,
 )
 
 CELL = Cell("arm64", "debian:5.10", 2, ("kasan",), 96, "sweep", "anon")

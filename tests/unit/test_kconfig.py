@@ -10,6 +10,7 @@ from harness.kconfig import (
     Asked,
     digest,
     dropped,
+    laid_over,
     merge,
     merged_text,
     parse_config,
@@ -102,3 +103,15 @@ def test_a_fragment_is_called_as_its_file(tmp_path: Path) -> None:
     assert (fragment.topic, fragment.values) == ("a", {"A": "y"})
     with pytest.raises(UserError, match="no fragment"):
         read_fragments((tmp_path / "none.config",))
+
+
+def test_what_is_asked_replaces_the_lines_of_a_config_and_spares_the_rest() -> None:
+    config = "CONFIG_SLOB=y\n# CONFIG_SLUB is not set\nCONFIG_HZ=100\n# a comment\n"
+    asked = (Asked("SLUB", "y", "base"), Asked("SLOB", "n", "base"), Asked("NEW", "y", "kunit"))
+    assert laid_over(config, asked).splitlines() == [
+        "CONFIG_HZ=100",
+        "# a comment",
+        "CONFIG_SLUB=y",
+        "# CONFIG_SLOB is not set",
+        "CONFIG_NEW=y",
+    ]

@@ -48,6 +48,10 @@ config SELECTOR
 config SELECTED
 	bool "Selected"
 
+config CONDITIONAL
+	bool "Needs OTHER where SWITCH is on"
+	depends on OTHER if SWITCH
+
 config NUMBER
 	int "Number"
 	range 1 64
@@ -102,6 +106,13 @@ def test_kconfig_files_that_cannot_be_read_are_said_to_be(tmp_path: Path) -> Non
     lost = [Dropped(Asked("A", "y", "topic"), "n")]
     answers = explain(lost, tmp_path / ".config", {"srctree": str(tmp_path)}, tmp_path)
     assert "cannot be told" in answers["A"]
+
+
+def test_a_dependency_that_holds_on_a_condition(tmp_path: Path) -> None:
+    met = why(tmp_path, "CONFIG_SWITCH=n\n", ("CONDITIONAL", "y"))
+    assert met["CONDITIONAL"] == "its value is n, and nothing forbids y"
+    unmet = why(tmp_path, "CONFIG_SWITCH=y\n", ("CONDITIONAL", "y"))
+    assert unmet["CONDITIONAL"] == "unmet: OTHER [=n] || !SWITCH [=y]"
 
 
 @pytest.mark.parametrize("name", ["MODULES", "LATER"])

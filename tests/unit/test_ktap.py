@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from harness import ktap
 from harness.ktap import KtapResult, KtapTest, parse
-from harness.model import CaseResult, Verdict
+from harness.model import Verdict
+from harness.record import CaseResult
 from tests.unit.golden import golden_logs, matches_golden
 
 

@@ -75,6 +75,12 @@ def test_where_no_compiler_spoke_the_lines_before_make_gave_up_are_shown() -> No
     assert "Error 127" in block
 
 
+def test_a_makefile_that_refuses_says_why_itself() -> None:
+    refusal = "../tree/Makefile:151: *** source directory cannot contain spaces.  Stop."
+    line, _ = first_error(["something else", refusal])
+    assert line == refusal
+
+
 def test_nothing_to_be_found() -> None:
     assert first_error([]) == ("", "")
     assert first_error(["  CC      a.o"]) == ("", "")

@@ -11,19 +11,8 @@ from pathlib import Path
 import pytest
 
 from harness import model
-from harness.model import (
-    CaseResult,
-    Cell,
-    CellResult,
-    GuestTest,
-    Patch,
-    Plan,
-    Proves,
-    RunRecord,
-    Series,
-    Speed,
-    Verdict,
-)
+from harness.model import Cell, GuestTest, Patch, Plan, Proves, Series, Speed, Verdict
+from harness.record import CaseResult, CellResult, RunRecord
 
 CELL = Cell("arm64", "debian:5.10", 2, (), 96, "sweep", "none")
 

@@ -8,8 +8,9 @@ import pytest
 
 from harness import pipeline
 from harness.errors import UserError
-from harness.model import Cell, CellResult, Patch, Plan, RunRecord, Series, Verdict
+from harness.model import Cell, Patch, Plan, Series, Verdict
 from harness.pipeline import checked_positions, exit_code, parallel_guests
+from harness.record import CellResult, RunRecord
 
 SERIES = Series(
     name="s",

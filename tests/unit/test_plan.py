@@ -210,6 +210,7 @@ def test_empty_lists_that_mean_something(checkout: Checkout, tmp_path: Path) -> 
         ('ram = "12M"', "ram: '12M' is 12 MiB: allowed are 32M to 1024G"),
         ('ram = "lots"', "ram: 'lots' is no amount of RAM"),
         ("cpus = 0", "cpus: 0 must be a whole number from 1"),
+        ("cpus = true", "cpus: True must be a whole number from 1"),
         ("cpus = 1.5", "cpus: 1.5 must be a whole number from 1"),
         ("jobs = -1", "jobs: -1 must be a whole number from 0"),
         ('tests = "sweeep"', "no guest test matches 'sweeep': did you mean 'sweep'?"),

@@ -7,7 +7,8 @@ import pytest
 
 from harness.errors import UserError
 from harness.jsonio import from_json
-from harness.model import Cell, CellResult, Plan, Verdict
+from harness.model import Cell, Plan, Verdict
+from harness.record import CellResult
 from harness.runfolder import RunFolder, find_run, new_run_folder, write_whole
 
 CELL = Cell("arm64", "debian:5.10", 2, (), 128, "some-test", "anon")

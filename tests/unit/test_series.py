@@ -37,10 +37,10 @@ rename to new.c
 diff --git a/run.sh b/run.sh
 old mode 100644
 new mode 100755
--- 
+--{space}
 2.30.2
 
-"""
+""".replace("{space}", " ")
 
 
 def test_a_mail_is_read(tmp_path: Path) -> None:

@@ -57,12 +57,16 @@ def test_titles_do_not_depend_on_the_boot() -> None:
     ]
 
 
-def test_both_architectures_say_the_same_of_the_same_crash() -> None:
-    titles = {
-        find_splats((FOLDER / f"splat/{name}.log").read_text().split("\n"))[0].title
-        for name in ("oops-x86-5.10", "oops-arm64-5.10")
-    }
-    assert titles == {"kernel NULL pointer dereference in demo_write"}
+SEEN = [log.stem for log in golden_logs("splat") if log.match("seen-*-arm64.log")]
+
+
+@pytest.mark.parametrize("name", [stem.removesuffix("-arm64") for stem in SEEN])
+def test_both_architectures_say_the_same_of_the_same_fault(name: str) -> None:
+    said = [
+        [(one.kind, one.title) for one in find_splats((FOLDER / file).read_text().split("\n"))]
+        for file in (f"splat/{name}-x86_64.log", f"splat/{name}-arm64.log")
+    ]
+    assert said[0] == said[1] != []
 
 
 def test_a_panic_long_after_an_oops_is_one_of_its_own() -> None:
@@ -72,6 +76,15 @@ def test_a_panic_long_after_an_oops_is_one_of_its_own() -> None:
     assert [one.kind for one in find_splats(oops + panic)] == [SplatKind.OOPS]
     kinds = [one.kind for one in find_splats(oops + quiet + panic)]
     assert kinds == [SplatKind.OOPS, SplatKind.PANIC]
+
+
+def test_a_crash_inside_a_crash_is_a_second_one() -> None:
+    log = ["general protection fault: 0000 [#1] SMP", "RIP: 0010:one+0x1/0x2"]
+    log += ["general protection fault: 0000 [#2] SMP", "RIP: 0010:two+0x1/0x2"]
+    assert [one.title for one in find_splats(log)] == [
+        "general protection fault in one",
+        "general protection fault in two",
+    ]
 
 
 def test_text_and_number_are_bounded() -> None:

@@ -5,6 +5,7 @@ import errno
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
 
 
-def filler(text: str = "content") -> store_module.Callable[[Path], None]:
+def filler(text: str = "content") -> Callable[[Path], None]:
     def fill(into: Path) -> None:
         (into / "sub").mkdir()
         (into / "sub" / "file").write_text(text)
@@ -54,7 +55,7 @@ def test_a_crash_before_the_rename_shows_nothing(
 ) -> None:
     # As a SIGKILL: the folder that was being filled stays behind.
     monkeypatch.setattr(store_module, "_place", lambda *_: None)
-    monkeypatch.setattr(store_module.shutil, "rmtree", lambda *_, **__: None)
+    monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)
     store.put("kind", "key", filler("half"))
     monkeypatch.undo()
     assert list(store.root.rglob("file")) != []
@@ -110,7 +111,7 @@ def damage_manifest(folder: Path) -> None:
     "damage", [damage_size, damage_missing, damage_link, damage_kind, damage_manifest]
 )
 def test_a_damaged_entry_is_absent_and_replaced(
-    store: Store, damage: store_module.Callable[[Path], None]
+    store: Store, damage: Callable[[Path], None]
 ) -> None:
     damage(store.put("kind", "key", filler()))
     assert store.get("kind", "key") is None

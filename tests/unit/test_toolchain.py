@@ -50,7 +50,9 @@ def test_a_missing_cross_compiler_names_its_packages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(programs(tmp_path / "bin", *GENERAL)))
-    with pytest.raises(InfraError, match="no compiler for arm64: 'aarch64-linux-gnu-gcc'") as caught:
+    with pytest.raises(
+        InfraError, match="no compiler for arm64: 'aarch64-linux-gnu-gcc'"
+    ) as caught:
         find_toolchain(load_arch("arm64"))
     assert "gcc-aarch64-linux-gnu" in caught.value.hint
 

@@ -9,16 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.model import (
-    Cell,
-    CellResult,
-    Ended,
-    GuestTest,
-    Proves,
-    SplatKind,
-    TestOutcome,
-    Verdict,
-)
+from harness.model import Cell, GuestTest, Proves, SplatKind, Verdict
+from harness.record import CellResult, Ended, TestOutcome
 from harness.verdict import (
     expected_case,
     expected_test,
@@ -178,8 +170,10 @@ def test_a_guest_that_was_reset_without_a_word() -> None:
 def test_death_is_never_weather() -> None:
     test = replace(TEST, weather=(SplatKind.PANIC, SplatKind.OOPS))
     lines = (*log("always", "mended_a"), *OOPS)
-    result = judge(cell(2), test, SERIES, TestOutcome(Ended.DIED, lines), frozenset())
-    assert result.verdict is FAIL
+    for ended in (Ended.DIED, Ended.SILENT, Ended.DONE):
+        result = judge(cell(2), test, SERIES, TestOutcome(ended, lines), frozenset())
+        assert result.verdict is FAIL
+        assert "kernel NULL pointer dereference in demo_write" in result.reason
 
 
 def test_our_own_init_that_exits_is_not_the_kernels_fault() -> None:

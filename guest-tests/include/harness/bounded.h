@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Run a function in a kernel thread and wait for it for a bounded time.
+ * Run a function in a kernel thread and wait for it for as long as it gets on.
  *
  * A call that must not fail may, in a broken kernel, never return. The case then ends with a
  * failure and the rest of the suite with another; waiting for KUnit's own limit of five minutes
  * would cost the whole run of the guest. The thread is lost, and the module stays loaded for it.
+ *
+ * Under memory pressure a call may well take seconds, with an allocation now and then: that is
+ * slow. One that allocates nothing any more is stuck.
  */
 #ifndef HARNESS_BOUNDED_H
 #define HARNESS_BOUNDED_H
@@ -16,7 +19,8 @@
 
 #include <harness/compat.h>
 
-#define BOUNDED_SECONDS 20
+#define BOUNDED_QUIET_SECONDS 15 /* without a sign of progress */
+#define BOUNDED_SECONDS 60	 /* in all: it may go round in circles */
 
 static struct kthread_worker *bounded_worker;
 static struct kthread_work bounded_work;
@@ -44,18 +48,25 @@ static __maybe_unused void bounded_close(void)
 
 /*
  * Returns 0, or -ETIMEDOUT if @function is still running, now or in an earlier call. Everything
- * that it touches must then stay as it is.
+ * that it touches must then stay as it is. @progress changes whenever it gets on.
  */
-static __maybe_unused int bounded_run(void (*function)(void))
+static __maybe_unused int bounded_run(void (*function)(void), const unsigned int *progress)
 {
+	unsigned int seconds, quiet, before = 0;
+
 	if (bounded_stuck)
 		return -ETIMEDOUT;
 	bounded_function = function;
 	reinit_completion(&bounded_done);
 	kthread_init_work(&bounded_work, bounded_call);
 	kthread_queue_work(bounded_worker, &bounded_work);
-	if (wait_for_completion_timeout(&bounded_done, BOUNDED_SECONDS * HZ))
-		return 0;
+	quiet = 0;
+	for (seconds = 0; seconds < BOUNDED_SECONDS && quiet < BOUNDED_QUIET_SECONDS; seconds++) {
+		if (wait_for_completion_timeout(&bounded_done, HZ))
+			return 0;
+		quiet = READ_ONCE(*progress) == before ? quiet + 1 : 0;
+		before = READ_ONCE(*progress);
+	}
 	bounded_stuck = true;
 	__module_get(THIS_MODULE);
 	return -ETIMEDOUT;

@@ -45,7 +45,9 @@ static struct kprobe steer_probe;
 static __maybe_unused int steer_open(void)
 {
 	/* It got its suffix with allocation profiling, in 6.10. */
-	static const char *const names[] = { "__vmalloc_node_range_noprof", "__vmalloc_node_range" };
+	static const char *const names[] = {
+		"__vmalloc_node_range_noprof", "__vmalloc_node_range",
+	};
 	int error = -ENOENT;
 	size_t i;
 

@@ -124,7 +124,7 @@ static __maybe_unused int vcall_run(struct vcall *call)
 	if (bounded_stuck)
 		return -ETIMEDOUT;
 	vcall_now = *call;
-	error = bounded_run(vcall_work);
+	error = bounded_run(vcall_work, &watch.pages);
 	if (error)
 		return error;
 	*call = vcall_now;

@@ -29,6 +29,7 @@
 #define DISK_CONTROL "/sys/block/zram0/"
 #define PAGE 4096
 #define SAMPLE_MS 50
+#define BATCH_PAGES 64
 /*
  * How much of a page is noise; the rest is zero. zram then needs some 30 % of what it stores:
  * about what real memory compresses to, and enough to make room.
@@ -139,8 +140,25 @@ static void fill_page(uint64_t *page, uint64_t seed)
 	}
 }
 
+/*
+ * Sleep as long as the last batch took. A worker that never lets go would, on a CPU of its own,
+ * take every page as soon as it is freed: nobody else would get on, GFP_NOIO least of all.
+ */
+static void breathe(struct timespec *batch)
+{
+	struct timespec now, pause;
+	long ns;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	ns = (now.tv_sec - batch->tv_sec) * 1000000000L + now.tv_nsec - batch->tv_nsec;
+	pause = (struct timespec){ .tv_sec = ns / 1000000000L, .tv_nsec = ns % 1000000000L };
+	nanosleep(&pause, NULL);
+	clock_gettime(CLOCK_MONOTONIC, batch);
+}
+
 static void work(unsigned long bytes, int filled)
 {
+	struct timespec batch;
 	unsigned long at, round;
 	char *memory;
 
@@ -148,9 +166,6 @@ static void work(unsigned long bytes, int filled)
 	signal(SIGTERM, SIG_IGN);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	write_file("/proc/self/oom_score_adj", "1000");
-	/* Memory stays full while somebody else computes; it is not the CPU that is short. */
-	if (nice(10) < 0)
-		_exit(1);
 	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED)
 		die("mmap");
@@ -158,9 +173,13 @@ static void work(unsigned long bytes, int filled)
 		fill_page((uint64_t *)(memory + at), at + 1);
 	if (write(filled, "", 1) < 0)
 		_exit(1);
+	clock_gettime(CLOCK_MONOTONIC, &batch);
 	for (round = 1;; round++) {
-		for (at = 0; at < bytes; at += PAGE)
+		for (at = 0; at < bytes; at += PAGE) {
 			*(volatile uint64_t *)(memory + at) += round;
+			if (at % (BATCH_PAGES * PAGE) == 0)
+				breathe(&batch);
+		}
 	}
 }
 

@@ -147,7 +147,9 @@ static void freed(struct kunit *test)
 /* Fail places spread over the whole call: descriptors, array, first and last pages, mapping. */
 static void failed_call_leaves_nothing(struct kunit *test)
 {
-	static const unsigned int places[] = { 1, 2, 3, 4, 5, 6, 7, 8, 100, 515, 516, 517, 518, 519 };
+	static const unsigned int places[] = {
+		1, 2, 3, 4, 5, 6, 7, 8, 100, 515, 516, 517, 518, 519,
+	};
 	unsigned int failed = 0;
 	size_t i;
 

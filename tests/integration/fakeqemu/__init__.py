@@ -15,7 +15,7 @@ from harness.qemu.argv import qemu_argv
 
 PROGRAM = Path(__file__).with_name("fakeqemu.py")
 
-READY = "ready proto=1 release=5.10.0-fake mem_total_kb=120000 mem_free_kb=100000 spin_us=12000"
+READY = "ready proto=1 release=5.10.0-fake mem_total_kb=120000 mem_free_kb=100000 spin_us=10000"
 
 # A guest that boots, and answers whatever needs no answer of its own.
 BOOTS = f"""

@@ -170,9 +170,10 @@ class Fake:
         replies = self.scenario.get("on", {})
         specific = f"{verb} {urllib.parse.unquote(argument)}"
         if specific == "write /dev/kmsg":
-            # A real kernel's log has what was written to it, before the write is answered.
-            text = urllib.parse.unquote(arguments[1])
-            if not self.scenario.get("no_kmsg"):
+            # A real kernel's log has what was written to it before the write is answered, and
+            # shows it once the line is complete.
+            text, end, _ = urllib.parse.unquote(arguments[1]).partition("\n")
+            if end and not self.scenario.get("no_kmsg"):
                 self.play([{"agent": f"kmsg 12,{{seq}},{1000 + self.seq};{text}"}], number)
             replies = {specific: replies.get(specific, ANSWERS["write"])}
         unknown = [{"agent": "err {id} unknown%20verb"}]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""tinyconfig and olddefconfig of the toy kernel, through kconfiglib; runs in the build folder."""
+"""tinyconfig and allnoconfig of the toy kernel, through kconfiglib; runs in the build folder."""
 
+import os
 import sys
 
 import kconfiglib
@@ -8,9 +9,8 @@ import kconfiglib
 from harness.kconfig_explain import load
 
 tree = load(kconfiglib)
-if sys.argv[1] == "tinyconfig":
-    for symbol in tree.unique_defined_syms:
-        symbol.set_value(2 if symbol.choice else 0)
-else:
-    tree.load_config(".config")
+for symbol in tree.unique_defined_syms:
+    symbol.set_value(2 if symbol.choice else 0)
+if sys.argv[1] == "allnoconfig":
+    tree.load_config(os.environ["KCONFIG_ALLCONFIG"], replace=False)
 tree.write_config(".config")

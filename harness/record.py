@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What was seen and judged: the values that a run folder keeps and that reports read."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from harness.model import Cell, Plan, SplatKind, Verdict
+
+
+@dataclass(frozen=True)
+class Splat:
+    """One complaint of the kernel, cut out of its log."""
+
+    kind: SplatKind
+    title: str  # one line: what it says, without addresses
+    text: str  # all its lines
+    line: int  # 1-based line of the log at which it starts
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """One KUnit case, or any other leaf of a KTAP tree."""
+
+    name: str  # dotted below the suite for nested ones
+    verdict: Verdict
+    expected: Verdict = Verdict.PASS
+    directive: str = ""  # SKIP, TODO, XFAIL, TIMEOUT, ERROR as printed
+    diagnostics: tuple[str, ...] = ()  # its "#" lines and whatever it printed
+
+    @property
+    def as_expected(self) -> bool:
+        return self.verdict is self.expected
+
+
+class Ended(enum.Enum):
+    """How the run of one test ended, as the session saw it."""
+
+    DONE = "done"  # module loaded, all records in
+    REFUSED = "refused"  # the kernel refused the module; `errno` says why
+    DIED = "died"  # the guest was gone: panic, reset, triple fault
+    SILENT = "silent"  # no answer before the deadline
+    LOST = "lost"  # our link or QEMU broke
+
+
+@dataclass(frozen=True)
+class TestOutcome:
+    """What one test did in a guest, before anybody judges it."""
+
+    __test__ = False  # not a pytest class
+
+    ended: Ended
+    log: tuple[str, ...]  # kernel log of the test, one record each, in order
+    errno: int = 0  # of finit_module
+    seconds: float = 0.0
+    lost_records: int = 0  # gaps in the kernel log's sequence numbers
+    reason: str = ""  # one line where ended is not DONE
+    load_ended: str = ""  # how the load ended, where it did so by itself
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a guest did for one cell, before it is judged; kept for later runs."""
+
+    outcome: TestOutcome | None  # None: the guest never became ready
+    boot_console: tuple[str, ...] = ()  # the console's lines, where outcome is None
+    argv: tuple[str, ...] = ()
+    seconds: float = 0.0  # boot, load and test together
+    boot: str = "cold"  # how the guest came to be: "cold", "clone"
+    note: str = ""  # what could not be collected, one line
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """A cell's verdict with its evidence; ``result.json`` in the cell's folder."""
+
+    cell: Cell
+    verdict: Verdict
+    expected: Verdict
+    reason: str  # one line for people
+    cases: tuple[CaseResult, ...] = ()
+    splats: tuple[Splat, ...] = ()
+    seconds: float = 0.0
+    boot: str = "cold"  # how the guest came to be: "cold", "clone"
+    reused: bool = False  # verdict of an earlier run with the same content
+    kernel_key: str = ""
+    argv: tuple[str, ...] = ()
+    qemu_version: str = ""
+    evidence: tuple[tuple[str, str], ...] = ()  # (what, path below the run folder)
+    anomalies: tuple[str, ...] = ()  # wrong beside the cases: the kernel died, splats, lost results
+
+    @property
+    def as_expected(self) -> bool:
+        """Did the right cases fail, and nothing else go wrong?"""
+        cases = all(case.as_expected for case in self.cases)
+        return self.verdict is self.expected and cases and not self.anomalies
+
+
+@dataclass(frozen=True)
+class KernelRecord:
+    """A kernel as a run used it, for reports; the later fields are empty where none was built."""
+
+    arch: str
+    position: int
+    patch_title: str  # of the last patch applied; "base" at 0
+    version: str
+    patchset_hash: str
+    key: str = ""
+    config_sha256: str = ""
+    compiler: str = ""
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+    reused: bool = False
+    config: str = ""  # path below the run folder
+    build_log: str = ""
+    error: str = ""  # why there is no kernel
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A whole run; ``run.json`` in the run's folder, and all that a report reads."""
+
+    id: str
+    started: str  # ISO 8601, UTC
+    seconds: float
+    harness_version: str
+    plan: Plan
+    series_title: str
+    patch_titles: tuple[str, ...]
+    tree_version: str
+    tree_origin: str
+    tree_digest: str
+    host: str  # kernel, cores, RAM of the host, one line
+    kernels: tuple[KernelRecord, ...] = ()
+    cells: tuple[CellResult, ...] = ()
+    finished: bool = True  # False: stopped by Ctrl-C or an error; cells that ran are kept
+    error: str = ""
+
+    @property
+    def as_expected(self) -> bool:
+        return self.finished and all(c.as_expected for c in self.cells)

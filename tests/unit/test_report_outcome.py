@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What is printed when a run has ended."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from harness.model import Verdict
+from harness.record import CaseResult, RunRecord
+from harness.report.terminal import DIFFERENCES_SHOWN, print_record
+from tests.unit.sample_run import TITLES, make_run
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> RunRecord:
+    return make_run(tmp_path_factory.mktemp("run") / "run")
+
+
+def ascii_console(width: int = 80) -> tuple[Console, io.BytesIO]:
+    """Return a console that cannot write anything but ASCII, and what it wrote."""
+    raw = io.BytesIO()
+    return Console(file=io.TextIOWrapper(raw, "ascii", write_through=True), width=width), raw
+
+
+def printed(record: RunRecord, width: int = 80, paths: tuple[Path, ...] = ()) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    print_record(console, record, paths)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_outcome_at_80_columns(record: RunRecord) -> None:
+    lines = printed(record).splitlines()
+
+    assert lines[1:11] == [
+        "                       x86_64            arm64",
+        "patches applied        0  1  2  3  4     0  1  2  3  4",
+        "vmalloc-scope          ✗  ✓  ✓  ✓  ✓     ✗  ✓  ✓  ✓  ✓",
+        "  + anon               ✗  ✓  ✓  ✓  ✓     ✗  ✓  ✓  ✓  ✓",
+        "vmalloc-nofail-sweep   ✗  ✗  ✓  ✓  ✓     ✗  ✗  ✓  ✓  ✓",
+        "  + anon               ✗  ✗  ✓  ✓  ✓     ✗  ✗  ✓  ✓  ✓",
+        "kvmalloc-flags         ✗  ✗  ✗  ✗  ✓     ✗  ✗  ✗  ✗  ✓",
+        "  + anon               ✗  ✗  ✗  ✗  ✓     ✗  ?! ✗  ✗  ✓",
+        "vmalloc-hygiene        ✓  ✓  ✓  ✓  ✓     ✓  ✓  ✓  ✓  ✓",
+        "  + anon               ✓  ✓  ✓  ✗! ✓     ✓  ✓  ✓  ✓  ✓",
+    ]
+    assert "✓ PASS   ✗ FAIL   ? MISS   ! not as expected" in lines
+    assert "?! arm64 p1 128M kvmalloc-flags + anon" in lines
+    assert "   MISS, expected FAIL: QEMU ended with status 1 before the guest was ready" in lines
+    assert f"patch 1: {TITLES[0]}" in lines
+    assert "  turns vmalloc-hygiene from PASS to FAIL on x86_64, under anon" in lines
+    assert lines[-1] == "2 differences: 80 verdicts in 12 min 14 s"
+
+
+def test_ascii_terminal(record: RunRecord) -> None:
+    console, raw = ascii_console()
+
+    print_record(console, replace(record, patch_titles=(*TITLES[:3], "ünïcode")))
+
+    text = raw.getvalue().decode("ascii")
+    assert "vmalloc-scope          F  P  P  P  P     F  P  P  P  P\n" in text
+    assert "P PASS   F FAIL   M MISS   ! not as expected" in text
+    assert "patch 4: \\xfcn\\xefcode" in text
+
+
+def test_no_escape_code_without_a_terminal(
+    record: RunRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+    assert "\x1b" not in printed(record)
+
+
+def test_outcome_that_is_as_expected(tmp_path: Path) -> None:
+    lines = printed(make_run(tmp_path, differences=False)).splitlines()
+
+    assert "!" not in "".join(lines[:14])
+    assert lines[-1] == "as expected: 80 verdicts in 12 min 14 s"
+    assert lines[lines.index(f"patch 3: {TITLES[2]}") + 1] == "  changes no verdict"
+
+
+def test_paths_of_the_reports(
+    record: RunRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    far = Path("/very") / ("long" * 40) / "junit.xml"
+
+    lines = printed(record, paths=(tmp_path / "runs" / "x" / "report.html", far)).splitlines()
+
+    assert lines[-2:] == ["  runs/x/report.html", f"  {far}"]
+
+
+@pytest.mark.parametrize("width", [40, 50, 60, 80, 100, 140, 200])
+def test_nothing_is_wider_than_the_terminal(record: RunRecord, width: int) -> None:
+    text = printed(record, width)
+
+    assert max(cell_len(line) for line in text.splitlines()) <= width
+    signs = sum(text.split("PASS")[0].count(sign) for sign in "✓✗?")
+    assert signs == 80 + 1  # every verdict, whatever the width, and the first one of the legend
+
+
+def test_many_positions_are_broken_into_blocks(record: RunRecord) -> None:
+    cells = tuple(
+        replace(result, cell=replace(result.cell, position=position))
+        for position in range(40)
+        for result in record.cells[:1]
+    )
+
+    text = printed(replace(record, cells=cells), 60)
+
+    assert max(map(len, text.splitlines())) <= 60
+    assert text.split("PASS")[0].count("✗") == 40 + 1
+    assert "39" in text
+
+
+def test_many_differences_do_not_bury_the_matrix(record: RunRecord) -> None:
+    bad = tuple(replace(result, verdict=Verdict.ERROR) for result in record.cells)
+
+    lines = printed(replace(record, cells=bad)).splitlines()
+
+    assert f"   and {80 - DIFFERENCES_SHOWN} more: see the report" in lines
+    assert sum(line.startswith("E! ") for line in lines) == DIFFERENCES_SHOWN
+
+
+def test_each_verdict_has_a_sign_of_its_own(record: RunRecord) -> None:
+    cells = tuple(
+        replace(record.cells[0], verdict=v, expected=v, cases=(CaseResult("a", v, v),),
+                cell=replace(record.cells[0].cell, position=n))
+        for n, v in enumerate(Verdict)
+    )  # fmt: skip
+
+    unicode_row = printed(replace(record, cells=cells)).splitlines()[3]
+    console, raw = ascii_console()
+    print_record(console, replace(record, cells=cells))
+    ascii_row = raw.getvalue().decode().splitlines()[3]
+
+    assert len(set(unicode_row.split()[1:])) == len(set(ascii_row.split()[1:])) == len(Verdict)
+
+
+def test_stopped_run_says_so(record: RunRecord) -> None:
+    stopped = replace(record, cells=record.cells[:20], finished=False, error="interrupted")
+
+    lines = printed(stopped).splitlines()
+
+    assert lines[-2].startswith("stopped before the end; as expected so far: 20 verdicts")
+    assert lines[-1] == "interrupted"
+
+
+def test_run_without_verdicts(record: RunRecord) -> None:
+    lines = printed(replace(record, cells=())).splitlines()
+
+    assert lines[-1] == "no verdicts: 0 verdicts in 12 min 14 s"
+    assert "  not tested: no test has verdicts before and after it" in lines
