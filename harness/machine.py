@@ -58,6 +58,7 @@ class Machine:
                     self._qemu.stderr: self._stderr,
                 },
                 self._finished,
+                unhurried=self._qemu.console,
             )
             self.monitor = Monitor(self._qemu.monitor)
             # Last in, first out: the process ends, what it still had to say is read to the end,

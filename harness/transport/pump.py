@@ -19,6 +19,11 @@ from harness.deadline import Deadline
 
 CHUNK = 64 * 1024
 
+# A serial console comes byte by byte, and to look at each costs as much as to look at a hundred:
+# after a small chunk it is left alone for so long, seconds, while other channels are read at once.
+REST_S = 0.005
+SMALL = 4096
+
 # From the line that announces a panic to QEMU's exit; only a kernel that hangs inside its own
 # panic takes longer.
 PANIC_GRACE_S = 5.0
@@ -109,13 +114,20 @@ class HasFileno(Protocol):
 class Pump:
     """The reading thread of one guest: every channel to its sink until all are at their end."""
 
-    def __init__(self, sources: dict[HasFileno, Sink], finished: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        sources: dict[HasFileno, Sink],
+        finished: Callable[[], None],
+        unhurried: HasFileno | None = None,
+    ) -> None:
         """Prepare to read each source into its sink, then to call *finished*.
 
-        All of it happens in a thread of its own once :meth:`start` is called.
+        All of it happens in a thread of its own once :meth:`start` is called. *unhurried* is the
+        source whose bytes may wait for a few milliseconds.
         """
         self._sources = sources
         self._finished = finished
+        self._unhurried = unhurried.fileno() if unhurried else -1
         self._thread = threading.Thread(target=self._run, name="guest-reader", daemon=True)
 
     def start(self) -> None:
@@ -126,14 +138,21 @@ class Pump:
         self._thread.join()
 
     def _run(self) -> None:
+        resting: tuple[Sink, Deadline] | None = None  # the unhurried one, and until when
         with selectors.DefaultSelector() as selector:
             for source, sink in self._sources.items():
                 selector.register(source.fileno(), selectors.EVENT_READ, sink)
-            while selector.get_map():
-                for key, _ in selector.select():
+            while selector.get_map() or resting:
+                if resting and resting[1].passed:
+                    selector.register(self._unhurried, selectors.EVENT_READ, resting[0])
+                    resting = None
+                for key, _ in selector.select(resting[1].remaining() if resting else None):
                     chunk = _read(key.fd)
                     if chunk:
                         key.data.feed(chunk)
+                        if key.fd == self._unhurried and len(chunk) < SMALL:
+                            selector.unregister(key.fd)
+                            resting = (key.data, Deadline(REST_S))
                     elif chunk is not None:
                         selector.unregister(key.fd)
                         key.data.close()

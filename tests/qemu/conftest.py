@@ -16,6 +16,7 @@ from harness.pipeline import Workspace
 from harness.report.terminal import View
 
 ROOT = Path(__file__).resolve().parents[2]
+Harness = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,7 +35,7 @@ def space() -> Iterator[Workspace]:
 
 
 @pytest.fixture
-def harness() -> Callable[..., subprocess.CompletedProcess[str]]:
+def harness() -> Harness:
     """Run the ``harness`` command as a user does."""
 
     def run(*args: str, **kwargs: object) -> subprocess.CompletedProcess[str]:

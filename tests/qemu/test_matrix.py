@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,18 +14,16 @@ from harness.arch import arch_names
 from harness.model import Verdict
 from harness.record import RunRecord
 from harness.report.json import read_json
-
-Harness = Callable[..., subprocess.CompletedProcess[str]]
+from tests.qemu.conftest import ROOT, Harness
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunRecord]:
     """Run the default plan once for all tests of this file; cells are booted, not reused."""
     folder = tmp_path_factory.mktemp("matrix")
-    import sys
-
     done = subprocess.run(
         (sys.executable, "-m", "harness", "run", "--fresh", "--out", str(folder)),
+        cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
         check=False,

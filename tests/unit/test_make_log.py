@@ -4,21 +4,21 @@ from __future__ import annotations
 from harness.make_log import MakeLog, all_warnings, first_error, merge_warnings
 
 FAILED = """\
-make -C /work/tree
+make -C /src/tree
   CC      mm/slab.o
   CC      mm/vmalloc.o
-In file included from /work/tree/include/linux/mm.h:7,
-                 from /work/tree/mm/vmalloc.c:12:
-/work/tree/mm/vmalloc.c: In function '__vmalloc':
-/work/tree/mm/vmalloc.c:30:9: warning: unused variable 'x' [-Wunused-variable]
+In file included from /src/tree/include/linux/mm.h:7,
+                 from /src/tree/mm/vmalloc.c:12:
+/src/tree/mm/vmalloc.c: In function '__vmalloc':
+/src/tree/mm/vmalloc.c:30:9: warning: unused variable 'x' [-Wunused-variable]
    30 |     int x;
       |         ^
-/work/tree/mm/vmalloc.c: In function 'vmap':
-/work/tree/mm/vmalloc.c:42:9: error: 'gpf' undeclared (first use in this function)
+/src/tree/mm/vmalloc.c: In function 'vmap':
+/src/tree/mm/vmalloc.c:42:9: error: 'gpf' undeclared (first use in this function)
    42 |     gpf = 1;
       |     ^~~
       |     gfp
-/work/tree/mm/vmalloc.c:50:1: error: another
+/src/tree/mm/vmalloc.c:50:1: error: another
 make[2]: *** [scripts/Makefile.build:286: mm/vmalloc.o] Error 1
   AR      lib/built-in.a
 make: *** [Makefile:1846: mm] Error 2
@@ -42,7 +42,7 @@ def test_objects_are_counted() -> None:
 
 
 def test_the_first_error_comes_with_the_lines_that_explain_it() -> None:
-    line, block = read(FAILED, "/work/tree").error()
+    line, block = read(FAILED, "/src/tree").error()
     assert line == "mm/vmalloc.c:42:9: error: 'gpf' undeclared (first use in this function)"
     assert block.splitlines() == [
         "mm/vmalloc.c: In function 'vmap':",
@@ -87,7 +87,7 @@ def test_nothing_to_be_found() -> None:
 
 
 def test_warnings_belong_to_the_object_they_were_printed_for() -> None:
-    log = read(FAILED, "/work/tree")
+    log = read(FAILED, "/src/tree")
     assert log.warnings["mm/vmalloc.o"] == [
         "mm/vmalloc.c:30:9: warning: unused variable 'x' [-Wunused-variable]"
     ]
