@@ -95,6 +95,11 @@ class Guest:
         return self._machine.argv
 
     @property
+    def pid(self) -> int:
+        """The emulator's process id."""
+        return self._machine.pid
+
+    @property
     def qemu_version(self) -> str:
         """The version QEMU gave when it greeted us: "7.2.22 (Debian 1:7.2+dfsg-7)"."""
         return self.monitor.version(self._deadline(ANSWER_S))

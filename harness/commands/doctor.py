@@ -15,6 +15,7 @@ from rich.table import Table
 
 from harness import host
 from harness.arch import all_archs
+from harness.errors import HarnessError
 from harness.model import AccelName, Arch
 from harness.pipeline import Workspace
 from harness.qemu.accel import probe
@@ -70,7 +71,11 @@ def _accelerators(archs: tuple[Arch, ...]) -> Table:
     names: tuple[AccelName, ...] = ("tcg", "kvm")
     for arch in archs:
         for accel in names:
-            result = probe(arch, accel)
+            try:
+                result = probe(arch, accel)
+            except HarnessError as error:  # no emulator, or nothing to start it with
+                table.add_row("no", arch.name, accel, error.what)
+                continue
             seconds = f"probe guest ran in {result.seconds:.2f} s"
             table.add_row("ok" if result.ok else "no", arch.name, accel, result.reason or seconds)
     return table

@@ -20,8 +20,9 @@ from harness.deadline import Deadline
 CHUNK = 64 * 1024
 
 # A serial console comes byte by byte, and to look at each costs as much as to look at a hundred:
-# after a small chunk it is left alone for so long, seconds, while other channels are read at once.
-REST_S = 0.005
+# after a small chunk it is left alone for so long, seconds. Not for longer: its socket has room for
+# no more than a few hundred bytes that were sent one by one, and the guest waits when it is full.
+REST_S = 0.001
 SMALL = 4096
 
 # From the line that announces a panic to QEMU's exit; only a kernel that hangs inside its own
