@@ -135,7 +135,8 @@ def laboratory(config: pytest.Config) -> Laboratory:
             checkout = find_checkout(config.rootpath)
             plan = plan_of(values, checkout, Path(file) if file else None)
         except HarnessError as error:
-            raise pytest.UsageError(f"{error.what} ({error.hint})") from None
+            hint = f" ({error.hint})" if error.hint else ""
+            raise pytest.UsageError(f"{error.what}{hint}") from None
         # Plain lines beside pytest's own output: a build of minutes must not look like a hang.
         view = View(Console(file=sys.__stderr__, highlight=False), live=False)
         config.add_cleanup(view.close)
@@ -253,8 +254,11 @@ def _difference(result: CellResult) -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare our marker."""
+    """Declare our marker, and refuse a wrong option before anything is collected."""
     config.addinivalue_line("markers", "guest: boots guests of the kernel patch harness")
+    dests = [PREFIX + option.dest for option in OPTIONS] + [PREFIX + "plan"]
+    if any(config.getoption(dest) is not None for dest in dests):
+        laboratory(config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

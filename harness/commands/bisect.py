@@ -17,6 +17,7 @@ from harness.events import Note
 from harness.model import Verdict
 from harness.pipeline import Workspace, prepare, run_plan
 from harness.plan_options import add_plan_options, plan_of
+from harness.report import write_reports
 from harness.runfolder import new_run_folder
 
 HELP = "find the patch of a series that turns a guest test"
@@ -42,7 +43,9 @@ def execute(args: argparse.Namespace, space: Workspace) -> int:
 
     def verdict_at(position: int) -> Verdict:
         one = replace(plan, positions=(position,))
-        record = run_plan(one, space, new_run_folder(space.checkout.runs, one))
+        run = new_run_folder(space.checkout.runs, one)
+        record = run_plan(one, space, run)
+        write_reports(record, run.path)
         verdict = Verdict.worst(tuple(cell.verdict for cell in record.cells))
         space.report(Note(f"position {position}: {verdict.value}"))
         return verdict

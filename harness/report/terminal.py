@@ -148,6 +148,9 @@ def print_record(console: Console, record: RunRecord, paths: Iterable[Path] = ()
     console.print()
     count = len(record.cells)
     said = f"{count} verdict{'s' if count != 1 else ''} in {duration(record.seconds)}"
+    reused = sum(cell.reused for cell in record.cells)
+    if reused:
+        said += f", {reused} of them known from earlier runs of the same"
     good = record.as_expected and bool(record.cells)
     _say(console, f"{headline(record)}: {said}", style="bold green" if good else "bold red")
     if record.error:

@@ -12,9 +12,11 @@
 #ifndef HARNESS_STEER_H
 #define HARNESS_STEER_H
 
-#include <linux/kprobes.h>
+#include <linux/ptrace.h>
 #include <linux/sched.h>
 #include <linux/vmalloc.h>
+
+#include <harness/symbol.h>
 
 static struct task_struct *steer_task;
 static unsigned long steer_start;
@@ -48,15 +50,8 @@ static __maybe_unused int steer_open(void)
 	static const char *const names[] = {
 		"__vmalloc_node_range_noprof", "__vmalloc_node_range",
 	};
-	int error = -ENOENT;
-	size_t i;
+	int error = probe_function(&steer_probe, names, ARRAY_SIZE(names), steer_entry);
 
-	for (i = 0; i < ARRAY_SIZE(names) && error; i++) {
-		memset(&steer_probe, 0, sizeof(steer_probe));
-		steer_probe.symbol_name = names[i];
-		steer_probe.pre_handler = steer_entry;
-		error = register_kprobe(&steer_probe);
-	}
 	if (error)
 		pr_err("harness: no probe on __vmalloc_node_range: error %d\n", error);
 	return error;
@@ -64,7 +59,7 @@ static __maybe_unused int steer_open(void)
 
 static __maybe_unused void steer_close(void)
 {
-	unregister_kprobe(&steer_probe);
+	probe_remove(&steer_probe);
 }
 
 /* Every vmalloc by current goes to @start or above, until steer_end(). */

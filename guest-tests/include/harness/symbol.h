@@ -27,6 +27,34 @@ static __maybe_unused unsigned long symbol_address(const char *name)
 	return address;
 }
 
+/*
+ * Call @entry whenever a function is entered: the first of @names that the kernel has; -ENOENT if
+ * it has none. Not for @entry: anything that sleeps.
+ */
+static __maybe_unused int probe_function(struct kprobe *probe, const char *const *names,
+					 size_t count, kprobe_pre_handler_t entry)
+{
+	int error = -ENOENT;
+	size_t i;
+
+	for (i = 0; i < count && error == -ENOENT; i++) {
+		memset(probe, 0, sizeof(*probe));
+		probe->symbol_name = names[i];
+		probe->pre_handler = entry;
+		error = register_kprobe(probe);
+	}
+	if (error)
+		probe->pre_handler = NULL;
+	return error;
+}
+
+static __maybe_unused void probe_remove(struct kprobe *probe)
+{
+	if (probe->pre_handler)
+		unregister_kprobe(probe);
+	probe->pre_handler = NULL;
+}
+
 /* A probe on a tracepoint: name it, give the function, attach. */
 struct hook {
 	const char *name;

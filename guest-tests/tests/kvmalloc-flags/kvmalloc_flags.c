@@ -103,10 +103,15 @@ static void falls_back_kernel_nofail(struct kunit *test)
 	expect_vmalloc(test, TWO_PAGES, GFP_KERNEL | __GFP_NOFAIL);
 }
 
-/* The flag is kept by the fallback: whichever allocation inside it fails, there is memory. */
+/*
+ * The flag is kept by the fallback: whichever allocation inside it fails, there is memory.
+ * GFP_KERNEL, which has always fallen back, is worth a look only if the others are right: where
+ * vmalloc may use huge pages (5.18), it would ask for one with __GFP_NOFAIL on the base, and the
+ * kernel would warn.
+ */
 static void falls_back_sweep(struct kunit *test)
 {
-	static const gfp_t masks[] = { GFP_NOFS, GFP_NOIO };
+	static const gfp_t masks[] = { GFP_NOFS, GFP_NOIO, GFP_KERNEL };
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(masks); i++) {
@@ -119,14 +124,16 @@ static void falls_back_sweep(struct kunit *test)
 		if (sweep_run(test, &sweep))
 			return;
 		KUNIT_EXPECT_EQ_MSG(test, sweep.nulls, 0u, "NULL in spite of __GFP_NOFAIL");
-		KUNIT_EXPECT_EQ(test, sweep.tables_fs, 0u);
+		if (!(masks[i] & __GFP_FS))
+			KUNIT_EXPECT_EQ(test, sweep.tables_fs, 0u);
+		if (sweep.nulls || !sweep.injected)
+			return;
 	}
 }
 
 static void control_kernel_falls_back(struct kunit *test)
 {
 	expect_vmalloc(test, TOO_LARGE, GFP_KERNEL);
-	expect_vmalloc(test, TOO_LARGE, GFP_KERNEL | __GFP_NOFAIL);
 	expect_vmalloc(test, SIXTEEN_PAGES, GFP_KERNEL);
 	expect_vmalloc(test, TWO_PAGES, GFP_KERNEL);
 }

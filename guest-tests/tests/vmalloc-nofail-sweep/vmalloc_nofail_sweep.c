@@ -12,10 +12,9 @@
 #define LARGE_ARRAY (PMD_SIZE + PAGE_SIZE)     /* its array of page pointers exceeds a page */
 #define EIGHT_MIB (8UL << 20)
 
-static void expect_never_null(struct kunit *test, void *(*alloc)(unsigned long, gfp_t),
-			      unsigned long size, gfp_t gfp)
+static void expect_never_null(struct kunit *test, unsigned long size, gfp_t gfp)
 {
-	struct sweep sweep = { .alloc = alloc, .size = size, .gfp = gfp };
+	struct sweep sweep = { .alloc = alloc_vmalloc, .size = size, .gfp = gfp };
 
 	if (sweep_run(test, &sweep))
 		return;
@@ -29,50 +28,43 @@ static void expect_never_null(struct kunit *test, void *(*alloc)(unsigned long, 
 
 static void nofail_one_page(struct kunit *test)
 {
-	expect_never_null(test, alloc_vmalloc, ONE_PAGE, GFP_KERNEL | __GFP_NOFAIL);
+	expect_never_null(test, ONE_PAGE, GFP_KERNEL | __GFP_NOFAIL);
 }
 
 static void nofail_one_table(struct kunit *test)
 {
-	expect_never_null(test, alloc_vmalloc, ONE_TABLE, GFP_KERNEL | __GFP_NOFAIL);
+	expect_never_null(test, ONE_TABLE, GFP_KERNEL | __GFP_NOFAIL);
 }
 
 static void nofail_large_array(struct kunit *test)
 {
-	expect_never_null(test, alloc_vmalloc, LARGE_ARRAY, GFP_KERNEL | __GFP_NOFAIL);
+	expect_never_null(test, LARGE_ARRAY, GFP_KERNEL | __GFP_NOFAIL);
 }
 
 static void nofail_8mib(struct kunit *test)
 {
-	expect_never_null(test, alloc_vmalloc, EIGHT_MIB, GFP_KERNEL | __GFP_NOFAIL);
+	expect_never_null(test, EIGHT_MIB, GFP_KERNEL | __GFP_NOFAIL);
 }
 
 static void nofail_zeroed(struct kunit *test)
 {
 	const gfp_t gfp = GFP_KERNEL | __GFP_NOFAIL | __GFP_ZERO;
 
-	expect_never_null(test, alloc_vmalloc, ONE_PAGE, gfp);
-	expect_never_null(test, alloc_vmalloc, LARGE_ARRAY, gfp);
-	expect_never_null(test, alloc_vmalloc, EIGHT_MIB, gfp);
+	expect_never_null(test, ONE_PAGE, gfp);
+	expect_never_null(test, LARGE_ARRAY, gfp);
+	expect_never_null(test, EIGHT_MIB, gfp);
 }
 
 static void nofail_nofs(struct kunit *test)
 {
-	expect_never_null(test, alloc_vmalloc, ONE_PAGE, GFP_NOFS | __GFP_NOFAIL);
-	expect_never_null(test, alloc_vmalloc, EIGHT_MIB, GFP_NOFS | __GFP_NOFAIL);
+	expect_never_null(test, ONE_PAGE, GFP_NOFS | __GFP_NOFAIL);
+	expect_never_null(test, EIGHT_MIB, GFP_NOFS | __GFP_NOFAIL);
 }
 
 static void nofail_noio(struct kunit *test)
 {
-	expect_never_null(test, alloc_vmalloc, ONE_PAGE, GFP_NOIO | __GFP_NOFAIL);
-	expect_never_null(test, alloc_vmalloc, EIGHT_MIB, GFP_NOIO | __GFP_NOFAIL);
-}
-
-/* kvmalloc has always fallen back to vmalloc for GFP_KERNEL, and is as good as vmalloc is. */
-static void nofail_kvmalloc(struct kunit *test)
-{
-	expect_never_null(test, alloc_kvmalloc, EIGHT_MIB,
-			  GFP_KERNEL | __GFP_NOFAIL | __GFP_NOWARN);
+	expect_never_null(test, ONE_PAGE, GFP_NOIO | __GFP_NOFAIL);
+	expect_never_null(test, EIGHT_MIB, GFP_NOIO | __GFP_NOFAIL);
 }
 
 /*
@@ -125,7 +117,6 @@ static struct kunit_case vmalloc_nofail_sweep_cases[] = {
 	KUNIT_CASE(nofail_zeroed),
 	KUNIT_CASE(nofail_nofs),
 	KUNIT_CASE(nofail_noio),
-	KUNIT_CASE(nofail_kvmalloc),
 	KUNIT_CASE(control_may_fail),
 	KUNIT_CASE(control_impossible_size),
 	{}
