@@ -27,7 +27,7 @@ from harness.verdict import judge, judge_boot_failure, missed_result
 
 # Part of every observation's key: raise it when the way a guest is booted or driven changes,
 # so that nothing seen by an older harness is reused.
-RECIPE = "1"
+RECIPE = "2"
 OBSERVATIONS = "observation"
 # Ends that say what the kernel did. A refused module, a silent guest or a lost link may be
 # the fault of a test or the host: those cells run again next time.

@@ -77,6 +77,9 @@ def kernel_cmdline(spec: GuestSpec) -> str:
             # PID 1 marks in the log where a test begins and ends; the default limits it to ten
             # lines in five seconds.
             "printk.devkmsg=on",
+            # Since 6.1 KUnit runs nothing unless it is told to here or by an option that older
+            # kernels do not have, so that no fragment can ask for it.
+            "kunit.enable=1",
             *spec.arch.cmdline,
             *spec.cmdline,
         )
