@@ -18,7 +18,6 @@ from harness import host
 from harness.configure import Configuration, configure
 from harness.errors import BuildError, InfraError
 from harness.events import Event, Note, Stage
-from harness.guest_build import build_modules, build_program
 from harness.kbuild import Kbuild
 from harness.kconfig import Asked, digest, merge, read_fragments
 from harness.kernel_kit import keep_headers, make_kit
@@ -30,8 +29,6 @@ from harness.space import clear_when_full, full, require_space, says_full
 from harness.store import Store, key_of, sha256_of, write_atomically
 from harness.toolchain import Toolchain, find_toolchain
 from harness.worktree import WorkTree
-
-__all__ = ["build_kernel", "build_modules", "build_program"]
 
 Report = Callable[[Event], None]
 

@@ -15,11 +15,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from harness.apt import Apt, unpack_deb
-from harness.build import build_program
 from harness.cpio import Entry, character_device, directory, regular, symlink, write_cpio
 from harness.elf import closure, in_root
 from harness.errors import InfraError
 from harness.events import Event, Stage
+from harness.guest_build import build_program
 from harness.layout import Cache, Checkout
 from harness.model import Arch
 from harness.store import Store, digest_files, key_of

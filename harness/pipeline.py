@@ -200,6 +200,20 @@ def guest_spec(plan: Plan, arch: Arch, bench: Bench, ram_mib: int, accel: AccelN
     )
 
 
+def cell_job(ready: Prepared, arch: Arch, bench: Bench, cell: Cell, accel: AccelName) -> CellJob:
+    """Describe the experiment that gives *cell* its verdict."""
+    return CellJob(
+        cell=cell,
+        test=ready.test(cell.test),
+        load=ready.load(cell.load),
+        series=ready.series,
+        kernel=bench.kernel,
+        spec=guest_spec(ready.plan, arch, bench, cell.ram_mib, accel),
+        guest_sha256=bench.sha256_for(cell),
+        qemu_version=qemu_version(arch),
+    )
+
+
 def parallel_guests(plan: Plan) -> int:
     """Return how many guests run at a time: as many as cores and free memory allow, at least 1."""
     if plan.jobs:
@@ -357,18 +371,8 @@ class _Matrix:
             self._enter(missed_result(cell, test, self.ready.series.name, reason))
 
     def _submit(self, arch: Arch, position: int, bench: Bench, accel: AccelName) -> None:
-        version = qemu_version(arch)
         for cell in self.ready.cells(arch, position):
-            job = CellJob(
-                cell=cell,
-                test=self.ready.test(cell.test),
-                load=self.ready.load(cell.load),
-                series=self.ready.series,
-                kernel=bench.kernel,
-                spec=guest_spec(self.ready.plan, arch, bench, cell.ram_mib, accel),
-                guest_sha256=bench.sha256_for(cell),
-                qemu_version=version,
-            )
+            job = cell_job(self.ready, arch, bench, cell, accel)
             self._running.append(self._pool.submit(self._run, job))
 
     def _run(self, job: CellJob) -> CellResult:

@@ -32,7 +32,7 @@ from rich.console import Console
 
 from harness import host
 from harness.arch import load_arch
-from harness.cells import CellJob, run_cell
+from harness.cells import run_cell
 from harness.errors import HarnessError
 from harness.layout import default_cache, find_checkout
 from harness.model import Arch, Cell, GuestTest, Kernel, Plan, Verdict
@@ -40,6 +40,7 @@ from harness.pipeline import (
     Bench,
     Prepared,
     Workspace,
+    cell_job,
     guest_spec,
     make_bench,
     make_kernel,
@@ -48,7 +49,6 @@ from harness.pipeline import (
 from harness.plan import load_tests
 from harness.plan_options import OPTIONS, plan_of
 from harness.qemu.accel import choose_accel
-from harness.qemu.process import qemu_version
 from harness.record import CellResult
 from harness.report.terminal import View
 from harness.runfolder import RunFolder
@@ -93,16 +93,7 @@ class Laboratory:
         ready, arch = self.prepared, load_arch(cell.arch)
         bench = self.bench(arch, cell.position)
         accel, _ = choose_accel(self.plan.accel, arch)
-        job = CellJob(
-            cell=cell,
-            test=ready.test(cell.test),
-            load=ready.load(cell.load),
-            series=ready.series,
-            kernel=bench.kernel,
-            spec=guest_spec(self.plan, arch, bench, cell.ram_mib, accel),
-            guest_sha256=bench.sha256_for(cell),
-            qemu_version=qemu_version(arch),
-        )
+        job = cell_job(ready, arch, bench, cell, accel)
         return run_cell(job, self.run, self.space.store, fresh=self.fresh)
 
 

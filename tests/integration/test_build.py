@@ -17,9 +17,10 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from harness import build, guest_build
-from harness.build import build_kernel, build_modules, build_program
+from harness.build import build_kernel
 from harness.errors import BuildError, InfraError, UserError
 from harness.events import Event, Note, Stage
+from harness.guest_build import build_modules, build_program
 from harness.kbuild import MARKER, Kbuild
 from harness.layout import Cache
 from harness.model import Arch, Kernel, Series, SourceTree
