@@ -90,6 +90,16 @@ void sshd_ready(unsigned long id, const char *key);
 int sshd_fd(void);
 void sshd_accept(void);
 
+/* ---- put.c: files from the host */
+
+/* The next @len bytes from the host become the file @path; then @id is answered. */
+void put_begin(unsigned long id, const char *path, mode_t mode, size_t len);
+/* Take what belongs to the file of the first @len bytes at @from; returns how many did. */
+size_t put_take(const char *from, size_t len);
+size_t put_left(void);
+/* The host is gone in the middle of a file. */
+void put_drop(void);
+
 /* ---- shell.c: interactive shell on the console */
 
 void shell_start(void);
@@ -100,12 +110,15 @@ bool shell_reaped(pid_t pid);
 
 void verb_line(char *line);
 void send_ready(const char *head);
+void answer(unsigned long id, int error);
 extern long spin_us; /* wall time of the calibration loop */
 
 /* ---- time.c */
 
 uint64_t now_ms(void); /* since the guest was started */
 long measure_spin(void);
+/* Set the wall clock; returns an errno. */
+int set_clock(uint64_t usec);
 
 /* ---- files.c */
 

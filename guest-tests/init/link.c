@@ -96,6 +96,7 @@ bool link_connected(void)
 	if (connected && !now) {
 		tx_start = tx_len = rx_len = 0;
 		rx_skip = false;
+		put_drop();
 	}
 	if (!connected && now && !was_connected) {
 		was_connected = true;
@@ -171,16 +172,21 @@ void link_flush(void)
 
 static void take_lines(void (*line)(char *line))
 {
-	char *from = rx, *end;
+	char *from = rx, *stop = rx + rx_len, *end;
 
-	while ((end = memchr(from, '\n', rx + rx_len - from))) {
+	for (;;) {
+		/* The bytes of a file follow the line that announced them. */
+		from += put_take(from, stop - from);
+		end = memchr(from, '\n', stop - from);
+		if (!end)
+			break;
 		*end = '\0';
 		if (!rx_skip)
 			line(from);
 		rx_skip = false;
 		from = end + 1;
 	}
-	rx_len -= from - rx;
+	rx_len = stop - from;
 	memmove(rx, from, rx_len);
 	if (rx_len == sizeof(rx)) {
 		/* No protocol line is that long; drop it up to its end. */
@@ -194,7 +200,8 @@ void link_read(void (*line)(char *line))
 	/* Every line may need an answer, and a read may hold many lines: small bites. */
 	while (link_room(LINK_ANSWER)) {
 		size_t room = sizeof(rx) - rx_len;
-		ssize_t got = read(port, rx + rx_len, room < 512 ? room : 512);
+		size_t bite = put_left() ? sizeof(rx) : 512;
+		ssize_t got = read(port, rx + rx_len, room < bite ? room : bite);
 
 		if (got <= 0)
 			return;

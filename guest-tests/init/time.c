@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Time, and how fast this guest is. */
+#include <errno.h>
 #include <time.h>
 
 #include "init.h"
@@ -10,6 +11,13 @@ uint64_t now_ms(void)
 
 	clock_gettime(CLOCK_BOOTTIME, &t);
 	return (uint64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int set_clock(uint64_t usec)
+{
+	const struct timespec now = { .tv_sec = usec / 1000000, .tv_nsec = usec % 1000000 * 1000 };
+
+	return clock_settime(CLOCK_REALTIME, &now) < 0 ? errno : 0;
 }
 
 /*

@@ -43,7 +43,7 @@ static void verb_hello(unsigned long id, char **argv)
 	send_ready(head);
 }
 
-static void answer(unsigned long id, int error)
+void answer(unsigned long id, int error)
 {
 	char text[128];
 
@@ -60,9 +60,17 @@ static void verb_write(unsigned long id, char **argv)
 	answer(id, write_file(argv[0], argv[1], strlen(argv[1])));
 }
 
-static void verb_seed(unsigned long id, char **argv)
+/* A guest that just came to be, or a copy of one that did a while ago: seed and clock are its own. */
+static void verb_wake(unsigned long id, char **argv)
 {
-	answer(id, seed_random(argv[0]));
+	int error = seed_random(argv[0]);
+
+	answer(id, error ? error : set_clock(strtoull(argv[1], NULL, 10)));
+}
+
+static void verb_put(unsigned long id, char **argv)
+{
+	put_begin(id, argv[0], strtoul(argv[1], NULL, 8), strtoul(argv[2], NULL, 10));
 }
 
 static void verb_insmod(unsigned long id, char **argv)
@@ -123,7 +131,7 @@ static const struct {
 	{ "hello", 0, verb_hello },   { "write", 2, verb_write }, { "insmod", 1, verb_insmod },
 	{ "rmmod", 1, verb_rmmod },   { "exec", 1, verb_exec },	  { "start", 1, verb_start },
 	{ "stop", 1, verb_stop },     { "read", 1, verb_read },	  { "sshd", 1, verb_sshd },
-	{ "seed", 1, verb_seed },	  { "poweroff", 0, verb_poweroff },
+	{ "wake", 2, verb_wake },     { "put", 3, verb_put },	  { "poweroff", 0, verb_poweroff },
 };
 
 void verb_line(char *line)
