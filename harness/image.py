@@ -122,7 +122,9 @@ def _make_base(
     stage = f"image {arch.name}"
     apt = Apt(cache, mirror, report)
     with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=into.parent) as folder:
-        root = Path(folder)
+        # One level down: dpkg gives the folder it unpacks into the age that the package says, and
+        # another run would take it for something that was left behind long ago.
+        root = Path(folder, "root")
         for done, package in enumerate(PACKAGES):
             report(Stage(stage, f"{arch.name} guest: {package}", done, len(PACKAGES)))
             unpack_deb(apt.download(package, suite=SUITE, arch=arch.debian_arch), root)
