@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One cell: a guest of its own is booted, loaded and tested, and what it did is judged.
+"""One cell: a fresh guest of its own is loaded and tested, and what it did is judged.
 
 What is kept for later runs is the *observation*, not the verdict: the judging is done anew each
 time, so a position whose kernel is bit for bit that of another (a patch of comments only)
@@ -16,18 +16,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.errors import GuestError
-from harness.events import Event
 from harness.jsonio import from_json, to_json
 from harness.model import Cell, GuestSpec, GuestTest, Kernel, Load, Series, SplatKind
 from harness.record import CellResult, Ended, Observation
 from harness.runfolder import RunFolder
-from harness.session import BootFailure, Guest, boot
-from harness.store import Store, key_of
+from harness.session import LOADS, BootFailure, Guest
+from harness.store import Store, digest_files, key_of
+from harness.template import KEPT_OF_BOOT, Templates
+from harness.testrun import MODULES
 from harness.verdict import judge, judge_boot_failure, missed_result
 
 # Part of every observation's key: raise it when the way a guest is booted or driven changes,
 # so that nothing seen by an older harness is reused.
-RECIPE = "2"
+RECIPE = "3"
 OBSERVATIONS = "observation"
 # Ends that say what the kernel did. A refused module, a silent guest or a lost link may be
 # the fault of a test or the host: those cells run again next time.
@@ -44,7 +45,8 @@ class CellJob:
     series: Series
     kernel: Kernel
     spec: GuestSpec
-    guest_sha256: str  # of PID 1, packages, the test's module and the load
+    module: Path  # the test's, built for the kernel
+    program: Path | None  # the load's
     qemu_version: str
 
     @property
@@ -55,12 +57,14 @@ class CellJob:
             described.append(self.load.folder / "load.toml")
         return key_of(
             RECIPE,
-            self.kernel.image_sha256,
-            self.guest_sha256,
+            self.spec.content,
+            digest_files(*filter(None, (self.module, self.program))),
             self.qemu_version,
             self.spec.accel,
             str(self.spec.ram_mib),
             str(self.spec.cpus),
+            str(self.spec.disk_mib),
+            str(self.cell.repeat),
             *self.spec.cmdline,
             *(hashlib.sha256(file.read_bytes()).hexdigest() for file in described),
         )
@@ -71,10 +75,12 @@ class CellJob:
         return frozenset(self.test.weather + (self.load.weather if self.load else ()))
 
 
-def run_cell(job: CellJob, run: RunFolder, store: Store, *, fresh: bool = False) -> CellResult:
+def run_cell(
+    job: CellJob, run: RunFolder, store: Store, templates: Templates, *, fresh: bool = False
+) -> CellResult:
     """Give *job*'s verdict, by an earlier observation of the same experiment or a new one.
 
-    ``fresh`` boots a guest whatever is known.
+    ``fresh`` runs it in a guest whatever is known.
     """
     folder = run.cell(job.cell)
     folder.mkdir(parents=True, exist_ok=True)
@@ -85,7 +91,7 @@ def run_cell(job: CellJob, run: RunFolder, store: Store, *, fresh: bool = False)
         result = _judge(job, from_json(Observation, text))
     else:
         try:
-            seen = _observe(job, folder)
+            seen = _observe(job, folder, templates)
         except GuestError as error:
             result = missed_result(job.cell, job.test, job.series.name, error.what)
         else:
@@ -113,10 +119,10 @@ def _judge(job: CellJob, seen: Observation) -> CellResult:
     return replace(result, argv=seen.argv, seconds=seen.seconds, boot=seen.boot, reason=reason)
 
 
-def _observe(job: CellJob, folder: Path) -> Observation:
+def _observe(job: CellJob, folder: Path, templates: Templates) -> Observation:
     started = time.monotonic()
     try:
-        with boot(job.spec, folder, report=_quiet) as guest:
+        with templates.guest(job.spec, folder) as guest:
             seen = _test(job, guest, folder)
     except BootFailure as failure:
         seen = Observation(None, failure.console)
@@ -124,14 +130,18 @@ def _observe(job: CellJob, folder: Path) -> Observation:
 
 
 def _test(job: CellJob, guest: Guest, folder: Path) -> Observation:
+    guest.put(f"{MODULES}/{job.test.module}.ko", job.module)
     with contextlib.ExitStack() as stack:
-        if job.load is not None:
+        if job.load is not None and job.program is not None:
+            guest.put(f"{LOADS}/{job.load.name}", job.program)
             stack.enter_context(guest.load(job.load))
         outcome = guest.run_test(job.test)
         note = _fetch_artifacts(job, guest, folder)
     text = "\n".join(outcome.log) + "\n"
     (folder / "test.log").write_text(text, encoding="utf-8", errors="backslashreplace")
-    return Observation(outcome, argv=guest.argv, note=note)
+    cold = f"no clone: {guest.why_cold}" if guest.why_cold else ""
+    note = "; ".join(filter(None, (note, cold)))
+    return Observation(outcome, argv=guest.argv, boot=guest.origin, note=note)
 
 
 def _fetch_artifacts(job: CellJob, guest: Guest, folder: Path) -> str:
@@ -150,7 +160,10 @@ def _fetch_artifacts(job: CellJob, guest: Guest, folder: Path) -> str:
 
 
 def _evidence(run: RunFolder, folder: Path) -> tuple[tuple[str, str], ...]:
-    names = ("console.log", "kmsg.log", "test.log", "argv.txt", "qemu.log")
+    names = (
+        *("console.log", "kmsg.log", "test.log", "argv.txt", "qemu.log"),
+        *(copy for _, copy in KEPT_OF_BOOT),
+    )
     files = [folder / n for n in names if (folder / n).is_file()]
     artifacts = sorted((folder / "artifacts").glob("*"))
     return tuple((f.stem, run.relative(f)) for f in files) + tuple(
@@ -160,7 +173,3 @@ def _evidence(run: RunFolder, folder: Path) -> tuple[tuple[str, str], ...]:
 
 def _copy(source: Path, into: Path) -> None:
     shutil.copytree(source, into, dirs_exist_ok=True)
-
-
-def _quiet(event: Event) -> None:
-    """Cells report their verdict only; their stages would flood the view."""

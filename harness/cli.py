@@ -23,8 +23,8 @@ from harness import __version__
 from harness.commands import all_commands
 from harness.errors import HarnessError, InfraError, Interrupted
 from harness.layout import Cache, default_cache, find_checkout
-from harness.pipeline import Workspace
 from harness.report.terminal import View
+from harness.stages import Workspace
 
 EPILOG = """\
 exit codes: 0 all as expected, 1 a verdict differs, 2 wrong usage, 3 the host or the harness

@@ -14,6 +14,7 @@ from pathlib import Path
 from harness.errors import InfraError
 from harness.model import Arch
 
+CGROUPS = Path("/sys/fs/cgroup")
 MACHINE_OF_DEBIAN = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
@@ -135,16 +136,46 @@ def require(archs: Iterable[Arch]) -> None:
 
 
 def cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+    """Return the number of cores that this process may use: by affinity, and by its cgroups."""
+    allowed = len(os.sched_getaffinity(0))
+    for folder in _cgroups():
+        quota, _, period = _first_line(folder / "cpu.max").partition(" ")
+        if quota.isdigit() and period.isdigit():
+            allowed = min(allowed, int(quota) // int(period))
+    return max(1, allowed)
 
 
 def memory_mib() -> int:
-    """Return the memory that could be used now, in MiB (MemAvailable)."""
+    """Return the memory that could be used now, in MiB: MemAvailable, and what cgroups allow."""
+    free = 1024
     for line in Path("/proc/meminfo").read_text().splitlines():
         if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) // 1024
-    return 1024
+            free = int(line.split()[1]) // 1024
+    for folder in _cgroups():
+        limit, used = (_first_line(folder / f"memory.{name}") for name in ("max", "current"))
+        if limit.isdigit() and used.isdigit():
+            free = min(free, max(0, int(limit) - int(used)) >> 20)
+    return free
+
+
+def _cgroups() -> tuple[Path, ...]:
+    """Return the folders of this process' cgroups (version 2), from its own up to the root's."""
+    for line in _lines(Path("/proc/self/cgroup")):
+        if line.startswith("0::"):
+            own = CGROUPS / line[3:].strip().lstrip("/")
+            return (own, *(p for p in own.parents if p.is_relative_to(CGROUPS)))
+    return ()
+
+
+def _first_line(file: Path) -> str:
+    return next(iter(_lines(file)), "")
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text().splitlines()
+    except OSError:
+        return []
 
 
 def describe() -> str:

@@ -8,6 +8,8 @@ happens in the guest is :mod:`harness.session`'s business.
 from __future__ import annotations
 
 import contextlib
+import json
+import re
 import shlex
 import threading
 from collections.abc import Callable
@@ -17,7 +19,7 @@ from typing import Self
 
 from harness.deadline import Deadline
 from harness.errors import GuestError
-from harness.qemu.argv import Channels
+from harness.qemu.argv import Channels, clone_words
 from harness.qemu.monitor import Monitor
 from harness.qemu.process import Qemu, death_of
 from harness.transport.agent import Agent
@@ -36,8 +38,17 @@ class Machine:
     Writes console.log, kmsg.log, qemu.log and argv.txt into its folder.
     """
 
-    def __init__(self, command: Callable[[Channels], tuple[str, ...]], folder: Path) -> None:
+    def __init__(
+        self,
+        command: Callable[[Channels], tuple[str, ...]],
+        folder: Path,
+        *,
+        state: Path | None = None,
+    ) -> None:
         """Start what *command* returns for its channels; *folder* must exist.
+
+        With *state*, a file that :meth:`Monitor.save_state` wrote, a clone: *command* is then
+        one that waits for it.
 
         Raises:
             InfraError: the emulator cannot be started.
@@ -45,7 +56,13 @@ class Machine:
         self.vitals = Vitals()
         self._stderr = _Stderr(folder / "qemu.log")
         with contextlib.ExitStack() as stack:
-            self._qemu = stack.enter_context(Qemu(command))
+            inherit: tuple[int, ...] = ()
+            words = b""
+            if state is not None:
+                fd = stack.enter_context(state.open("rb")).fileno()
+                inherit = (fd,)
+                words = b"".join(json.dumps(said).encode() for said in clone_words(fd))
+            self._qemu = stack.enter_context(Qemu(command, inherit, words))
             (folder / "argv.txt").write_text(shlex.join(self._qemu.argv) + "\n")
             self._qemu.console.settimeout(SEND_S)
             self._qemu.agent.settimeout(SEND_S)
@@ -60,13 +77,13 @@ class Machine:
                 self._finished,
                 unhurried=self._qemu.console,
             )
-            self.monitor = Monitor(self._qemu.monitor)
+            self.monitor = Monitor(self._qemu.monitor, negotiated=state is not None)
             # Last in, first out: the process ends, what it still had to say is read to the end,
             # and only then are our ends closed.
             stack.callback(self.monitor.close)
             pump.start()
             stack.callback(pump.join)
-            stack.callback(self._qemu.stop, self.monitor.ask_to_quit)
+            stack.callback(self._qemu.stop)
             self._stack = stack.pop_all()
 
     @property
@@ -77,6 +94,18 @@ class Machine:
     def pid(self) -> int:
         """The emulator's process id."""
         return self._qemu.pid
+
+    def private_kib(self) -> int:
+        """Return the memory that only this emulator has, in KiB; 0 once it is gone.
+
+        Of a clone's RAM that is what it has written to.
+        """
+        try:
+            about = Path(f"/proc/{self.pid}/status").read_text()
+        except OSError:
+            return 0
+        found = re.findall(r"^Rss(?:Anon|Shmem):\s+(\d+) kB", about, re.M)
+        return sum(map(int, found))
 
     @property
     def stderr(self) -> str:

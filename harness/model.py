@@ -189,6 +189,7 @@ class GuestTest:
     params: tuple[str, ...] = ()  # module parameters
     weather: tuple[SplatKind, ...] = ()  # splats that are ordinary for this test
     artifacts: tuple[str, ...] = ()  # guest files fetched over SSH when the test is done
+    disk_mib: int = 0  # size of the scratch disk that it needs; 0: none
     proves: tuple[Proves, ...] = ()
 
     def fails_before(self, series: str, case: str) -> int:
@@ -213,6 +214,7 @@ class Load:
     args: tuple[str, ...] = ()
     ready_timeout_s: float = 30.0  # until it prints "ready"; scaled by the guest's speed
     setup: tuple[tuple[str, ...], ...] = ()  # commands run in the guest before it starts
+    disk_mib: int = 0  # size of the scratch disk that it needs; 0: none
     weather: tuple[SplatKind, ...] = ()  # splats that are ordinary under this load
 
 
@@ -234,6 +236,7 @@ class Plan:
     config: tuple[str, ...] = ()  # further fragments, by topic
     accel: AccelChoice = "tcg"
     jobs: int = 0  # cells at a time; 0: as many as cores and memory allow
+    repeat: int = 1  # how often each cell is run, in a fresh guest each time
     mirror: str = ""  # Debian mirror; empty: the host's own
 
 
@@ -248,12 +251,14 @@ class Cell:
     ram_mib: int
     test: str
     load: str  # "none" without one
+    repeat: int = 0  # which of several runs of the same cell
 
     @property
     def id(self) -> str:
         """Names the cell everywhere: reports, folders, pytest; safe as a path."""
         base = self.base.replace("/", "_").replace(":", "-")
         suffix = "" if self.load == "none" else f"+{self.load}"
+        suffix += f"/r{self.repeat}" if self.repeat else ""
         config = "".join(f"+{topic}" for topic in self.config)
         return f"{self.arch}/{base}{config}/p{self.position}/{self.ram_mib}M/{self.test}{suffix}"
 
@@ -275,6 +280,8 @@ class GuestSpec:
     accel: AccelName = "tcg"
     cmdline: tuple[str, ...] = ()  # kernel parameters beyond the harness' own
     network: bool = True  # a virtio-net device, reachable from loopback only
+    disk_mib: int = 0  # a virtio disk of its own, empty at first and gone with the guest; 0: none
+    content: str = ""  # stands for what is in kernel and initramfs; empty: it is never cloned
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from dataclasses import replace
 from harness import host
 from harness.errors import UserError
 from harness.model import GuestSpec
-from harness.pipeline import Workspace, guest_spec, make_bench, make_kernel, prepare
 from harness.plan_options import plan_of
 from harness.qemu.accel import choose_accel
+from harness.stages import Workspace, furnished_image, guest_spec, make_bench, make_kernel, prepare
 
 
 def spec_from(args: argparse.Namespace, space: Workspace, *cmdline: str) -> GuestSpec:
@@ -35,5 +35,6 @@ def spec_from(args: argparse.Namespace, space: Workspace, *cmdline: str) -> Gues
     kernel = make_kernel(ready, arch, position, space)
     bench = make_bench(ready, arch, kernel, space)
     accel, _ = choose_accel(plan.accel, arch)
+    bench = replace(bench, initramfs=furnished_image(ready, bench, space))
     spec = guest_spec(plan, arch, bench, plan.ram_mib[0], accel)
     return replace(spec, cmdline=(*spec.cmdline, *cmdline))

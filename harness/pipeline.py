@@ -2,224 +2,41 @@
 """The stages in order: plan → source → patch → build → image → boot → run → collect → report.
 
 Kernels are built one after the other, in the order of positions, because they share a work
-tree; cells run beside that as soon as their kernel stands.
+tree. As soon as one stands, its template is made, its modules are built and its cells run, all
+beside the build of the next.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
 from concurrent import futures
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from harness import __version__, host
-from harness.arch import load_arch
-from harness.build import build_kernel
+from harness.capacity import Capacity
 from harness.cells import CellJob, run_cell
-from harness.errors import BuildError, HarnessError, Interrupted, UserError
-from harness.events import CellDone, Event, Note
-from harness.guest_build import build_modules, build_program
-from harness.image import assemble, base_image, extra_image
+from harness.errors import BuildError, HarnessError, Interrupted
+from harness.events import CellDone, Note
 from harness.jsonio import to_json
-from harness.kconfig import topic_files
-from harness.layout import Cache, Checkout
-from harness.model import (
-    AccelName,
-    Arch,
-    Cell,
-    GuestSpec,
-    GuestTest,
-    Kernel,
-    Load,
-    Plan,
-    Series,
-    SourceTree,
-    Verdict,
-)
-from harness.plan import load_loads, load_tests, select_tests
+from harness.model import AccelName, Arch, Cell, Kernel, Plan, Verdict
 from harness.qemu.accel import choose_accel
-from harness.qemu.process import kill_all, qemu_version
+from harness.qemu.process import kill_all
 from harness.record import CellResult, KernelRecord, RunRecord
 from harness.runfolder import RunFolder, write_whole
-from harness.series import series_from
-from harness.source import fetch
-from harness.store import Store, digest_files
+from harness.stages import (
+    Prepared,
+    Workspace,
+    bare_bench,
+    cell_job,
+    guest_spec,
+    make_bench,
+    make_kernel,
+    prepare,
+)
+from harness.template import Templates
 from harness.verdict import missed_result
-
-Report = Callable[[Event], None]
-
-# What a guest takes of the host beyond its own RAM: QEMU's text, heap and translated code,
-# measured at 60 to 90 MiB for these guests under TCG.
-QEMU_OVERHEAD_MIB = 128
-
-
-@dataclass(frozen=True)
-class Workspace:
-    """Where things are, and who is told about progress."""
-
-    checkout: Checkout
-    cache: Cache
-    report: Report
-    settle: Callable[[], None] = lambda: None  # ends a live display before results are printed
-
-    @property
-    def store(self) -> Store:
-        return Store(self.cache.store)
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A plan with all its names resolved: nothing was built yet."""
-
-    plan: Plan
-    tree: SourceTree
-    series: Series
-    archs: tuple[Arch, ...]
-    positions: tuple[int, ...]
-    tests: tuple[GuestTest, ...]
-    loads: tuple[Load | None, ...]
-
-    def cells(self, arch: Arch, position: int) -> tuple[Cell, ...]:
-        """Return the cells of one kernel, in the order in which they run."""
-        return tuple(
-            Cell(
-                arch=arch.name,
-                base=self.plan.base,
-                position=position,
-                config=self.plan.config,
-                ram_mib=ram,
-                test=test.name,
-                load=load.name if load else "none",
-            )
-            for ram in self.plan.ram_mib
-            for load in self.loads
-            for test in self.tests
-        )
-
-    def test(self, name: str) -> GuestTest:
-        """Return the test of this plan called *name*."""
-        return next(test for test in self.tests if test.name == name)
-
-    def load(self, name: str) -> Load | None:
-        """Return the load of this plan called *name*, None for "none"."""
-        return next((load for load in self.loads if load and load.name == name), None)
-
-
-@dataclass(frozen=True)
-class Bench:
-    """A kernel with the image to boot it with."""
-
-    kernel: Kernel
-    initramfs: Path
-    base: Path  # the part of the initramfs that every guest of this architecture shares
-    modules: Mapping[str, Path]  # by test
-    programs: Mapping[str, Path]  # by load
-
-    def sha256_for(self, cell: Cell) -> str:
-        """Digest what *cell* uses of the initramfs: an edited test spares the others' verdicts."""
-        used = [self.base, self.modules[cell.test]]
-        used += [program for load, program in self.programs.items() if load == cell.load]
-        return digest_files(*used)
-
-
-def prepare(plan: Plan, space: Workspace) -> Prepared:
-    """Resolve every name of *plan*: fetch the source, read series, tests and loads.
-
-    Raises:
-        UserError: a name means nothing here, or a position is outside the series.
-        InfraError: the source cannot be had.
-    """
-    archs = tuple(load_arch(name) for name in plan.arch)
-    tests = select_tests(load_tests(space.checkout), plan.tests)
-    loads = load_loads(space.checkout)
-    tree = fetch(plan.base, space.cache, plan.mirror, space.report)
-    series = series_from(plan.series, space.checkout, tree)
-    return Prepared(
-        plan=plan,
-        tree=tree,
-        series=series,
-        archs=archs,
-        positions=checked_positions(series, plan.positions),
-        tests=tests,
-        loads=tuple(None if name == "none" else loads[name] for name in plan.loads),
-    )
-
-
-def checked_positions(series: Series, wanted: tuple[int, ...]) -> tuple[int, ...]:
-    """Return *wanted* in order, or every position of *series* where nothing was asked for.
-
-    Raises:
-        UserError: a position that the series does not have.
-    """
-    for position in wanted:
-        if position not in series.positions:
-            raise UserError(
-                f"position {position} is outside series '{series.name}'",
-                hint=f"it has positions 0 (base) to {len(series.patches)}",
-            )
-    return tuple(sorted(set(wanted))) or series.positions
-
-
-def make_kernel(ready: Prepared, arch: Arch, position: int, space: Workspace) -> Kernel:
-    """Build (or find) the kernel of one position."""
-    fragments = topic_files(space.checkout.kconfigs, arch.name, ready.plan.config)
-    return build_kernel(
-        ready.tree, ready.series, position, arch, fragments, space.cache, space.report
-    )
-
-
-def make_bench(ready: Prepared, arch: Arch, kernel: Kernel, space: Workspace) -> Bench:
-    """Build (or find) modules, PID 1 and loads for *kernel* and put them into one initramfs."""
-    modules = build_modules(
-        kernel, arch, ready.tests, space.checkout.include, space.cache, space.report
-    )
-    programs = {
-        load.name: build_program(arch, load.folder, space.cache, space.report)
-        for load in ready.loads
-        if load is not None
-    }
-    files = {f"harness/modules/{t.module}.ko": modules[t.name] for t in ready.tests}
-    files |= {f"harness/loads/{name}": program for name, program in programs.items()}
-    base = base_image(arch, space.checkout, space.cache, ready.plan.mirror, space.report)
-    initramfs = assemble((base, extra_image(files, space.cache)), space.cache)
-    return Bench(kernel, initramfs, base, modules, programs)
-
-
-def guest_spec(plan: Plan, arch: Arch, bench: Bench, ram_mib: int, accel: AccelName) -> GuestSpec:
-    """Describe the guest that *plan* asks for."""
-    return GuestSpec(
-        arch=arch,
-        kernel=bench.kernel.image,
-        initramfs=bench.initramfs,
-        ram_mib=ram_mib,
-        cpus=plan.cpus,
-        accel=accel,
-    )
-
-
-def cell_job(ready: Prepared, arch: Arch, bench: Bench, cell: Cell, accel: AccelName) -> CellJob:
-    """Describe the experiment that gives *cell* its verdict."""
-    return CellJob(
-        cell=cell,
-        test=ready.test(cell.test),
-        load=ready.load(cell.load),
-        series=ready.series,
-        kernel=bench.kernel,
-        spec=guest_spec(ready.plan, arch, bench, cell.ram_mib, accel),
-        guest_sha256=bench.sha256_for(cell),
-        qemu_version=qemu_version(arch),
-    )
-
-
-def parallel_guests(plan: Plan) -> int:
-    """Return how many guests run at a time: as many as cores and free memory allow, at least 1."""
-    if plan.jobs:
-        return plan.jobs
-    each = max(plan.ram_mib) + QEMU_OVERHEAD_MIB
-    return max(1, min(host.cores() // plan.cpus, host.memory_mib() // 2 // each))
 
 
 def run_plan(plan: Plan, space: Workspace, run: RunFolder, *, fresh: bool = False) -> RunRecord:
@@ -287,8 +104,10 @@ class _Matrix:
         )
         self._results: dict[Cell, CellResult] = {}
         self._lock = threading.Lock()
-        self._pool = futures.ThreadPoolExecutor(parallel_guests(ready.plan), "guest")
-        self._running: list[futures.Future[CellResult]] = []
+        capacity = Capacity(ready.plan.jobs, ready.plan.cpus)
+        self._templates = Templates(space.store, capacity, space.report)
+        self._pool = futures.ThreadPoolExecutor(capacity.workers, "guest")
+        self._opened: list[futures.Future[list[futures.Future[None]]]] = []
 
     def fill(self) -> None:
         """Build every kernel, run every cell, and wait for the last one."""
@@ -297,13 +116,15 @@ class _Matrix:
             for arch in self.ready.archs:
                 self._raise_early()
                 try:
-                    bench = self._bench(arch, position)
+                    kernel = self._kernel(arch, position)
                 except BuildError as error:
                     self._unbuilt(arch, position, error)
                 else:
-                    self._submit(arch, position, bench, accels[arch.name])
-        for future in futures.as_completed(self._running):
-            future.result()
+                    job = (arch, position, kernel, accels[arch.name])
+                    self._opened.append(self._pool.submit(self._open, *job))
+        for opened in self._opened:
+            for cell in futures.as_completed(opened.result()):
+                cell.result()
         self._pool.shutdown()
 
     def stop(self) -> None:
@@ -319,9 +140,11 @@ class _Matrix:
 
     def _raise_early(self) -> None:
         """Stop building at once when a guest could not be run for a reason of ours."""
-        for future in self._running:
-            if future.done():
-                future.result()
+        for opened in self._opened:
+            if opened.done():
+                for cell in opened.result():
+                    if cell.done():
+                        cell.result()
 
     def _accel(self, arch: Arch) -> AccelName:
         accel, reason = choose_accel(self.ready.plan.accel, arch)
@@ -329,10 +152,10 @@ class _Matrix:
             self.space.report(Note(f"{arch.name}: {accel}: {reason}"))
         return accel
 
-    def _bench(self, arch: Arch, position: int) -> Bench:
+    def _kernel(self, arch: Arch, position: int) -> Kernel:
         kernel = make_kernel(self.ready, arch, position, self.space)
         config, log = self.run.save_kernel(kernel)
-        self.kernels.append(
+        self._record(
             replace(
                 self._blank_record(arch, position),
                 key=kernel.key,
@@ -345,7 +168,11 @@ class _Matrix:
                 build_log=log,
             )
         )
-        return make_bench(self.ready, arch, kernel, self.space)
+        return kernel
+
+    def _record(self, kernel: KernelRecord) -> None:
+        with self._lock:
+            self.kernels.append(kernel)
 
     def _blank_record(self, arch: Arch, position: int) -> KernelRecord:
         return KernelRecord(
@@ -362,23 +189,39 @@ class _Matrix:
         self.space.report(
             Note(f"{arch.name} position {position}: {what}\n{error.hint}".rstrip(), "warning")
         )
-        made = [k for k in self.kernels if (k.arch, k.position) == (arch.name, position)]
+        with self._lock:
+            made = [k for k in self.kernels if (k.arch, k.position) == (arch.name, position)]
         if not made:
-            self.kernels.append(replace(self._blank_record(arch, position), error=what))
+            self._record(replace(self._blank_record(arch, position), error=what))
         for cell in self.ready.cells(arch, position):
             test = self.ready.test(cell.test)
             reason = f"nothing to boot: {error.what}"
             self._enter(missed_result(cell, test, self.ready.series.name, reason))
 
-    def _submit(self, arch: Arch, position: int, bench: Bench, accel: AccelName) -> None:
-        for cell in self.ready.cells(arch, position):
-            job = cell_job(self.ready, arch, bench, cell, accel)
-            self._running.append(self._pool.submit(self._run, job))
+    def _open(
+        self, arch: Arch, position: int, kernel: Kernel, accel: AccelName
+    ) -> list[futures.Future[None]]:
+        """Make ready what runs on *kernel*, and line up its cells."""
+        warmed = [] if kernel.reused else self._warm(arch, kernel, accel)
+        try:
+            bench = make_bench(self.ready, arch, kernel, self.space)
+        except BuildError as error:
+            self._unbuilt(arch, position, error)
+            return warmed
+        cells = self.ready.cells(arch, position)
+        jobs = [cell_job(self.ready, arch, bench, cell, accel) for cell in cells]
+        return warmed + [self._pool.submit(self._run, job) for job in jobs]
 
-    def _run(self, job: CellJob) -> CellResult:
-        result = run_cell(job, self.run, self.space.store, fresh=self.fresh)
-        self._enter(result)
-        return result
+    def _warm(self, arch: Arch, kernel: Kernel, accel: AccelName) -> list[futures.Future[None]]:
+        """Boot the templates of a kernel that is new while its modules are built."""
+        bench = bare_bench(self.ready, arch, kernel, self.space)
+        specs = [
+            guest_spec(self.ready.plan, arch, bench, ram, accel) for ram in self.ready.plan.ram_mib
+        ]
+        return [self._pool.submit(self._templates.warm, spec) for spec in specs]
+
+    def _run(self, job: CellJob) -> None:
+        self._enter(run_cell(job, self.run, self.space.store, self._templates, fresh=self.fresh))
 
     def _enter(self, result: CellResult) -> None:
         with self._lock:

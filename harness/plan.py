@@ -139,6 +139,7 @@ _KEYS: dict[str, _Key] = {
     "config": _Key("config", parse_names),
     "accel": _Key("accel", _accel),
     "jobs": _Key("jobs", _count(0)),
+    "repeat": _Key("repeat", _count(1)),
     "mirror": _Key("mirror", _text),
 }
 _ALIASES = {"position": "positions", "ram_mib": "ram", "test": "tests", "load": "loads"}

@@ -44,6 +44,7 @@ OPTIONS = (
     PlanOption("--config", "config", "TOPICS", "further config fragments, by topic"),
     PlanOption("--accel", "accel", "NAME", "tcg, kvm, or auto: kvm if a probe guest ran"),
     PlanOption("--jobs", "jobs", "N", "guests at a time (default: as cores and memory allow)"),
+    PlanOption("--repeat", "repeat", "N", "run every cell N times, each in a fresh guest"),
     PlanOption(
         "--mirror", "mirror", "URI", "Debian mirror (default: the one this host's apt uses)"
     ),

@@ -32,11 +32,19 @@ from rich.console import Console
 
 from harness import host
 from harness.arch import load_arch
+from harness.capacity import Capacity
 from harness.cells import run_cell
 from harness.errors import HarnessError
 from harness.layout import default_cache, find_checkout
 from harness.model import Arch, Cell, GuestTest, Kernel, Plan, Verdict
-from harness.pipeline import (
+from harness.plan import load_tests
+from harness.plan_options import OPTIONS, plan_of
+from harness.qemu.accel import choose_accel
+from harness.record import CellResult
+from harness.report.terminal import View
+from harness.runfolder import RunFolder
+from harness.session import Guest
+from harness.stages import (
     Bench,
     Prepared,
     Workspace,
@@ -46,13 +54,7 @@ from harness.pipeline import (
     make_kernel,
     prepare,
 )
-from harness.plan import load_tests
-from harness.plan_options import OPTIONS, plan_of
-from harness.qemu.accel import choose_accel
-from harness.record import CellResult
-from harness.report.terminal import View
-from harness.runfolder import RunFolder
-from harness.session import Guest, boot
+from harness.template import Templates
 
 PREFIX = "kph_"  # of our options among those of other plugins
 
@@ -65,6 +67,7 @@ class Laboratory:
     space: Workspace
     fresh: bool
     run: RunFolder
+    templates: Templates
     _prepared: Prepared | None = None
     _benches: dict[tuple[str, int], Bench] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -94,7 +97,7 @@ class Laboratory:
         bench = self.bench(arch, cell.position)
         accel, _ = choose_accel(self.plan.accel, arch)
         job = cell_job(ready, arch, bench, cell, accel)
-        return run_cell(job, self.run, self.space.store, fresh=self.fresh)
+        return run_cell(job, self.run, self.space.store, self.templates, fresh=self.fresh)
 
 
 LABORATORY = pytest.StashKey[Laboratory]()
@@ -134,9 +137,11 @@ def laboratory(config: pytest.Config) -> Laboratory:
         # What a person needs of the evidence goes into pytest's own report.
         folder = tempfile.TemporaryDirectory(prefix="kph-pytest-")
         config.add_cleanup(folder.cleanup)
+        space = Workspace(checkout, default_cache(), report=view, settle=view.close)
         config.stash[LABORATORY] = Laboratory(
             plan=plan,
-            space=Workspace(checkout, default_cache(), report=view, settle=view.close),
+            space=space,
+            templates=Templates(space.store, Capacity(plan.jobs, plan.cpus), space.report),
             fresh=bool(config.getoption(PREFIX + "fresh")),
             run=RunFolder(Path(folder.name)),
         )
@@ -285,4 +290,4 @@ def guest(kernel: Kernel, harness_lab: Laboratory, tmp_path: Path) -> Iterator[G
     bench = harness_lab.bench(arch, kernel.position)
     with ExitStack() as stack:
         spec = guest_spec(plan, arch, bench, plan.ram_mib[0], accel)
-        yield stack.enter_context(boot(spec, tmp_path))
+        yield stack.enter_context(harness_lab.templates.guest(spec, tmp_path))

@@ -4,6 +4,7 @@
 ::
 
     with boot(spec, folder) as guest:
+        guest.put(f"{LOADS}/anon", program)
         with guest.load(anon):
             outcome = guest.run_test(sweep)
         with guest.ssh() as ssh:
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -43,6 +45,8 @@ SSH_S = 30.0  # to a session: a key is made and two are checked, under emulation
 STOP_S = 10.0  # for a load to end: PID 1 kills it after 5
 
 LOADS = "/harness/loads"
+
+Origin = Literal["cold", "clone"]
 
 
 class BootFailure(Exception):
@@ -74,10 +78,12 @@ class Executed:
 
 
 class Guest:
-    """A guest that is ready. Made by :func:`boot`, and gone with it."""
+    """A guest that is ready. Made by :func:`boot` or as a clone, and gone with it."""
 
-    def __init__(self, machine: Machine, ready: Ready) -> None:
+    def __init__(self, machine: Machine, ready: Ready, origin: Origin = "cold") -> None:
         self.ready = ready
+        self.origin = origin
+        self.why_cold = ""  # why it is no clone, where it should have been one
         self.speed: Speed = speed_of(ready.spin_us)
         self._machine = machine
         self._agent: Agent = machine.agent
@@ -98,6 +104,10 @@ class Guest:
     def pid(self) -> int:
         """The emulator's process id."""
         return self._machine.pid
+
+    def footprint_mib(self) -> int:
+        """Return the host's memory that is this guest's alone, in MiB; 0 once it is gone."""
+        return self._machine.private_kib() // 1024
 
     @property
     def qemu_version(self) -> str:
@@ -211,14 +221,38 @@ class Guest:
             self._client_key = key
         return Ssh(self._ssh_port, self._client_key, self._host_key, deadline)
 
-    def seed(self) -> None:
-        """Give the guest's random generator 32 bytes of the host's.
+    def put(self, path: str, file: Path) -> None:
+        """Copy *file* of the host to *path* in the guest, with its exec bit; its folder is there.
 
-        An idle guest gathers so little by itself that whoever asks for a key waits for seconds.
-        One that cannot be seeded (or died just now) says so by and by, to whom it matters.
+        Raises:
+            GuestError: the guest did not answer, or cannot write it.
         """
-        with contextlib.suppress(NoAnswer):
-            self._agent.call("seed", os.urandom(32).hex(), deadline=self._deadline(ANSWER_S))
+        answer = self._agent.put(path, file, deadline=self._deadline(COMMAND_S))
+        if not answer.ok:
+            raise GuestError(f"the guest cannot take {path}: {answer.text}")
+
+    def hello(self) -> None:
+        """Ask for a sign of life, and wait for it.
+
+        Raises:
+            GuestError: none came.
+        """
+        self._agent.call("hello", deadline=self._deadline(ANSWER_S))
+
+    def wake(self) -> None:
+        """Give the guest what must be its own: the time, and 32 random bytes of the host's.
+
+        A clone is where its template was left, clock and random generator included. And an idle
+        guest gathers so little randomness that whoever asks for a key waits for seconds.
+
+        Raises:
+            GuestError: the guest did not answer, or refused.
+        """
+        now_us = time.time_ns() // 1000
+        words = (os.urandom(32).hex(), str(now_us))
+        answer = self._agent.call("wake", *words, deadline=self._deadline(ANSWER_S))
+        if not answer.ok:
+            raise GuestError(f"the guest takes neither time nor seed: {answer.text}")
 
     def poweroff(self) -> None:
         """Let the guest power itself off, and wait for its end.
@@ -281,11 +315,14 @@ def boot(
     folder: Path,
     report: Callable[[Event], None] = lambda _: None,
     deadline: Deadline | None = None,
+    *,
+    ram: Path | None = None,
 ) -> Iterator[Guest]:
     """Boot *spec* and give the guest once it is ready; whatever happens, it is gone afterwards.
 
     Leaves console.log, kmsg.log, argv.txt and qemu.log in *folder*, which is made if need be.
-    Without *deadline*, a guest has 60 s to become ready, more on a busy host.
+    Without *deadline*, a guest has 60 s to become ready, more on a busy host. With *ram*, that
+    file is the guest's memory and stays.
 
     Raises:
         BootFailure: the kernel panicked, reset or fell silent before it was ready.
@@ -296,12 +333,31 @@ def boot(
     folder.mkdir(parents=True, exist_ok=True)
     stage = Stage(f"boot {folder}", f"booting {spec.arch.name}, {spec.ram_mib} MiB")
     report(stage)
-    with Machine(partial(qemu_argv, spec), folder) as machine:
-        ready = _await_ready(machine, deadline or Deadline(host_speed().scale(READY_S)))
-        guest = Guest(machine, ready)
-        guest.seed()
-        report(Stage(stage.key, f"{spec.arch.name} is ready", finished=True))
-        yield guest
+    with scratch_disk(spec, folder) as disk:
+        command = partial(qemu_argv, spec, disk=disk, ram=ram)
+        with Machine(command, folder) as machine:
+            ready = _await_ready(machine, deadline or Deadline(host_speed().scale(READY_S)))
+            guest = Guest(machine, ready)
+            # One that died just now says so by and by, to whom it matters.
+            with contextlib.suppress(NoAnswer):
+                guest.wake()
+            report(Stage(stage.key, f"{spec.arch.name} is ready", finished=True))
+            yield guest
+
+
+@contextlib.contextmanager
+def scratch_disk(spec: GuestSpec, folder: Path) -> Iterator[Path | None]:
+    """Give the file of *spec*'s scratch disk, empty; None where it has none."""
+    if not spec.disk_mib:
+        yield None
+        return
+    disk = folder / "scratch.img"
+    try:
+        with disk.open("wb") as file:
+            file.truncate(spec.disk_mib * 2**20)
+        yield disk
+    finally:
+        disk.unlink(missing_ok=True)
 
 
 def _await_ready(machine: Machine, deadline: Deadline) -> Ready:

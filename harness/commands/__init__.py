@@ -12,7 +12,7 @@ import importlib
 import pkgutil
 from typing import Protocol, cast
 
-from harness.pipeline import Workspace
+from harness.stages import Workspace
 
 
 class Command(Protocol):

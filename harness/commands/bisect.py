@@ -15,10 +15,11 @@ from harness.bisect import search
 from harness.errors import UserError
 from harness.events import Note
 from harness.model import Verdict
-from harness.pipeline import Workspace, prepare, run_plan
+from harness.pipeline import run_plan
 from harness.plan_options import add_plan_options, plan_of
 from harness.report import write_reports
 from harness.runfolder import new_run_folder
+from harness.stages import Workspace, prepare
 
 HELP = "find the patch of a series that turns a guest test"
 

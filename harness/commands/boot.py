@@ -8,9 +8,9 @@ import tempfile
 from pathlib import Path
 
 from harness.one_guest import spec_from
-from harness.pipeline import Workspace
 from harness.plan_options import add_plan_options
 from harness.session import BootFailure, boot
+from harness.stages import Workspace
 from harness.transport.ssh import Ssh
 
 HELP = "boot one guest, run commands in it over SSH, power it off"

@@ -6,8 +6,8 @@ from __future__ import annotations
 import argparse
 
 from harness import host
-from harness.pipeline import Workspace, make_bench, make_kernel, prepare
 from harness.plan_options import add_plan_options, plan_of
+from harness.stages import Workspace, make_bench, make_kernel, prepare
 
 HELP = "build the kernels of a series, without booting"
 

@@ -17,8 +17,8 @@ from harness import host
 from harness.arch import all_archs
 from harness.errors import HarnessError
 from harness.model import AccelName, Arch
-from harness.pipeline import Workspace
 from harness.qemu.accel import probe
+from harness.stages import Workspace
 
 HELP = "say what this host has and lacks, and whether KVM really runs a guest"
 

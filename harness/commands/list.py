@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.arch import all_archs
-from harness.pipeline import Workspace
 from harness.plan import load_loads, load_tests
 from harness.series import covered, series_names
 from harness.source import schemes
+from harness.stages import Workspace
 
 HELP = "list architectures, series, tests, loads, topics, bases and runs"
 

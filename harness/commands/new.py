@@ -14,7 +14,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from harness.errors import UserError
-from harness.pipeline import Workspace
+from harness.stages import Workspace
 
 HELP = "make the files of a new test, load, series, arch or topic"
 

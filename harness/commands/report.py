@@ -7,11 +7,12 @@ import argparse
 
 from rich.console import Console
 
-from harness.pipeline import Workspace, exit_code
+from harness.pipeline import exit_code
 from harness.report import write_reports
 from harness.report.json import read_json
 from harness.report.terminal import print_record
 from harness.runfolder import find_run
+from harness.stages import Workspace
 
 HELP = "render a finished run again"
 

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness.pipeline import Workspace, exit_code, run_plan
+from harness.pipeline import exit_code, run_plan
 from harness.plan_options import add_plan_options, plan_of
 from harness.report import write_reports
 from harness.report.terminal import print_record
 from harness.runfolder import RunFolder, new_run_folder
+from harness.stages import Workspace
 
 HELP = "take a series from source to verdicts"
 

@@ -12,9 +12,9 @@ import sys
 
 from harness.errors import InfraError
 from harness.one_guest import spec_from
-from harness.pipeline import Workspace
 from harness.plan_options import add_plan_options
 from harness.qemu.argv import Channels, qemu_argv
+from harness.stages import Workspace
 
 HELP = "open a shell on the serial console of a built guest"
 

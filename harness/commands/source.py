@@ -6,8 +6,8 @@ from __future__ import annotations
 import argparse
 
 from harness.model import Plan
-from harness.pipeline import Workspace
 from harness.source import fetch
+from harness.stages import Workspace
 
 HELP = "fetch a kernel source into the cache"
 

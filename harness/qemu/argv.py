@@ -7,6 +7,7 @@ Every guest has three channels: the serial console, a virtio-serial port for res
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.model import AccelName, Arch, GuestSpec
 
@@ -16,6 +17,8 @@ SSH_PORT = 22  # of the SSH server inside the guest
 # A guest kernel is what we test, so it may be broken in any way: QEMU itself gets no right
 # that emulating does not need.
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+
+IGNORE_SHARED = {"capabilities": [{"capability": "x-ignore-shared", "state": True}]}
 
 
 @dataclass(frozen=True)
@@ -37,25 +40,75 @@ class Channels:
         return cls("stdio,mux=on,signal=off", "null", "null")
 
 
-def qemu_argv(spec: GuestSpec, channels: Channels) -> tuple[str, ...]:
-    """Return the command that boots *spec* with its channels on *channels*."""
+def qemu_argv(
+    spec: GuestSpec, channels: Channels, *, disk: Path | None = None, ram: Path | None = None
+) -> tuple[str, ...]:
+    """Return the command that boots *spec* with its channels on *channels*.
+
+    *disk* is the file behind its scratch disk, where it has one. With *ram* the guest's memory
+    is that file, as it has to be for clones to be made of it.
+    """
     return (
-        *machine_argv(spec.arch, spec.accel),
-        *("-m", f"{spec.ram_mib}M", "-smp", str(spec.cpus)),
-        *spec.arch.firmware,
+        *_board_argv(spec, channels, disk, ram, share=True),
         *("-kernel", str(spec.kernel), "-initrd", str(spec.initramfs)),
         *("-append", kernel_cmdline(spec)),
-        *_channel_argv(spec.arch, channels),
-        *(_network_argv(spec.arch) if spec.network else ()),
     )
 
 
-def machine_argv(arch: Arch, accel: AccelName) -> tuple[str, ...]:
-    """Return the part that guests and probes of an accelerator share: no device but the board's."""
+def clone_argv(
+    spec: GuestSpec, channels: Channels, *, disk: Path | None = None, ram: Path
+) -> tuple[str, ...]:
+    """Return the command of a guest that goes on where another, of the same *spec*, was left.
+
+    Its memory is a private mapping of *ram*: what it writes is its own. It waits until the
+    monitor is told where the devices' state is (:func:`clone_words`).
+    """
+    return (*_board_argv(spec, channels, disk, ram, share=False), "-incoming", "defer")
+
+
+def clone_words(state_fd: int) -> tuple[dict[str, object], ...]:
+    """Return what a clone's monitor is told, in order, to take its state from *state_fd*.
+
+    ``x-ignore-shared``: RAM that is a shared file is not part of the state. The same is said
+    when the state is saved; QEMU 7.2 knows the capability by this name, and later ones still do.
+    """
+    return (
+        {"execute": "qmp_capabilities", "id": "clone"},
+        {"execute": "migrate-set-capabilities", "arguments": IGNORE_SHARED, "id": "clone"},
+        {"execute": "migrate-incoming", "arguments": {"uri": f"fd:{state_fd}"}, "id": "clone"},
+    )
+
+
+def _board_argv(
+    spec: GuestSpec, channels: Channels, disk: Path | None, ram: Path | None, *, share: bool
+) -> tuple[str, ...]:
+    """Return all that a guest and its clones must have in common, in the same order."""
+    options = ""
+    memory: tuple[str, ...] = ("-m", f"{spec.ram_mib}M", "-smp", str(spec.cpus))
+    if ram is not None:
+        options = ",memory-backend=ram"
+        shared = "on" if share else "off"
+        back_end = f"memory-backend-file,id=ram,size={spec.ram_mib}M,mem-path={_value(ram)}"
+        memory += ("-object", f"{back_end},share={shared}")
+    return (
+        *machine_argv(spec.arch, spec.accel, options),
+        *memory,
+        *spec.arch.firmware,
+        *_channel_argv(spec.arch, channels),
+        *(_network_argv(spec.arch) if spec.network else ()),
+        *(_disk_argv(spec.arch, disk) if disk is not None else ()),
+    )
+
+
+def machine_argv(arch: Arch, accel: AccelName, options: str = "") -> tuple[str, ...]:
+    """Return the part that guests and probes of an accelerator share: no device but the board's.
+
+    *options* are further ones of the machine, each after a comma.
+    """
     return (
         *(arch.qemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-sandbox", SANDBOX),
-        *("-machine", f"{arch.machine},accel={accel}"),
+        *("-machine", f"{arch.machine},accel={accel}{options}"),
         *("-cpu", dict(arch.cpu)[accel]),
     )
 
@@ -111,3 +164,14 @@ def _network_argv(arch: Arch) -> tuple[str, ...]:
     # No boot ROM: Debian ships it in a package of its own that nothing here needs.
     no_rom = ",romfile=" if arch.virtio == "pci" else ""
     return ("-netdev", netdev, "-device", f"virtio-net-{arch.virtio},netdev=net{no_rom}")
+
+
+def _disk_argv(arch: Arch, disk: Path) -> tuple[str, ...]:
+    # cache=unsafe: a scratch disk dies with its guest, so nobody waits for the host's disk.
+    drive = f"file={_value(disk)},if=none,id=scratch,format=raw,cache=unsafe,discard=unmap"
+    return ("-drive", drive, "-device", f"virtio-blk-{arch.virtio},drive=scratch")
+
+
+def _value(path: Path) -> str:
+    """Return *path* as the value of an option: a comma in it would end it."""
+    return str(path).replace(",", ",,")

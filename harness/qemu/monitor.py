@@ -16,17 +16,20 @@ import os
 import re
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Coroutine, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from qemu.qmp import QMPClient, QMPError
 
 from harness.deadline import Deadline
 from harness.errors import GuestError
+from harness.qemu.argv import IGNORE_SHARED
 
 EVENTS_KEPT = 256
 CLOSE_S = 5.0
+POLL_S = 0.002  # saving a state takes some 10 ms
 
 T = TypeVar("T")
 
@@ -40,15 +43,21 @@ _FORWARD = re.compile(r"TCP\[HOST_FORWARD\]\s+\S+\s+(\S+)\s+(\d+)\s+\S+\s+(\d+)"
 class Monitor:
     """A QMP connection on a socket, which it owns from now on.
 
-    Connecting starts at once and in the background: an error shows at the first use.
+    It is opened at its first use: most guests come and go without anybody asking.
     """
 
-    def __init__(self, channel: socket.socket) -> None:
+    def __init__(self, channel: socket.socket, *, negotiated: bool = False) -> None:
+        """Prepare to talk on *channel*; *negotiated*: QEMU was told ``qmp_capabilities`` on it.
+
+        Replies to what it was told before are dropped.
+        """
         self._client = QMPClient()
+        self._client.negotiate = not negotiated
         self._events: deque[Mapping[str, Any]] = deque(maxlen=EVENTS_KEPT)
         self._client.events.event_filter = self._note
         self._channel = channel
-        self._opening = _submit(self._open(channel))
+        self._opening: futures.Future[Exception | None] | None = None
+        self._lock = threading.Lock()
 
     def execute(
         self, command: str, arguments: Mapping[str, object] | None = None, *, deadline: Deadline
@@ -95,17 +104,24 @@ class Monitor:
                 return int(found[2])
         raise GuestError(f"QEMU forwards nothing to port {guest_port}", detail=table)
 
-    def ask_to_quit(self) -> bool:
-        """Tell QEMU to end, without waiting for it; False where it cannot be told."""
+    def save_state(self, file: IO[bytes], deadline: Deadline) -> None:
+        """Stop the guest and write the state of its devices into *file*; its RAM stays behind.
 
-        async def quit_quietly() -> None:
-            with contextlib.suppress(Exception):
-                await self._client.execute("quit")
-
-        if not self._opening.done() or self._opening.result() is not None:
-            return False
-        _submit(quit_quietly())
-        return True
+        Raises:
+            GuestError: QEMU could not, or not before *deadline*.
+        """
+        self._opened(deadline)
+        with _as_guest_error("QMP getfd"):
+            _result(_submit(self._send_file(file, "state")), deadline)
+        self.execute("migrate-set-capabilities", IGNORE_SHARED, deadline=deadline)
+        self.execute("migrate", {"uri": "fd:state"}, deadline=deadline)
+        while True:
+            about = self.execute("query-migrate", deadline=deadline)
+            if about.get("status") == "completed":
+                return
+            if about.get("status") in ("failed", "cancelled"):
+                raise GuestError(f"QEMU cannot save the guest: {about.get('error-desc', about)}")
+            time.sleep(POLL_S)
 
     def close(self) -> None:
         """Drop the connection; QEMU, if it still runs, goes on."""
@@ -113,6 +129,8 @@ class Monitor:
         # clean-up runs twice and fails an assertion that nobody waits for.
         with contextlib.suppress(OSError):
             self._channel.shutdown(socket.SHUT_RDWR)
+        if self._opening is None:
+            return
         with contextlib.suppress(Exception):
             if self._opening.result(timeout=CLOSE_S) is None:
                 _submit(self._client.disconnect()).result(timeout=CLOSE_S)
@@ -123,14 +141,21 @@ class Monitor:
         return False
 
     async def _open(self, channel: socket.socket) -> Exception | None:
-        """Connect; return what went wrong. Most guests come and go without anybody asking."""
+        """Connect; return what went wrong."""
         try:
             await self._client.connect(channel)
         except (QMPError, EOFError, OSError) as error:
             return error
         return None
 
+    async def _send_file(self, file: IO[bytes], name: str) -> None:
+        self._client.send_fd_scm(file.fileno())
+        await self._client.execute("getfd", {"fdname": name})
+
     def _opened(self, deadline: Deadline) -> None:
+        with self._lock:
+            if self._opening is None:
+                self._opening = _submit(self._open(self._channel))
         with _as_guest_error("QMP greeting"):
             error = _result(self._opening, deadline)
             if error is not None:

@@ -26,10 +26,6 @@ from harness.errors import GuestError, InfraError
 from harness.model import Arch
 from harness.qemu.argv import Channels
 
-# QEMU ends within milliseconds of being told; more is a QEMU that hangs.
-QUIT_S = 2.0
-TERM_S = 2.0
-
 # The shell checks that our process is still the parent once the death signal is armed: had we
 # died just before, nobody would ever send it.
 _WITH_PARENT = '[ "$PPID" = "$0" ] && exec "$@"'
@@ -45,8 +41,16 @@ class Qemu:
     read to its end; the end comes exactly when the process is gone.
     """
 
-    def __init__(self, command: Callable[[Channels], tuple[str, ...]]) -> None:
+    def __init__(
+        self,
+        command: Callable[[Channels], tuple[str, ...]],
+        inherit: tuple[int, ...] = (),
+        first_words: bytes = b"",
+    ) -> None:
         """Start what *command* returns for the channels it is given.
+
+        It inherits the files *inherit* under their numbers, and finds *first_words* on its
+        monitor: a reply to them costs no wait for QEMU to come up.
 
         Raises:
             InfraError: the emulator is not installed, or the host cannot start a process.
@@ -56,8 +60,10 @@ class Qemu:
         self._lock = threading.Lock()
         self.stopped = False  # we ended it: how it ended says nothing about the guest
         try:
-            self.argv = command(Channels.of_fds(*(end.fileno() for end in theirs)))
-            self._process = _start(self.argv, tuple(end.fileno() for end in theirs))
+            fds = tuple(end.fileno() for end in theirs)
+            self.monitor.sendall(first_words)
+            self.argv = command(Channels.of_fds(*fds))
+            self._process = _start(self.argv, (*fds, *inherit))
         except BaseException:
             for end in ours:
                 end.close()
@@ -86,15 +92,17 @@ class Qemu:
         except subprocess.TimeoutExpired:
             return None
 
-    def stop(self, quit_softly: Callable[[], bool] = lambda: False) -> None:
-        """End the process if it still runs: *quit_softly*, SIGTERM, SIGKILL. May be repeated.
+    def stop(self) -> None:
+        """End the process if it still runs. May be repeated.
 
-        *quit_softly* asks over the monitor and says whether it could; it returns at once.
+        By SIGKILL: whoever stops a guest wants nothing more of it, what it said is in our
+        channels already, and QEMU has nothing to save. Ending in its own way takes it longer.
         """
         with self._lock:
             if self._process.poll() is None:
                 self.stopped = True
-                self._end(quit_softly)
+                self._process.kill()
+                self._process.wait()
         with _alive_lock:
             _alive.discard(self)
 
@@ -102,14 +110,6 @@ class Qemu:
         """End the process at once, from any thread; its owner still has to :meth:`stop` it."""
         self.stopped = True
         self._process.kill()
-
-    def _end(self, quit_softly: Callable[[], bool]) -> None:
-        if quit_softly() and self.wait(Deadline(QUIT_S)) is not None:
-            return
-        self._process.terminate()
-        if self.wait(Deadline(TERM_S)) is None:
-            self._process.kill()
-            self._process.wait()
 
     def __enter__(self) -> Self:
         return self

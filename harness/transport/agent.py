@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import socket
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -164,8 +165,8 @@ class Agent:
 
     # ------------------------------------------------------------ the asking side
 
-    def send(self, verb: str, *arguments: str) -> Request:
-        """Send a request and return it at once.
+    def send(self, verb: str, *arguments: str, payload: bytes = b"") -> Request:
+        """Send a request, with *payload* behind its line, and return it at once.
 
         Raises:
             NoAnswer: the channel takes nothing: the guest is gone, or does not read.
@@ -180,7 +181,7 @@ class Agent:
             self._requests[asked.id] = asked
         try:
             with self._sending:
-                self._channel.sendall(line)
+                self._channel.sendall(line + payload)
         except TimeoutError as error:
             self.forget(asked)
             raise NoAnswer(f"the guest does not read its requests ({verb})", Wait.LATE) from error
@@ -195,13 +196,24 @@ class Agent:
         with self._vitals.changed:
             self._requests.pop(asked.id, None)
 
-    def call(self, verb: str, *arguments: str, deadline: Deadline) -> Answer:
+    def put(self, path: str, file: Path, deadline: Deadline) -> Answer:
+        """Copy *file* to *path* in the guest, and return the guest's answer.
+
+        Raises:
+            NoAnswer: none came.
+        """
+        content = file.read_bytes()
+        mode = "755" if file.stat().st_mode & stat.S_IXUSR else "644"
+        words = (path, mode, str(len(content)))
+        return self.call("put", *words, payload=content, deadline=deadline)
+
+    def call(self, verb: str, *arguments: str, payload: bytes = b"", deadline: Deadline) -> Answer:
         """Ask for something that is answered with ok or err, and return the answer.
 
         Raises:
             NoAnswer: none came.
         """
-        asked = self.send(verb, *arguments)
+        asked = self.send(verb, *arguments, payload=payload)
         try:
             self._until(asked, lambda: bool(asked.answer or asked.end), deadline)
         finally:

@@ -81,6 +81,8 @@ class Ssh:
         Raises:
             GuestError: no answer, or not from this guest: it shows another host key.
         """
+        self.port = port
+        self.host_key = host_key
         try:
             channel = socket.create_connection(("127.0.0.1", port), deadline.remaining())
         except OSError as error:

@@ -59,11 +59,11 @@ def test_not_one_byte_of_the_console_is_missed(tmp_path: Path) -> None:
         assert read_all(qemu) == b"first words"
 
 
-def test_it_ends_when_asked_and_can_be_stopped_again(tmp_path: Path) -> None:
-    with start(tmp_path) as qemu:
-        assert qemu.console.recv(10)  # it is up, and ends well when it is told to
+def test_it_ends_when_told_and_can_be_told_again(tmp_path: Path) -> None:
+    with start(tmp_path, 'ignore = ["quit", "term"]\nboot = [{ console = "up" }]') as qemu:
+        assert qemu.console.recv(10)
         qemu.stop()
-        assert qemu.exit_code() == 0
+        assert qemu.exit_code() == -signal.SIGKILL
         assert qemu.stopped
         qemu.stop()
     assert gone(qemu.pid)
@@ -75,26 +75,6 @@ def test_how_a_guest_ended_by_itself_is_kept(tmp_path: Path) -> None:
         qemu.stop()
         assert not qemu.stopped
         assert qemu.exit_code() == 7
-
-
-def test_a_soft_request_comes_first(tmp_path: Path) -> None:
-    with start(tmp_path) as qemu:
-        qemu.stop(lambda: os.kill(qemu.pid, signal.SIGUSR1) is None)
-        assert qemu.exit_code() == -signal.SIGUSR1
-
-
-def test_one_that_ignores_everything_is_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(process, "QUIT_S", 0.05)
-    monkeypatch.setattr(process, "TERM_S", 0.05)
-    stubborn = 'ignore = ["quit", "term"]\nboot = [{ console = "up" }]'
-    with fake_machine(tmp_path, stubborn) as machine:
-        machine.console.expect("up", Deadline(PATIENCE_S))
-        machine.monitor.execute("query-status", deadline=Deadline(PATIENCE_S))
-        machine.stop()
-        assert machine.vitals.exit_code == -signal.SIGKILL
-    assert gone(machine.pid)
 
 
 def test_it_has_a_session_of_its_own(tmp_path: Path) -> None:

@@ -464,10 +464,10 @@ def test_a_guest_can_be_powered_off(tmp_path: Path) -> None:
         assert not guest.alive
 
 
-def test_a_guest_is_given_randomness(tmp_path: Path) -> None:
+def test_each_guest_is_given_randomness_of_its_own(tmp_path: Path) -> None:
     seeds = set()
     for name in ("a", "b"):
-        table = 'seed = [{ agent = "kmsg 6,{seq},1;{arg}" }, { agent = "ok {id}" }]'
+        table = 'wake = [{ agent = "kmsg 6,{seq},1;{arg}" }, { agent = "ok {id}" }]'
         folder = tmp_path / name
         folder.mkdir()
         with boot(fake_guest(folder, on(table)), folder):

@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 
 from harness.layout import default_cache, find_checkout
-from harness.pipeline import Workspace
 from harness.report.terminal import View
+from harness.stages import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 Harness = Callable[..., subprocess.CompletedProcess[str]]

@@ -19,10 +19,10 @@ from harness.arch import arch_names, load_arch
 from harness.deadline import Deadline
 from harness.errors import GuestError
 from harness.model import GuestSpec, GuestTest, Plan
-from harness.pipeline import Workspace, guest_spec, make_bench, make_kernel, prepare
 from harness.qemu.accel import choose_accel, probe
 from harness.record import Ended
 from harness.session import BootFailure, boot
+from harness.stages import Workspace, bare_bench, guest_spec, make_kernel, prepare
 from tests.qemu.conftest import ROOT
 
 SYSRQ = "/proc/sysrq-trigger"
@@ -35,7 +35,7 @@ def spec(request: pytest.FixtureRequest, space: Workspace) -> GuestSpec:
     arch = load_arch(request.param)
     plan = Plan(arch=(arch.name,), positions=(4,))
     ready = prepare(plan, space)
-    bench = make_bench(ready, arch, make_kernel(ready, arch, 4, space), space)
+    bench = bare_bench(ready, arch, make_kernel(ready, arch, 4, space), space)
     return guest_spec(plan, arch, bench, 128, "tcg")
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from harness.arch import all_archs, load_arch
 from harness.model import Arch, GuestSpec
-from harness.qemu.argv import Channels, kernel_cmdline, qemu_argv
+from harness.qemu.argv import Channels, clone_argv, clone_words, kernel_cmdline, qemu_argv
 
 FDS = Channels.of_fds(console=7, agent=8, monitor=9)
 ARCHS = pytest.mark.parametrize("arch", all_archs(), ids=lambda arch: arch.name)
@@ -118,3 +118,34 @@ def test_the_users_kernel_parameters_come_last_and_win() -> None:
 def test_the_same_spec_gives_the_same_command() -> None:
     made = spec(load_arch("x86_64"))
     assert qemu_argv(made, FDS) == qemu_argv(replace(made), FDS)
+
+
+@ARCHS
+def test_a_clone_has_the_devices_of_its_template_and_boots_nothing(arch: Arch) -> None:
+    ram, disk = Path("/a,b/ram"), Path("/d")
+    template = qemu_argv(spec(arch, disk_mib=8), FDS, disk=disk, ram=ram)
+    clone = clone_argv(spec(arch, disk_mib=8), FDS, disk=disk, ram=ram)
+    assert option(clone, "-device") == option(template, "-device")
+    assert option(clone, "-machine") == option(template, "-machine")
+    assert option(clone, "-kernel") == []
+    assert option(clone, "-incoming") == ["defer"]
+    (shared,), (private,) = option(template, "-object"), option(clone, "-object")
+    assert shared.replace("share=on", "share=off") == private != shared
+    assert "mem-path=/a,,b/ram" in private
+    # What is booted once and for all needs no file for its memory.
+    assert option(qemu_argv(spec(arch), FDS), "-object") == []
+
+
+def test_a_clone_is_told_where_its_state_is() -> None:
+    said = [words["execute"] for words in clone_words(7)]
+    assert said == ["qmp_capabilities", "migrate-set-capabilities", "migrate-incoming"]
+    assert clone_words(7)[-1]["arguments"] == {"uri": "fd:7"}
+
+
+@ARCHS
+def test_a_scratch_disk_is_a_device_of_its_own(arch: Arch) -> None:
+    argv = qemu_argv(spec(arch, disk_mib=8), FDS, disk=Path("/x,y"))
+    (drive,) = option(argv, "-drive")
+    assert drive.startswith("file=/x,,y,if=none,id=scratch,format=raw")
+    assert f"virtio-blk-{arch.virtio},drive=scratch" in option(argv, "-device")
+    assert option(qemu_argv(spec(arch), FDS), "-drive") == []

@@ -149,7 +149,7 @@ def test_a_table_becomes_a_dataclass() -> None:
     ("change", "said"),
     [
         ({"modul": "m"}, "unknown key 'modul': did you mean 'module'?"),
-        ({"zzz": 1}, "unknown key 'zzz': allowed are: artifacts, folder, knobs"),
+        ({"zzz": 1}, "unknown key 'zzz': allowed are: artifacts, disk_mib, folder, knobs"),
         ({"module": 5}, "module = 5: must be a valid string"),
         ({"timeout_s": "60"}, "timeout_s = '60': must be a valid number"),
         ({"weather": ["oom-kil"]}, "weather[0] = 'oom-kil': must be 'panic', 'oops',"),

@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness import pipeline
 from harness.errors import UserError
 from harness.model import Cell, Patch, Plan, Series, Verdict
-from harness.pipeline import checked_positions, exit_code, parallel_guests
+from harness.pipeline import exit_code
 from harness.record import CellResult, RunRecord
+from harness.stages import checked_positions
 
 SERIES = Series(
     name="s",
@@ -66,16 +65,3 @@ def test_a_position_outside_the_series_is_named() -> None:
     with pytest.raises(UserError, match="position 3") as caught:
         checked_positions(SERIES, (1, 3))
     assert "0 (base) to 2" in caught.value.hint
-
-
-def test_guests_at_a_time_follow_cores_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = Plan(ram_mib=(128,))
-    monkeypatch.setattr(pipeline.host, "cores", lambda: 8)
-    monkeypatch.setattr(pipeline.host, "memory_mib", lambda: 100_000)
-    assert parallel_guests(plan) == 8
-    assert parallel_guests(replace(plan, cpus=4)) == 2
-    assert parallel_guests(replace(plan, jobs=3)) == 3
-    monkeypatch.setattr(pipeline.host, "memory_mib", lambda: 1024)
-    assert parallel_guests(plan) == 2
-    monkeypatch.setattr(pipeline.host, "memory_mib", lambda: 100)
-    assert parallel_guests(plan) == 1

@@ -41,7 +41,11 @@ def fake_guest(folder: Path, scenario: str) -> GuestSpec:
     script = folder / "scenario.toml"
     script.write_text(scenario)
     return GuestSpec(
-        arch=fake_arch(folder), kernel=script, initramfs=folder / "initramfs", ram_mib=64
+        arch=fake_arch(folder),
+        kernel=script,
+        initramfs=folder / "initramfs",
+        ram_mib=64,
+        content=scenario,
     )
 
 

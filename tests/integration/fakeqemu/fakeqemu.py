@@ -15,6 +15,10 @@ for that verb. An action is a table with one key:
     close = "agent"        close that channel
     exit = 0               end like this; a negative number is a signal
 
+A file that follows a ``put`` is taken whole; its content is the argument {arg} of the actions for
+``put``. A guest that is saved (QMP's ``migrate``) leaves its scenario in the state file, and a
+clone plays the list ``clone`` of it in place of ``boot``. ``unsavable = true``: saving fails.
+
 ``split = true`` sends everything one byte at a time. ``ignore = ["quit", "term"]`` makes it one
 that does not want to end. ``usernet`` is the port that it claims to forward. Uses nothing but
 the standard library, and nothing of the harness: it must not agree with it by accident.
@@ -40,7 +44,8 @@ GREETING = {
 ANSWERS = {
     "hello": [{"agent": "ok {id} proto=1 release=5.10.0-fake"}],
     "write": [{"agent": "ok {id}"}],
-    "seed": [{"agent": "ok {id}"}],
+    "wake": [{"agent": "ok {id}"}],
+    "put": [{"agent": "ok {id}"}],
     "rmmod": [{"agent": "ok {id}"}],
 }
 
@@ -50,16 +55,25 @@ class Fake:
 
     def __init__(self, argv: list[str]) -> None:
         self.sockets = {}
+        self.scenario = {}
+        self.text = ""
+        self.given = -1  # the file that came over the monitor
+        self.put = None  # the request whose file is on its way: words, bytes that are missing
         for name, value in itertools.pairwise(argv):
             if name == "-chardev":
                 self._open(value)
             if name == "-kernel":
-                self.scenario = tomllib.loads(Path(value).read_text())
+                self._load(Path(value).read_text())
         self.seq = 0
         self.partial = dict.fromkeys(self.sockets, b"")
         self.selector = selectors.DefaultSelector()
-        for name, channel in self.sockets.items():
-            self.selector.register(channel, selectors.EVENT_READ, name)
+        # A clone's guest hears nothing before it goes on.
+        heard = ("monitor",) if "-incoming" in argv else tuple(self.sockets)
+        for name in heard:
+            self.selector.register(self.sockets[name], selectors.EVENT_READ, name)
+
+    def _load(self, text: str) -> None:
+        self.text, self.scenario = text, tomllib.loads(text)
 
     def _open(self, value: str) -> None:
         kind, *pairs = value.split(",")
@@ -140,7 +154,8 @@ class Fake:
         self.play(self.scenario.get("boot", []))
         while True:
             for key, _ in self.selector.select():
-                chunk = key.fileobj.recv(4096)
+                chunk, fds, _, _ = socket.recv_fds(key.fileobj, 4096, 1)
+                self.given = fds[0] if fds else self.given
                 if not chunk:
                     # As QEMU: whoever closes our channels has not told us to end.
                     self.selector.unregister(key.fileobj)
@@ -148,9 +163,25 @@ class Fake:
                 getattr(self, f"take_{key.data}", lambda _: None)(chunk)
 
     def take_agent(self, chunk: bytes) -> None:
-        *lines, self.partial["agent"] = (self.partial["agent"] + chunk).split(b"\n")
-        for line in lines:
-            self.on_agent(line.decode())
+        left = self.partial["agent"] + chunk
+        while True:
+            if self.put is not None:
+                line, size = self.put
+                if len(left) < size:
+                    break
+                verb, number, *_ = line.split(" ")
+                replies = self.scenario.get("on", {}).get(verb, ANSWERS[verb])
+                self.play(replies, number, urllib.parse.quote(left[:size]))
+                left, self.put = left[size:], None
+            line, end, rest = left.partition(b"\n")
+            if not end:
+                break
+            left = rest
+            if line.startswith(b"put "):
+                self.put = (line.decode(), int(line.split(b" ")[4]))
+            else:
+                self.on_agent(line.decode())
+        self.partial["agent"] = left
 
     def take_monitor(self, chunk: bytes) -> None:
         # QMP messages follow each other with nothing between them that would have to be there.
@@ -187,8 +218,16 @@ class Fake:
                 answer = {"return": self._usernet()}
             case "query-status":
                 answer = {"return": {"status": "running", "running": True}}
-            case "qmp_capabilities" | "quit":
+            case "qmp_capabilities" | "quit" | "getfd" | "migrate-set-capabilities":
                 pass
+            case "migrate":
+                os.write(self.given, self.text.encode())
+            case "query-migrate" if self.scenario.get("unsavable"):
+                answer = {"return": {"status": "failed", "error-desc": "not this one"}}
+            case "query-migrate":
+                answer = {"return": {"status": "completed"}}
+            case "migrate-incoming":
+                self.resume(int(asked["arguments"]["uri"].removeprefix("fd:")))
             case other:
                 answer = {"error": {"class": "CommandNotFound", "desc": f"no command {other}"}}
         if asked["execute"] == "quit" and "quit" in self.scenario.get("ignore", []):
@@ -196,6 +235,13 @@ class Fake:
         self.send("monitor", json.dumps(answer | {"id": asked.get("id")}).encode() + b"\r\n")
         if asked["execute"] == "quit":
             os._exit(0)
+
+    def resume(self, state: int) -> None:
+        self._load(os.read(state, 1 << 20).decode())
+        self.play(self.scenario.get("clone", []))
+        for name, channel in self.sockets.items():
+            if name != "monitor":
+                self.selector.register(channel, selectors.EVENT_READ, name)
 
     def _usernet(self) -> str:
         if "usernet" not in self.scenario:

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One stage each, for whoever needs some of them: what a plan names, kernels, benches, guests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from harness.arch import load_arch
+from harness.build import build_kernel
+from harness.cells import CellJob
+from harness.errors import UserError
+from harness.events import Event
+from harness.guest_build import build_modules, build_program
+from harness.image import assemble, base_image, extra_image
+from harness.kconfig import topic_files
+from harness.layout import Cache, Checkout
+from harness.model import (
+    AccelName,
+    Arch,
+    Cell,
+    GuestSpec,
+    GuestTest,
+    Kernel,
+    Load,
+    Plan,
+    Series,
+    SourceTree,
+)
+from harness.plan import load_loads, load_tests, select_tests
+from harness.qemu.process import qemu_version
+from harness.series import series_from
+from harness.session import LOADS
+from harness.source import fetch
+from harness.store import Store, key_of
+from harness.testrun import MODULES
+
+Report = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where things are, and who is told about progress."""
+
+    checkout: Checkout
+    cache: Cache
+    report: Report
+    settle: Callable[[], None] = lambda: None  # ends a live display before results are printed
+
+    @property
+    def store(self) -> Store:
+        return Store(self.cache.store)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A plan with all its names resolved: nothing was built yet."""
+
+    plan: Plan
+    tree: SourceTree
+    series: Series
+    archs: tuple[Arch, ...]
+    positions: tuple[int, ...]
+    tests: tuple[GuestTest, ...]
+    loads: tuple[Load | None, ...]
+
+    def cells(self, arch: Arch, position: int) -> tuple[Cell, ...]:
+        """Return the cells of one kernel, in the order in which they run."""
+        return tuple(
+            Cell(
+                arch=arch.name,
+                base=self.plan.base,
+                position=position,
+                config=self.plan.config,
+                ram_mib=ram,
+                test=test.name,
+                load=load.name if load else "none",
+                repeat=repeat,
+            )
+            for ram in self.plan.ram_mib
+            for load in self.loads
+            for test in self.tests
+            for repeat in range(self.plan.repeat)
+        )
+
+    def test(self, name: str) -> GuestTest:
+        """Return the test of this plan called *name*."""
+        return next(test for test in self.tests if test.name == name)
+
+    def load(self, name: str) -> Load | None:
+        """Return the load of this plan called *name*, None for "none"."""
+        return next((load for load in self.loads if load and load.name == name), None)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A kernel with all that runs on it."""
+
+    kernel: Kernel
+    initramfs: Path  # PID 1 and its tools; modules and loads come into the running guest
+    modules: Mapping[str, Path] = field(default_factory=dict)  # by test
+    programs: Mapping[str, Path] = field(default_factory=dict)  # by load
+
+
+def prepare(plan: Plan, space: Workspace) -> Prepared:
+    """Resolve every name of *plan*: fetch the source, read series, tests and loads.
+
+    Raises:
+        UserError: a name means nothing here, or a position is outside the series.
+        InfraError: the source cannot be had.
+    """
+    archs = tuple(load_arch(name) for name in plan.arch)
+    tests = select_tests(load_tests(space.checkout), plan.tests)
+    loads = load_loads(space.checkout)
+    tree = fetch(plan.base, space.cache, plan.mirror, space.report)
+    series = series_from(plan.series, space.checkout, tree)
+    return Prepared(
+        plan=plan,
+        tree=tree,
+        series=series,
+        archs=archs,
+        positions=checked_positions(series, plan.positions),
+        tests=tests,
+        loads=tuple(None if name == "none" else loads[name] for name in plan.loads),
+    )
+
+
+def checked_positions(series: Series, wanted: tuple[int, ...]) -> tuple[int, ...]:
+    """Return *wanted* in order, or every position of *series* where nothing was asked for.
+
+    Raises:
+        UserError: a position that the series does not have.
+    """
+    for position in wanted:
+        if position not in series.positions:
+            raise UserError(
+                f"position {position} is outside series '{series.name}'",
+                hint=f"it has positions 0 (base) to {len(series.patches)}",
+            )
+    return tuple(sorted(set(wanted))) or series.positions
+
+
+def make_kernel(ready: Prepared, arch: Arch, position: int, space: Workspace) -> Kernel:
+    """Build (or find) the kernel of one position."""
+    fragments = topic_files(space.checkout.kconfigs, arch.name, ready.plan.config)
+    return build_kernel(
+        ready.tree, ready.series, position, arch, fragments, space.cache, space.report
+    )
+
+
+def make_bench(ready: Prepared, arch: Arch, kernel: Kernel, space: Workspace) -> Bench:
+    """Build (or find) PID 1, modules and loads for *kernel*."""
+    bare = bare_bench(ready, arch, kernel, space)
+    modules = build_modules(
+        kernel, arch, ready.tests, space.checkout.include, space.cache, space.report
+    )
+    programs = {
+        load.name: build_program(arch, load.folder, space.cache, space.report)
+        for load in ready.loads
+        if load is not None
+    }
+    return replace(bare, modules=modules, programs=programs)
+
+
+def bare_bench(ready: Prepared, arch: Arch, kernel: Kernel, space: Workspace) -> Bench:
+    """Return what it takes to boot *kernel*, without anything to run on it."""
+    image = base_image(arch, space.checkout, space.cache, ready.plan.mirror, space.report)
+    return Bench(kernel, image)
+
+
+def furnished_image(ready: Prepared, bench: Bench, space: Workspace) -> Path:
+    """Return an initramfs with every module and load in it, for a person who looks around."""
+    files = {f"{MODULES[1:]}/{t.module}.ko": bench.modules[t.name] for t in ready.tests}
+    files |= {f"{LOADS[1:]}/{name}": program for name, program in bench.programs.items()}
+    return assemble((bench.initramfs, extra_image(files, space.cache)), space.cache)
+
+
+def guest_spec(
+    plan: Plan, arch: Arch, bench: Bench, ram_mib: int, accel: AccelName, disk_mib: int = 0
+) -> GuestSpec:
+    """Describe the guest that *plan* asks for."""
+    return GuestSpec(
+        arch=arch,
+        kernel=bench.kernel.image,
+        initramfs=bench.initramfs,
+        ram_mib=ram_mib,
+        cpus=plan.cpus,
+        accel=accel,
+        disk_mib=disk_mib,
+        # Each result in the store lies in a folder that is named after its content key.
+        content=key_of(bench.kernel.image_sha256, bench.initramfs.parent.name),
+    )
+
+
+def cell_job(ready: Prepared, arch: Arch, bench: Bench, cell: Cell, accel: AccelName) -> CellJob:
+    """Describe the experiment that gives *cell* its verdict."""
+    test, load = ready.test(cell.test), ready.load(cell.load)
+    disk_mib = max(test.disk_mib, load.disk_mib if load else 0)
+    return CellJob(
+        cell=cell,
+        test=test,
+        load=load,
+        series=ready.series,
+        kernel=bench.kernel,
+        spec=guest_spec(ready.plan, arch, bench, cell.ram_mib, accel, disk_mib),
+        module=bench.modules[cell.test],
+        program=bench.programs.get(cell.load),
+        qemu_version=qemu_version(arch),
+    )

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Templates and clones, against a QEMU that saves and resumes what its scenario says."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.capacity import Capacity
+from harness.errors import GuestError
+from harness.events import Event, Note
+from harness.model import GuestSpec
+from harness.session import BootFailure, boot
+from harness.store import Store
+from harness.template import KIND, Templates, clone, make_template, template_key
+from tests.integration.fakeqemu import BOOTS, READY, fake_guest
+
+NUMBERED = (
+    BOOTS
+    + """
+[on]
+wake = [{ agent = "ok {id}" }]
+read = [{ agent = "out {id} {arg}" }, { agent = "end {id} exit:0" }]
+"""
+)
+
+
+class Bench:
+    """A store, and the templates that a run would use of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = Store(folder / "store")
+        self.told: list[Event] = []
+        self.templates = Templates(self.store, Capacity(2, 1), self.told.append)
+
+    def kept(self) -> int:
+        return len(list((self.store.root / KIND).glob("*")))
+
+    @property
+    def warnings(self) -> list[str]:
+        return [event.text for event in self.told if isinstance(event, Note)]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_guests_are_clones_of_one_boot(tmp_path: Path, bench: Bench) -> None:
+    spec = fake_guest(tmp_path, NUMBERED)
+    for number in range(3):
+        folder = tmp_path / f"cell{number}"
+        with bench.templates.guest(spec, folder) as guest:
+            assert (guest.origin, guest.why_cold) == ("clone", "")
+            assert guest.ready.release == "5.10.0-fake"
+            assert guest.read("/x") == "/x\n"
+        assert "Linux version" in (folder / "boot-console.log").read_text()
+        assert "-kernel" in (folder / "boot-argv.txt").read_text()
+        assert "-incoming defer" in (folder / "argv.txt").read_text()
+        assert (folder / "console.log").read_bytes() == b""
+    assert bench.kept() == 1
+    assert bench.warnings == []
+
+
+def test_another_run_finds_the_template(tmp_path: Path, bench: Bench) -> None:
+    spec = fake_guest(tmp_path, NUMBERED)
+    first = make_template(spec, bench.store)
+    assert make_template(spec, bench.store) == first
+    assert bench.kept() == 1
+
+
+def test_workers_that_want_the_same_template_make_it_once(tmp_path: Path, bench: Bench) -> None:
+    spec = fake_guest(tmp_path, NUMBERED)
+    threads = [threading.Thread(target=bench.templates.warm, args=(spec,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert bench.kept() == 1
+    assert bench.warnings == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"content": "another kernel"},
+        {"ram_mib": 96},
+        {"cpus": 2},
+        {"cmdline": ("quiet",)},
+        {"network": False},
+        {"disk_mib": 8},
+    ],
+)
+def test_whatever_goes_into_a_guest_tells_templates_apart(
+    tmp_path: Path, changes: dict[str, object]
+) -> None:
+    spec = fake_guest(tmp_path, NUMBERED)
+    assert template_key(replace(spec, **changes)) != template_key(spec)  # type: ignore[arg-type]
+
+
+def test_where_a_kernel_lies_does_not_matter(tmp_path: Path) -> None:
+    spec = fake_guest(tmp_path, NUMBERED)
+    assert template_key(replace(spec, kernel=tmp_path / "elsewhere")) == template_key(spec)
+
+
+def test_what_cannot_be_saved_is_booted_each_time_and_says_so(tmp_path: Path, bench: Bench) -> None:
+    spec = fake_guest(tmp_path, f"unsavable = true\n{NUMBERED}")
+    for _ in range(2):
+        with bench.templates.guest(spec, tmp_path / "cell") as guest:
+            assert guest.origin == "cold"
+            assert "not this one" in guest.why_cold
+    assert bench.kept() == 0
+    assert len(bench.warnings) == 1
+
+
+def test_a_clone_that_does_not_come_to_life_is_replaced_by_a_boot(
+    tmp_path: Path, bench: Bench
+) -> None:
+    spec = fake_guest(tmp_path, f"clone = [{{ stderr = 'bad state' }}, {{ exit = 1 }}]\n{NUMBERED}")
+    with bench.templates.guest(spec, tmp_path / "cell") as guest:
+        assert guest.origin == "cold"
+        assert "bad state" in guest.why_cold
+        assert guest.read("/x") == "/x\n"
+    assert len(bench.warnings) == 1
+
+
+def test_a_clone_that_dies_names_the_emulator(tmp_path: Path, bench: Bench) -> None:
+    spec = fake_guest(tmp_path, f"clone = [{{ stderr = 'bad state' }}, {{ exit = 1 }}]\n{NUMBERED}")
+    template = make_template(spec, bench.store)
+    with pytest.raises(GuestError, match="exit 1: bad state"), clone(template, tmp_path / "c"):
+        pass
+
+
+def test_a_kernel_that_does_not_boot_is_the_kernels_failure(tmp_path: Path, bench: Bench) -> None:
+    panics = 'boot = [{ console = "Kernel panic - not syncing: no\\r\\n" }, { exit = 0 }]'
+    spec = fake_guest(tmp_path, panics)
+    for _ in range(2):
+        with (
+            pytest.raises(BootFailure, match="panicked before it was ready: no"),
+            bench.templates.guest(spec, tmp_path / "cell"),
+        ):
+            pass
+    assert bench.kept() == 0
+
+
+def test_a_guest_whose_content_is_unknown_is_never_cloned(tmp_path: Path, bench: Bench) -> None:
+    spec = replace(fake_guest(tmp_path, NUMBERED), content="")
+    with bench.templates.guest(spec, tmp_path / "cell") as guest:
+        assert (guest.origin, guest.why_cold) == ("cold", "")
+    assert bench.warnings == []
+
+
+def test_a_scratch_disk_is_empty_and_goes_with_its_guest(tmp_path: Path, bench: Bench) -> None:
+    spec: GuestSpec = replace(fake_guest(tmp_path, NUMBERED), disk_mib=8)
+    with bench.templates.guest(spec, tmp_path / "cell") as guest:
+        assert guest.origin == "clone"
+        disk = tmp_path / "cell" / "scratch.img"
+        assert disk.stat().st_size == 8 * 2**20
+        assert f"file={disk}" in " ".join(guest.argv)
+    assert not disk.exists()
+
+
+def test_a_file_reaches_the_guest_with_its_exec_bit(tmp_path: Path) -> None:
+    script = f"""boot = [{{ agent = "{READY}" }}]
+    [on]
+    put = [{{ agent = "kmsg 6,{{seq}},1;{{arg}}" }}, {{ agent = "ok {{id}}" }}]
+    """
+    file = tmp_path / "program"
+    file.write_bytes(b"\x7fELF\nput 1 2 3\n")
+    with boot(fake_guest(tmp_path, script), tmp_path / "cell") as guest:
+        guest.put("/harness/loads/program", file)
+        guest.hello()
+    assert "%7FELF%0Aput%201%202%203%0A" in (tmp_path / "cell" / "kmsg.log").read_text()

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How many guests at a time: by cores, and by memory as it is measured."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness import host
+from harness.arch import all_archs
+from harness.capacity import QEMU_OVERHEAD_MIB, RESERVE_MIB, Capacity
+from harness.model import GuestSpec
+
+SPEC = GuestSpec(arch=all_archs()[0], kernel=Path("k"), initramfs=Path("i"), ram_mib=128)
+PATIENCE_S = 20.0
+
+
+def test_workers_follow_cores_cpus_and_what_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "cores", lambda: 8)
+    assert Capacity(0, 1).workers == 8
+    assert Capacity(0, 4).workers == 2
+    assert Capacity(0, 16).workers == 1
+    assert Capacity(3, 1).workers == 3
+
+
+def test_a_guest_needs_its_ram_until_one_was_measured() -> None:
+    capacity = Capacity(2, 1, memory_mib=lambda: 100_000)
+    assert capacity.needs_mib(SPEC) == 128 + QEMU_OVERHEAD_MIB
+    with capacity.place(SPEC) as took:
+        took(40)
+    with capacity.place(SPEC) as took:
+        took(20)  # a smaller one does not make the next one smaller
+    assert capacity.needs_mib(SPEC) == 50
+    other = replace(SPEC, ram_mib=64)
+    assert capacity.needs_mib(other) == 64 + QEMU_OVERHEAD_MIB
+
+
+def test_one_guest_always_finds_room() -> None:
+    with Capacity(2, 1, memory_mib=lambda: 0).place(SPEC):
+        pass
+
+
+def test_a_guest_waits_until_another_gives_its_memory_back() -> None:
+    room_for_one = 128 + QEMU_OVERHEAD_MIB + RESERVE_MIB + 1
+    capacity = Capacity(2, 1, memory_mib=lambda: room_for_one)
+    began, end = threading.Event(), threading.Event()
+
+    def second() -> None:
+        began.set()
+        with capacity.place(SPEC):
+            end.set()
+
+    thread = threading.Thread(target=second)
+    with capacity.place(SPEC):
+        thread.start()
+        assert began.wait(PATIENCE_S)
+        assert not end.wait(0.1)
+    assert end.wait(PATIENCE_S)
+    thread.join()
+
+
+def test_cgroups_bound_cores_and_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / "a" / "b"
+    own.mkdir(parents=True)
+    cores, memory = host.cores(), host.memory_mib()
+    monkeypatch.setattr(host, "CGROUPS", tmp_path)
+    monkeypatch.setattr(host, "_cgroups", lambda: (own, own.parent))
+    assert host.cores() == cores
+    (own / "cpu.max").write_text("max 100000\n")
+    (own.parent / "cpu.max").write_text("100000 100000\n")
+    (own / "memory.max").write_text(f"{300 << 20}\n")
+    (own / "memory.current").write_text(f"{100 << 20}\n")
+    assert host.cores() == 1
+    assert host.memory_mib() == min(200, memory)
+    (own / "cpu.max").write_text("50000 100000\n")  # half a core is one, rather than none
+    assert host.cores() == 1
