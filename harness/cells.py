@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import shutil
 import time
 from dataclasses import dataclass, replace
@@ -29,7 +30,7 @@ from harness.verdict import judge, judge_boot_failure, missed_result
 # Part of every observation's key: raise it when the way a guest is booted or driven changes,
 # so that nothing seen by an older harness is reused.
 RECIPE = "3"
-OBSERVATIONS = "observation"
+OBSERVATIONS, OBSERVED = "observation", "observation.json"
 # Ends that say what the kernel did. A refused module, a silent guest or a lost link may be
 # the fault of a test or the host: those cells run again next time.
 KEPT_ENDS = (Ended.DONE, Ended.DIED)
@@ -83,11 +84,13 @@ def run_cell(
     ``fresh`` runs it in a guest whatever is known.
     """
     folder = run.cell(job.cell)
-    folder.mkdir(parents=True, exist_ok=True)
+    if folder.exists():  # of an earlier run that was given the same folder: nobody's evidence
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
     kept = None if fresh else store.get(OBSERVATIONS, job.key)
     if kept is not None:
-        shutil.copytree(kept, folder, dirs_exist_ok=True)
-        text = (kept / "observation.json").read_text(encoding="utf-8")
+        _copy(kept, folder)
+        text = (kept / OBSERVED).read_text(encoding="utf-8")
         result = _judge(job, from_json(Observation, text))
     else:
         try:
@@ -95,7 +98,7 @@ def run_cell(
         except GuestError as error:
             result = missed_result(job.cell, job.test, job.series.name, error.what)
         else:
-            (folder / "observation.json").write_text(to_json(seen), encoding="utf-8")
+            (folder / OBSERVED).write_text(to_json(seen, indent=None), encoding="utf-8")
             if seen.outcome is not None and seen.outcome.ended in KEPT_ENDS:
                 store.put(OBSERVATIONS, job.key, lambda into: _copy(folder, into))
             result = _judge(job, seen)
@@ -172,4 +175,15 @@ def _evidence(run: RunFolder, folder: Path) -> tuple[tuple[str, str], ...]:
 
 
 def _copy(source: Path, into: Path) -> None:
-    shutil.copytree(source, into, dirs_exist_ok=True)
+    """Let *into* hold the files of *source*: the same files where the disk is the same.
+
+    Nothing writes into them again, and somebody who does is found out by the store.
+    """
+    shutil.copytree(source, into, dirs_exist_ok=True, copy_function=_link)
+
+
+def _link(source: str, into: str) -> None:
+    try:
+        os.link(source, into)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(source, into)

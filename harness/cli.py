@@ -20,7 +20,7 @@ from types import FrameType
 from rich.console import Console
 
 from harness import __version__
-from harness.commands import all_commands
+from harness.commands import command_names, load_command
 from harness.errors import HarnessError, InfraError, Interrupted
 from harness.layout import Cache, default_cache, find_checkout
 from harness.report.terminal import View
@@ -31,8 +31,12 @@ exit codes: 0 all as expected, 1 a verdict differs, 2 wrong usage, 3 the host or
 failed (try again), 130 interrupted"""
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser with every subcommand of ``harness/commands``."""
+def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """Return the parser with every subcommand of ``harness/commands``.
+
+    Where *argv* names one, with that alone: to import what the others need takes longer than
+    many a command.
+    """
     parser = argparse.ArgumentParser(
         prog="harness",
         description="Build, boot and test a kernel at every position of a patch series.",
@@ -43,16 +47,29 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--root", type=Path, metavar="FOLDER", help="checkout (default: found)")
     parser.add_argument("--cache", type=Path, metavar="FOLDER", help="cache (default: XDG)")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, command in all_commands().items():
+    for name in _chosen(argv) or command_names():
+        command = load_command(name)
         sub = subparsers.add_parser(name, help=command.HELP, description=command.__doc__)
         sub.formatter_class = argparse.RawDescriptionHelpFormatter
         command.add_arguments(sub)
     return parser
 
 
+def _chosen(argv: Sequence[str]) -> tuple[str, ...]:
+    """Return the command that *argv* names: its first word that is no option, nor one's value."""
+    words = iter(argv)
+    for word in words:
+        if word in ("--root", "--cache"):
+            next(words, None)
+        elif not word.startswith("-"):
+            return (word,) if word in command_names() else ()
+    return ()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; every failure a user can meet is one clear line on stderr."""
-    args = build_parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    args = build_parser(words).parse_args(words)
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console(stderr=True, highlight=False)
     try:
@@ -60,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             checkout = find_checkout(args.root)
             cache = Cache(args.cache.resolve()) if args.cache else default_cache()
             space = Workspace(checkout, cache, report=view, settle=view.close)
-            return all_commands()[args.command].execute(args, space)
+            return load_command(args.command).execute(args, space)
     except HarnessError as error:
         return _tell(error)
     except KeyboardInterrupt:

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from harness.apt import Apt, unpack_deb
 from harness.cpio import Entry, character_device, directory, regular, symlink, write_cpio
-from harness.elf import closure, in_root
 from harness.errors import InfraError
 from harness.events import Event, Stage
 from harness.guest_build import build_program
@@ -76,10 +75,10 @@ def base_image(arch: Arch, checkout: Checkout, cache: Cache, mirror: str, report
     init = build_program(arch, checkout.init, cache, report)
     key = key_of(RECIPE, arch.name, SUITE, *PACKAGES, *APPLETS, repr(TEXTS), digest_files(init))
     store = Store(cache.store)
-    with store.lock(f"image-{arch.name}"):
-        kept = store.get(KIND, key)
-        if kept is None:
-            kept = store.put(
+    kept = store.get(KIND, key)
+    if kept is None:
+        with store.lock(f"image-{arch.name}"):
+            kept = store.get(KIND, key) or store.put(
                 KIND, key, lambda into: _make_base(arch, init, cache, mirror, report, into)
             )
     return kept / FILE
@@ -137,6 +136,8 @@ def _make_base(
 
 def _base_entries(arch: Arch, init: Path, root: Path) -> list[Entry]:
     """Return all of the base: *root* holds the unpacked packages."""
+    from harness.elf import closure  # once in a while; importing it takes longer than a clone
+
     files = {name: _from_root(root, name) for name in (BUSYBOX, *PROGRAMS)}
     files |= closure(root, files, arch.elf_machine, arch.triplet)
     return [
@@ -152,6 +153,8 @@ def _base_entries(arch: Arch, init: Path, root: Path) -> list[Entry]:
 
 
 def _from_root(root: Path, name: str) -> Path:
+    from harness.elf import in_root
+
     file = in_root(root, name)
     if file is None:
         raise InfraError(

@@ -15,16 +15,18 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from harness.deadline import Deadline
 from harness.errors import GuestError
 from harness.qemu.argv import Channels, clone_words
-from harness.qemu.monitor import Monitor
 from harness.qemu.process import Qemu, death_of
 from harness.transport.agent import Agent
 from harness.transport.console import Console
 from harness.transport.pump import CappedLog, Pump, Vitals, Wait
+
+if TYPE_CHECKING:
+    from harness.qemu.monitor import Monitor
 
 QEMU_LOG_LIMIT = 2**20  # bytes of qemu.log
 STDERR_TAIL = 16 * 1024  # bytes kept for messages
@@ -77,14 +79,29 @@ class Machine:
                 self._finished,
                 unhurried=self._qemu.console,
             )
-            self.monitor = Monitor(self._qemu.monitor, negotiated=state is not None)
+            self._negotiated = state is not None
+            self._monitor: Monitor | None = None
             # Last in, first out: the process ends, what it still had to say is read to the end,
             # and only then are our ends closed.
-            stack.callback(self.monitor.close)
+            stack.callback(self._close_monitor)
             pump.start()
             stack.callback(pump.join)
             stack.callback(self._qemu.stop)
             self._stack = stack.pop_all()
+
+    @property
+    def monitor(self) -> Monitor:
+        """QMP; most guests come and go without anybody asking for it."""
+        if self._monitor is None:
+            # At its first use: asyncio and the client take longer to import than a clone to start.
+            from harness.qemu.monitor import Monitor
+
+            self._monitor = Monitor(self._qemu.monitor, negotiated=self._negotiated)
+        return self._monitor
+
+    def _close_monitor(self) -> None:
+        if self._monitor is not None:
+            self._monitor.close()
 
     @property
     def argv(self) -> tuple[str, ...]:

@@ -258,7 +258,7 @@ class Cell:
         """Names the cell everywhere: reports, folders, pytest; safe as a path."""
         base = self.base.replace("/", "_").replace(":", "-")
         suffix = "" if self.load == "none" else f"+{self.load}"
-        suffix += f"/r{self.repeat}" if self.repeat else ""
+        suffix += f"@{self.repeat}" if self.repeat else ""
         config = "".join(f"+{topic}" for topic in self.config)
         return f"{self.arch}/{base}{config}/p{self.position}/{self.ram_mib}M/{self.test}{suffix}"
 

@@ -56,7 +56,7 @@ class RunFolder:
         """Write a cell's ``result.json``; it appears whole or not at all."""
         folder = self.cell(result.cell)
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / "result.json", to_json(result))
+        write_whole(folder / "result.json", to_json(result, indent=None))
 
 
 def write_whole(path: Path, text: str) -> None:

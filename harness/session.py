@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from harness.deadline import Deadline, host_speed, speed_of
 from harness.errors import GuestError
@@ -28,7 +28,6 @@ from harness.events import Event, Stage
 from harness.machine import Machine
 from harness.model import GuestSpec, GuestTest, Load, Speed
 from harness.qemu.argv import SSH_PORT, qemu_argv
-from harness.qemu.monitor import Monitor
 from harness.qemu.process import find_emulator
 from harness.record import TestOutcome
 from harness.testrun import Trial
@@ -36,7 +35,10 @@ from harness.transport.agent import Agent, NoAnswer, Request
 from harness.transport.console import Console
 from harness.transport.protocol import Ready
 from harness.transport.pump import Wait
-from harness.transport.ssh import ClientKey, Ssh
+
+if TYPE_CHECKING:
+    from harness.qemu.monitor import Monitor
+    from harness.transport.ssh import ClientKey, Ssh
 
 READY_S = 60.0  # from launch to ready; a guest of reference speed takes one to two seconds
 ANSWER_S = 15.0  # for a request that only needs the guest to be alive
@@ -210,6 +212,9 @@ class Guest:
         Raises:
             GuestError: the guest has no network or no server, or does not answer.
         """
+        # At its first use: few guests are asked, and importing an SSH client takes half a second.
+        from harness.transport.ssh import ClientKey, Ssh
+
         deadline = self._deadline(SSH_S)
         if self._client_key is None:
             key = ClientKey()

@@ -20,8 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from harness.space import clear_when_full
 
 MANIFEST = ".manifest.json"
@@ -80,6 +78,8 @@ def write_atomically(file: Path, text: str) -> None:
 @contextmanager
 def hold(folder: Path, name: str, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold the lock *name* kept in *folder*; *on_wait* is called once if somebody else has it."""
+    import filelock  # only where something is made: it brings asyncio with it
+
     folder.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(folder / f"{name}.lock")
     try:

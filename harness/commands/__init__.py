@@ -27,7 +27,11 @@ class Command(Protocol):
         """Do it; return the exit code."""
 
 
-def all_commands() -> dict[str, Command]:
-    """Return every command by name, sorted."""
-    names = sorted(info.name for info in pkgutil.iter_modules(__path__))
-    return {n: cast(Command, importlib.import_module(f"{__name__}.{n}")) for n in names}
+def command_names() -> tuple[str, ...]:
+    """Return the names of all commands, sorted."""
+    return tuple(sorted(info.name for info in pkgutil.iter_modules(__path__)))
+
+
+def load_command(name: str) -> Command:
+    """Return the command called *name*, which must be one of :func:`command_names`."""
+    return cast(Command, importlib.import_module(f"{__name__}.{name}"))

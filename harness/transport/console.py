@@ -9,10 +9,7 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from pexpect import EOF, TIMEOUT
-from pexpect.socket_pexpect import SocketSpawn
+from typing import TYPE_CHECKING
 
 from harness.deadline import Deadline
 from harness.errors import GuestError
@@ -23,12 +20,9 @@ LOG_LIMIT = 16 * 2**20  # bytes of console.log
 LINE_LIMIT = 4096  # bytes of a line that are looked at
 TAIL_LINES = 4000  # the newest lines, kept in memory
 UNREAD_LIMIT = 2**20  # bytes kept for somebody who may want to `expect` them
-EXPECT_LIMIT = 16 * 2**20  # bytes looked at by one `expect` without a match
 
 if TYPE_CHECKING:
-    _BytesSpawn = SocketSpawn[bytes]
-else:
-    _BytesSpawn = SocketSpawn
+    from harness.transport.expect import ConsoleSpawn
 
 # Nothing but the kernel starts a line, or the text after its time stamp, like this.
 _PANIC = re.compile(rb"(?:^|\] ?)Kernel panic - not syncing: ?(.*)")
@@ -49,7 +43,7 @@ class Console:
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._unread: deque[bytes] = deque()
         self._unread_size = 0
-        self._spawn = ConsoleSpawn(self, channel)
+        self._spawn: ConsoleSpawn | None = None
 
     # ------------------------------------------------------------ the reading thread's side
 
@@ -98,6 +92,10 @@ class Console:
 
         It starts with what the guest printed since it was switched on (the last MiB of it).
         """
+        if self._spawn is None:
+            from harness.transport.expect import ConsoleSpawn  # few guests are typed to
+
+            self._spawn = ConsoleSpawn(self, self._channel)
         return self._spawn
 
     def expect(self, pattern: str, deadline: Deadline) -> re.Match[bytes]:
@@ -109,18 +107,7 @@ class Console:
         Raises:
             GuestError: the deadline passed, or the guest ended, without a match.
         """
-        try:
-            self._spawn.expect(pattern.encode(), timeout=min(deadline.remaining(), 1e6))
-        except (EOF, TIMEOUT) as error:
-            why = "the guest ended" if isinstance(error, EOF) else f"{deadline.seconds:.0f} s"
-            raise GuestError(
-                f"nothing on the console matched {pattern!r} ({why})",
-                hint="see console.log",
-                detail="\n".join(self.lines[-10:]),
-            ) from error
-        found = self._spawn.match
-        assert isinstance(found, re.Match)
-        return found
+        return self.spawn.match_of(pattern, deadline)
 
     def send(self, line: str) -> None:
         """Type *line* and the return key.
@@ -158,42 +145,6 @@ class Console:
                 self._unread.appendleft(first[limit:])
             self._unread_size -= len(first[:limit])
             return first[:limit]
-
-
-class ConsoleSpawn(_BytesSpawn):
-    """pexpect on a console that another thread drains: reads come from what that thread kept."""
-
-    def __init__(self, console: Console, channel: socket.socket) -> None:
-        super().__init__(channel, maxread=64 * 1024)
-        self._console = console
-        self._looked_at = 0  # bytes, by the present call
-        self.linesep = b"\r"
-
-    def expect_list(self, *args: Any, **kwargs: Any) -> Any:
-        """As pexpect has it; a new call may look at 16 MiB again."""
-        self._looked_at = 0
-        return super().expect_list(*args, **kwargs)
-
-    def expect_exact(self, *args: Any, **kwargs: Any) -> Any:
-        """As pexpect has it; a new call may look at 16 MiB again."""
-        self._looked_at = 0
-        return super().expect_exact(*args, **kwargs)
-
-    def read_nonblocking(self, size: int = 1, timeout: float | None = -1) -> bytes:
-        """Return what came, as pexpect asks for it; EOF and TIMEOUT as pexpect has them."""
-        if self._looked_at > EXPECT_LIMIT:
-            raise GuestError(f"{EXPECT_LIMIT >> 20} MiB on the console, and no match")
-        seconds = self.timeout if timeout == -1 else timeout
-        deadline = Deadline.never() if seconds is None else Deadline(seconds)
-        try:
-            chunk = self._console.take(size, deadline)
-        except TimeoutError as error:
-            raise TIMEOUT("nothing came") from error
-        if not chunk:
-            self.flag_eof = True
-            raise EOF("the guest ended")
-        self._looked_at += len(chunk)
-        return chunk
 
 
 def newer_than(lines: Iterable[str], usec: int, known: Iterable[str]) -> list[str]:
