@@ -323,15 +323,19 @@ def _look(name: str, status: os.stat_result) -> str:
     return f"{name} {status.st_size} {status.st_ino} {status.st_ctime_ns}"
 
 
+def _one_look(looks: list[str]) -> str:
+    return key_of("\n".join(sorted(looks)))
+
+
 def _stamp(folder: Path, looks: list[str], when: float) -> None:
     """Note that all of an entry was read at *when* and was as it should be."""
-    write_atomically(folder / STAMP, json.dumps({"look": key_of(*sorted(looks)), "when": when}))
+    write_atomically(folder / STAMP, json.dumps({"look": _one_look(looks), "when": when}))
 
 
 def _stamped(folder: Path, looks: list[str], now: float) -> bool:
     try:
         stamp = json.loads((folder / STAMP).read_text())
         recent = 0 <= now - float(stamp["when"]) < _TRUST_S
-        return recent and bool(stamp["look"] == key_of(*sorted(looks)))
+        return recent and bool(stamp["look"] == _one_look(looks))
     except (OSError, ValueError, KeyError, TypeError):
         return False
