@@ -8,6 +8,7 @@ beside those that :mod:`harness.layout` names is a kind as well.
 from __future__ import annotations
 
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -163,15 +164,16 @@ def _pointed_to(folder: Path, store: Path) -> frozenset[Path]:
 
 def _work(cache: Cache) -> Iterator[Item]:
     """Work trees lie in the folder of their source; what lies beside was left by a build."""
+    digest = re.compile(r"[0-9a-f]{12}")
     sources = _folders(cache.sources) if cache.sources.is_dir() else []
     for top in _visible(cache.work):
-        trees = [f for f in _folders(top) if (f / "state.json").is_file()] if top.is_dir() else []
-        for folder in trees:
-            needs = frozenset(s for s in sources if s.name.startswith(top.name))
+        if not digest.fullmatch(top.name):
+            yield _item("build leftovers", top, cache.work, unleased=True)
+            continue
+        needs = frozenset(s for s in sources if s.name.startswith(top.name))
+        for folder in _folders(top):
             used = _time(folder / "state.json")
             yield _item("work trees", folder, cache.work, used, needs=needs)
-        if not trees:
-            yield _item("build leftovers", top, cache.work, unleased=True)
 
 
 def _ccache(cache: Cache) -> Iterator[Item]:

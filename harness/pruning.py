@@ -13,6 +13,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -173,12 +174,11 @@ def remove(
                 elif still(item) and (moved := _aside(item)) is not None:
                     aside.append(moved)
                     gone.append(item)
+            _drop_empty({item.path.parent for item in gone} - {shelf}, kept)
     gone += _evict([item for item in items if item.kind == CCACHE], cache)
     for done, path in enumerate(aside):
         report(Stage("cache prune", "removing what is to go", done, len(aside)))
         _delete(path)
-    for item in gone:
-        _drop_empty(item.path.parent, item.shelf)
     if aside:
         report(Stage("cache prune", "removed", len(aside), len(aside), finished=True))
     return Removed(tuple(gone), tuple(used))
@@ -202,12 +202,11 @@ def _delete(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _drop_empty(folder: Path, shelf: Path) -> None:
-    if folder != shelf:
-        try:
+def _drop_empty(folders: set[Path], kept: set[Path]) -> None:
+    """Remove folders that are empty now, unless somebody is about to put something there."""
+    for folder in folders - {path.parent for path in kept}:
+        with suppress(OSError):  # not empty, or gone
             folder.rmdir()
-        except OSError:
-            return  # not empty, or gone
 
 
 def _evict(items: list[Item], cache: Cache) -> list[Item]:

@@ -154,8 +154,8 @@ class Store:
             try:
                 fill(new)
                 _seal(new)
-                final.parent.mkdir(parents=True, exist_ok=True)
                 use(self.root, f"{kind}/{key}")
+                final.parent.mkdir(parents=True, exist_ok=True)
                 _place(new, final, waiting)
             finally:
                 shutil.rmtree(new, ignore_errors=True)
