@@ -9,6 +9,7 @@ What the host says about acquiring (proxy, certificates, Valid-Until) is inherit
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -32,8 +33,9 @@ from harness.apt_sources import (
 from harness.errors import HarnessError, InfraError, UserError
 from harness.events import Event, Note, Stage
 from harness.layout import Cache
+from harness.lease import use
 from harness.space import clear_when_full, full, says_full
-from harness.store import hold, sha256_of, write_atomically
+from harness.store import hold, sha256_of, touch, write_atomically
 
 Report = Callable[[Event], None]
 
@@ -99,7 +101,9 @@ class Apt:
         """
         found = self.find(package, suite, arch)
         kept = self.cache.downloads / found.file
+        use(self.cache.downloads, found.file)
         if kept.is_file() and found.sha256 in ("", sha256_of(kept)):
+            touch(kept)
             return kept
         instance = self._instance(suite, arch)
         with self._held(instance), clear_when_full(self.cache.downloads, found.file):
@@ -107,6 +111,8 @@ class Apt:
             with tempfile.TemporaryDirectory(prefix=".new-", dir=self.cache.downloads) as new:
                 self._fetch(instance, package, found, Path(new))
                 (Path(new) / found.file).replace(kept)
+            write_atomically(digest_file(kept), found.sha256)
+        os.utime(kept)  # apt gives it the time it has in the archive
         return kept
 
     def names(self, prefix: str, suite: str | None, arch: str) -> tuple[str, ...]:
@@ -125,6 +131,7 @@ class Apt:
         def waiting() -> None:
             self.report(Note(f"waiting for another harness that uses apt ({instance.suite})"))
 
+        use(self.cache.apt, instance.folder.name)
         return hold(self.cache.locks, f"apt-{instance.folder.name}", waiting)
 
     def _run(self, instance: _Instance, *argv: str, cwd: Path | None = None,
@@ -188,6 +195,11 @@ class Apt:
         if not done.ok or not partial.is_file():
             raise _explain(instance, done)
         self.report(Stage(key, f"downloaded {found.file}", found.size, found.size, finished=True))
+
+
+def digest_file(download: Path) -> Path:
+    """Return the file that holds the sha256 of *download*, as the signed index has it."""
+    return download.parent / ".sha256" / download.name
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from harness.errors import BuildError, InfraError
 from harness.events import Event, Note, Stage
 from harness.kbuild import Kbuild
 from harness.kconfig import Asked, digest, merge, read_fragments
-from harness.kernel_kit import keep_headers, make_kit
+from harness.kernel_kit import headers_whole, keep_headers, make_kit
 from harness.layout import Cache
 from harness.make_log import MakeLog, all_warnings, merge_warnings
 from harness.model import Arch, Kernel, Series, SourceTree
@@ -115,6 +115,8 @@ def build_kernel(
     if kernel is not None:
         job.tell(f"{arch.name} position {position}: kernel is in the store", finished=True)
         return kernel
+    if damage := job.store.damage(KERNEL, job.key):
+        report(Note(f"{job.stage}: what is in the store is damaged ({damage}): again", "warning"))
     with WorkTree(tree, series, cache, report) as work:
         # Another harness may have built it while we waited for the tree.
         kernel = _from_store(job, reused=True)
@@ -132,7 +134,7 @@ def build_kernel(
 
 def _from_store(job: _Job, *, reused: bool) -> Kernel | None:
     folder = job.store.get(KERNEL, job.key)
-    if folder is None or not (folder / "kit" / "source" / "Makefile").is_file():
+    if folder is None or not headers_whole(job.store, folder / "kit"):
         return None
     meta = json.loads((folder / _META).read_text())
     return Kernel(

@@ -6,7 +6,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 
-from harness import process
+from harness import ccache, process
 from harness.errors import InfraError
 from harness.layout import Cache
 from harness.model import Arch
@@ -90,7 +90,7 @@ def build_env(cache: Cache) -> dict[str, str]:
     """Return what the environment of every build has beyond the user's own."""
     return {
         **_FIXED,
-        "CCACHE_DIR": str(cache.ccache),
+        **ccache.environ(cache),
         # Paths below it count relative to the build folder: another work tree hits as well.
         "CCACHE_BASEDIR": str(cache.root),
         # Moving to a position gives headers a time of just now, which ccache by default takes

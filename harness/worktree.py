@@ -20,6 +20,7 @@ from harness import process
 from harness.errors import InfraError
 from harness.events import Event, Note, Stage
 from harness.layout import Cache
+from harness.lease import use
 from harness.model import Series, SourceTree
 from harness.patching import Contents, contents_at, read_content, write_content
 from harness.space import clear_when_full, full, require_space, says_full
@@ -40,7 +41,8 @@ class WorkTree:
     ) -> None:
         slug = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{series.name}-{series.covers}")
         self.tree = tree
-        self.folder = cache.work / tree.digest[:12] / slug  # build folders lie here too
+        self._name = f"{tree.digest[:12]}/{slug}"
+        self.folder = cache.work / self._name  # build folders lie here too
         self.path = self.folder / "tree"
         self._state = self.folder / "state.json"
         self._lock_name = f"work-{tree.digest[:12]}-{slug}"
@@ -56,6 +58,7 @@ class WorkTree:
         """
         with ExitStack() as stack:
             stack.enter_context(hold(self._cache.locks, self._lock_name, self._waiting))
+            use(self._cache.work, self._name)
             self._ensure()
             self._stack = stack.pop_all()
         return self
@@ -121,7 +124,7 @@ class WorkTree:
         return state if isinstance(state, dict) else {}
 
     def _remember(self, dirty: list[str]) -> None:
-        text = json.dumps({"dirty": dirty, "origin": self._origin()})
+        text = json.dumps({"dirty": dirty, "origin": self._origin(), "since": self._since()})
         with clear_when_full(self.folder, "the state of the work tree"):
             write_atomically(self._state, text)
 
@@ -130,16 +133,21 @@ class WorkTree:
         status = self.tree.path.stat()
         return [str(status.st_dev), str(status.st_ino)]
 
+    def _since(self) -> list[str]:
+        """When that was unpacked: its inode may be that of an earlier one that was removed."""
+        return [str(self.tree.path.stat().st_ctime_ns)]
+
     def _ensure(self) -> None:
         state = self._read_state()
-        if self.path.is_dir() and state.get("origin") == self._origin():
+        same = state.get("origin") == self._origin()
+        if self.path.is_dir() and same and state.get("since", self._since()) == self._since():
             return
         self._report(Stage(f"work {self.folder}", f"laying out a work tree of {self.tree.version}"))
-        # Without the state, files that differ are not known: only a new copy is certain.
+        # Without the state, files that differ are not known: only a new copy is certain. What
+        # was built goes too: a pristine file is older than an object made of another one.
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
         new = self.folder / "tree.new"
-        for old in (self.path, new):
-            if old.exists():
-                shutil.rmtree(old)
         with clear_when_full(self.folder, "a work tree"):
             self.folder.mkdir(parents=True, exist_ok=True)
             _copy(self.tree.path, new)

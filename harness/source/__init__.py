@@ -18,6 +18,9 @@ from harness.errors import UserError
 from harness.events import Event
 from harness.layout import Cache
 from harness.model import SourceTree
+from harness.source._keep import FACTS, damage
+
+__all__ = ["FACTS", "damage", "fetch", "schemes"]
 
 
 def schemes() -> dict[str, ModuleType]:

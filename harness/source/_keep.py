@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Pristine trees in the cache: fetched once, whole, and noticed when somebody changed them.
 
-``sources/<digest>/tree`` is the tree, ``source.json`` beside it says what it is, and
-``sources/specs/`` remembers which digest a spec was resolved to, so that no network is needed
-the second time.
+``sources/<digest>/tree`` is the tree, ``source.json`` beside it says what it is,
+``contents.json`` holds the digest of every file, and ``sources/specs/`` remembers which digest a
+spec was resolved to, so that no network is needed the second time.
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ from harness import process
 from harness.errors import InfraError, UserError
 from harness.events import Event, Note, Stage
 from harness.layout import Cache
+from harness.lease import use
 from harness.model import SourceTree
+from harness.source import _contents
 from harness.space import clear_when_full, full, require_space, says_full
-from harness.store import hold, key_of, write_atomically
+from harness.store import hold, key_of, touch, write_atomically
 
 Report = Callable[[Event], None]
 
 # A tree of 6.x with its folders, and what an archive of it adds while it is unpacked.
 TREE_BYTES = int(1.6 * 2**30)
+FACTS = "source.json"
 
 _VERSION = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION)[ \t]*=[ \t]*(\S*)", re.M)
 
@@ -110,7 +113,8 @@ def _make(cache: Cache, spec: str, digest: str, origin: str, fill: Callable[[Pat
                 "version": version,
                 "fingerprint": fingerprint(new / "tree"),
             }
-            (new / "source.json").write_text(json.dumps(facts, indent=1))
+            _contents.record(new / "tree", new / _contents.FILE)
+            (new / FACTS).write_text(json.dumps(facts, indent=1))
             new.rename(final)
         finally:
             shutil.rmtree(new, ignore_errors=True)
@@ -128,14 +132,39 @@ def _sweep(cache: Cache, digest: str) -> None:
 
 def _load(cache: Cache, spec: str, digest: str) -> SourceTree | None:
     folder = cache.sources / digest[:16]
+    if not folder.is_dir():
+        return None
+    use(cache.sources, folder.name)
     try:
-        facts = json.loads((folder / "source.json").read_text())
+        facts = json.loads((folder / FACTS).read_text())
         whole = facts["digest"] == digest and facts["fingerprint"] == fingerprint(folder / "tree")
         if not whole:
             return None
+        touch(folder / FACTS)
         return SourceTree(spec, facts["version"], facts["origin"], digest, folder / "tree")
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def damage(folder: Path, on_bytes: Callable[[int], None] = lambda _: None) -> str:
+    """Return what is wrong with the tree kept in *folder*, "" where all of it is as unpacked.
+
+    Every file is read. A tree that no digests were taken of gets them now, if no time or size
+    tells of a change.
+    """
+    try:
+        facts = json.loads((folder / FACTS).read_text())
+        untouched = facts["fingerprint"] == fingerprint(folder / "tree")
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"{FACTS} or the tree cannot be read"
+    found = _contents.differing(folder / "tree", folder / _contents.FILE, on_bytes)
+    if found:
+        return f"the content of {found} is not what was unpacked"
+    if not untouched:
+        return "a file was added, removed, or written to"
+    if found is None:
+        _contents.record(folder / "tree", folder / _contents.FILE)
+    return ""
 
 
 def fingerprint(tree: Path) -> str:

@@ -10,6 +10,7 @@ from harness import process
 from harness.errors import HarnessError, InfraError, UserError
 from harness.events import Event, Stage
 from harness.layout import Cache
+from harness.lease import use
 from harness.model import SourceTree
 from harness.source._keep import keep, kept
 from harness.space import full, says_full
@@ -99,6 +100,7 @@ def _from_url(
     process.require_tool("git")
     store = cache.downloads / f"git-{key_of(url)[:16]}"
     key = f"git {url} {ref}"
+    use(cache.downloads, store.name)
     with hold(cache.locks, store.name):
         if not (store / "HEAD").is_file():
             process.run(("git", "init", "-q", "--bare", store))

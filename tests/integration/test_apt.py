@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from harness import apt as apt_module
-from harness.apt import Apt, host_mirrors, host_suite, unpack_deb
+from harness.apt import Apt, digest_file, host_mirrors, host_suite, unpack_deb
 from harness.errors import InfraError, UserError
 from harness.events import Event, Note, Stage
 from harness.layout import Cache
+from harness.lease import in_use
 from harness.source import fetch
+from harness.store import sha256_of
 
 pytestmark = pytest.mark.skipif(
     shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None, reason="no apt here"
@@ -106,7 +108,9 @@ def test_the_newest_version_is_found_and_downloaded(apt: Apt, events: list[Event
     assert deb.name == "toy_1%3a2.0-1_amd64.deb"
     stages = [event for event in events if isinstance(event, Stage)]
     assert stages[-1].done == stages[-1].total == deb.stat().st_size
-    assert [file.name for file in apt.cache.downloads.iterdir()] == [deb.name]
+    assert [file.name for file in apt.cache.downloads.glob("[!.]*")] == [deb.name]
+    assert digest_file(deb).read_text() == sha256_of(deb)
+    assert in_use(deb.parent) == {deb.name}
 
 
 def test_an_exact_version_can_be_had(apt: Apt, tmp_path: Path) -> None:
@@ -161,7 +165,7 @@ def test_a_package_that_was_tampered_with_is_refused(apt: Apt, archive: Archive)
     deb.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(InfraError):
         apt.download("toy", suite="toysuite", arch="amd64")
-    assert list(apt.cache.downloads.iterdir()) == []
+    assert list(apt.cache.downloads.glob("[!.]*")) == []
 
 
 def test_without_a_signature_nothing_is_trusted(tmp_path: Path, archive: Archive) -> None:

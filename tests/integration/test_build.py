@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from harness import build, guest_build
+from harness import build, guest_build, kernel_kit
 from harness.build import build_kernel
 from harness.errors import BuildError, InfraError, UserError
 from harness.events import Event, Note, Stage
@@ -24,7 +24,7 @@ from harness.guest_build import build_modules, build_program
 from harness.kbuild import MARKER, Kbuild
 from harness.layout import Cache
 from harness.model import Arch, Kernel, Series, SourceTree
-from harness.store import Store
+from harness.store import Store, sha256_of
 from harness.toolchain import find_toolchain
 from tests.integration.toy import (
     HEADER,
@@ -284,6 +284,48 @@ def test_a_damaged_kernel_is_built_again(bench: Bench) -> None:
     assert not again.reused
     assert again.image_sha256 == kernel.image_sha256
     assert again.image.read_bytes() != b"half"
+
+
+def flip(file: Path) -> None:
+    """Flip one bit in the middle of *file*; its size stays."""
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def test_a_flipped_bit_in_an_image_is_noticed_told_and_built_again(bench: Bench) -> None:
+    kernel = bench.kernel(0)
+    flip(kernel.image)
+    again = bench.kernel(0)
+    assert not again.reused
+    assert sha256_of(again.image) == again.image_sha256 == kernel.image_sha256
+    (note,) = bench.notes
+    assert "damaged (the content of Image is not what was written)" in note
+    assert bench.kernel(0).reused
+    assert bench.notes == []
+
+
+def test_damaged_headers_of_a_kernel_are_made_again(bench: Bench) -> None:
+    kernel = bench.kernel(0)
+    header = kernel.kit / "source" / HEADER
+    good = header.read_bytes()
+    header.unlink()  # it is linked to the source: another file in its place
+    header.write_bytes(good.replace(b"16", b"61"))
+    assert bench.kernel(0).reused  # looked at once per process
+    kernel_kit.forget_headers()
+    again = bench.kernel(0)
+    assert not again.reused
+    assert header.read_bytes() == good
+    assert bench.kernel(0).reused
+
+
+def test_a_work_tree_made_anew_is_built_anew(bench: Bench) -> None:
+    """Pristine files are older than objects made of patched ones: make would believe those."""
+    bench.kernel(1)
+    (state,) = bench.cache.work.glob("*/*/state.json")
+    state.unlink()
+    kernel = bench.kernel(0)
+    assert "mm/vmalloc.o" in bench.compiled(kernel)
 
 
 def test_a_build_folder_whose_make_was_killed_starts_anew(bench: Bench) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from harness.deadline import Deadline
 from harness.errors import GuestError
+from harness.transport import console as console_module
 from harness.transport import expect as expect_module
 from harness.transport import pump
 from harness.transport.pump import Wait
@@ -62,14 +63,14 @@ def test_after_a_panic_waits_end_even_if_the_emulator_does_not(
 def test_a_flood_is_drained_and_costs_no_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(expect_module, "LOG_LIMIT", 2**20)
+    monkeypatch.setattr(console_module, "LOG_LIMIT", 2**20)
     script = 'boot = [{ flood = ["console", 24] }, { console = "the end\\r\\n" }, { exit = 0 }]'
     with fake_machine(tmp_path, script) as machine:
         assert machine.wait_end(Deadline(SOON)) is Wait.MET
         assert machine.console.received > 24 * 2**20
         assert machine.console.lines[-1] == "the end"
-        assert len(machine.console.lines) <= expect_module.TAIL_LINES
-        assert machine.console._unread_size <= expect_module.UNREAD_LIMIT + pump.CHUNK
+        assert len(machine.console.lines) <= console_module.TAIL_LINES
+        assert machine.console._unread_size <= console_module.UNREAD_LIMIT + pump.CHUNK
     log = (tmp_path / "console.log").read_bytes()
     assert 2**20 < len(log) < 2**20 + 100
     assert log.endswith(b"[harness: more came, and is not kept]\n")
@@ -81,7 +82,7 @@ def test_a_line_without_an_end_costs_no_memory(tmp_path: Path) -> None:
     """
     with fake_machine(tmp_path, script) as machine:
         machine.wait_end(Deadline(SOON))
-        assert machine.console.lines == ("x" * expect_module.LINE_LIMIT, "next")
+        assert machine.console.lines == ("x" * console_module.LINE_LIMIT, "next")
 
 
 def test_a_full_disk_stops_the_log_and_not_the_guest() -> None:

@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +14,7 @@ import pytest
 
 from harness import store as store_module
 from harness.errors import InfraError
-from harness.store import Store, digest_files, hold, key_of, write_atomically
+from harness.store import Store, digest_files, hold, key_of, last_used, write_atomically
 
 
 @pytest.fixture
@@ -120,11 +122,124 @@ def test_a_damaged_entry_is_absent_and_replaced(
     assert (folder / "sub" / "file").read_text() == "content"
 
 
-def test_verify_looks_at_contents_too(store: Store) -> None:
-    folder = store.put("kind", "key", filler())
-    (folder / "sub" / "file").write_text("CONTENT")
+def large(into: Path) -> None:
+    """Write an entry that is too large to be read each time."""
+    (into / "image").write_bytes(b"\0" * (2 * 2**20))
+    (into / "note").write_text("content")
+
+
+def flip(file: Path, *, keep_time: bool = False) -> None:
+    """Flip one bit in place; the size stays."""
+    before = file.stat()
+    with file.open("r+b") as stream:
+        stream.seek(file.stat().st_size // 2)
+        byte = stream.read(1)[0]
+        stream.seek(-1, os.SEEK_CUR)
+        stream.write(bytes((byte ^ 1,)))
+    if keep_time:
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files whose content is digested."""
+    names: list[str] = []
+    real = store_module.sha256_of
+
+    def counting(file: Path) -> str:
+        names.append(file.name)
+        return real(file)
+
+    monkeypatch.setattr(store_module, "sha256_of", counting)
+    return names
+
+
+@pytest.mark.parametrize("keep_time", [False, True])
+@pytest.mark.parametrize("verify", [False, True])
+@pytest.mark.parametrize(("fill", "name"), [(filler(), "sub/file"), (large, "image")])
+def test_a_flipped_bit_is_noticed_when_an_entry_is_used(
+    store: Store, fill: Callable[[Path], None], name: str, verify: bool, keep_time: bool
+) -> None:
+    folder = store.put("kind", "key", fill)
+    assert store.get("kind", "key") == folder
+    flip(folder / name, keep_time=keep_time)
+    assert store.damage("kind", "key") == f"the content of {name} is not what was written"
+    assert store.get("kind", "key", verify=verify) is None
+    store.put("kind", "key", fill)
+    assert store.damage("kind", "key") == ""
+    assert store.get("kind", "key", verify=verify) == folder
+
+
+def test_a_large_entry_is_read_when_it_is_written_and_not_again(
+    store: Store, reads: list[str]
+) -> None:
+    store.put("kind", "key", large)
+    reads.clear()
     assert store.get("kind", "key") is not None
-    assert store.get("kind", "key", verify=True) is None
+    assert reads == []
+    assert store.get("kind", "key", verify=True) is not None
+    assert reads == ["image", "note"]
+
+
+def test_a_small_entry_is_read_each_time(store: Store, reads: list[str]) -> None:
+    store.put("kind", "key", filler())
+    for _ in range(2):
+        reads.clear()
+        store.get("kind", "key")
+        assert reads == ["file"]
+
+
+def test_a_large_entry_whose_inodes_changed_is_read_once_more(
+    store: Store, reads: list[str]
+) -> None:
+    folder = store.put("kind", "key", large)
+    os.link(folder / "image", store.root / "another-name")
+    reads.clear()
+    assert store.get("kind", "key") == folder
+    assert reads == ["image", "note"]
+    assert store.get("kind", "key") == folder
+    assert reads == ["image", "note"]
+
+
+@pytest.mark.parametrize("days", [2, -2])
+def test_a_reading_is_trusted_for_a_day(store: Store, reads: list[str], days: int) -> None:
+    folder = store.put("kind", "key", large)
+    stamp = folder / store_module.STAMP
+    facts = json.loads(stamp.read_text())
+    stamp.write_text(json.dumps({**facts, "when": facts["when"] - days * 86400}))
+    reads.clear()
+    assert store.get("kind", "key") == folder
+    assert reads == ["image", "note"]
+    assert json.loads(stamp.read_text())["when"] >= facts["when"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"look": "other", "when": 1}'])
+def test_a_stamp_that_makes_no_sense_is_worth_nothing(store: Store, text: str) -> None:
+    folder = store.put("kind", "key", large)
+    (folder / store_module.STAMP).write_text(text)
+    flip(folder / "image")
+    assert store.get("kind", "key") is None
+
+
+def test_an_entry_made_of_another_entry_has_a_manifest_of_its_own(store: Store) -> None:
+    one = store.put("kind", "one", filler("one"))
+
+    def fill(into: Path) -> None:
+        shutil.copytree(one, into, dirs_exist_ok=True, symlinks=True)
+        (into / "more").write_text("more")
+
+    store.put("kind", "two", fill)
+    assert store.damage("kind", "two") == ""
+    assert store.get("kind", "two", verify=True) is not None
+
+
+def test_getting_an_entry_says_when(store: Store) -> None:
+    folder = store.put("kind", "key", filler())
+    past = time.time() - 3600
+    os.utime(folder / store_module.MANIFEST, (past, past))
+    assert last_used(folder) == pytest.approx(past, abs=1)
+    store.get("kind", "key")
+    assert last_used(folder) > past + 1800
 
 
 def test_a_full_disk_is_one_clear_line(store: Store) -> None:

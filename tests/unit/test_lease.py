@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-only
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from harness import lease
+from harness.lease import LEASES, end_all, in_use, taking_away, use
+
+
+def test_what_is_used_is_in_use_until_the_end(tmp_path: Path) -> None:
+    assert in_use(tmp_path) == frozenset()
+    use(tmp_path, "kind/one")
+    use(tmp_path, "kind/two")
+    use(tmp_path, "kind/one")
+    assert in_use(tmp_path) == {"kind/one", "kind/two"}
+    end_all()
+    assert in_use(tmp_path) == frozenset()
+    use(tmp_path, "kind/two")
+    assert in_use(tmp_path) == {"kind/two"}
+
+
+def test_shelves_are_apart(tmp_path: Path) -> None:
+    use(tmp_path / "a", "name")
+    assert in_use(tmp_path / "b") == frozenset()
+
+
+def test_a_lease_that_nobody_holds_is_dropped(tmp_path: Path) -> None:
+    use(tmp_path, "one")
+    left = tmp_path / LEASES / "1-dead.lease"
+    left.write_text("two\n")
+    assert in_use(tmp_path) == {"one"}
+    assert not left.exists()
+
+
+def test_using_something_known_takes_no_lock(tmp_path: Path) -> None:
+    use(tmp_path, "one")
+    with taking_away(tmp_path) as used:
+        assert used == {"one"}
+        use(tmp_path, "one")  # would wait for ever
+
+
+def test_a_newcomer_waits_while_something_is_taken_away(tmp_path: Path) -> None:
+    (tmp_path / "entry").touch()
+    seen: list[bool] = []
+
+    def newcomer() -> None:
+        use(tmp_path, "entry")
+        seen.append((tmp_path / "entry").exists())
+
+    with taking_away(tmp_path) as used:
+        assert used == frozenset()
+        thread = threading.Thread(target=newcomer)
+        thread.start()
+        thread.join(0.2)
+        assert thread.is_alive()
+        (tmp_path / "entry").rename(tmp_path / "aside")
+    thread.join(10)
+    assert seen == [False]
+
+
+def test_threads_may_use_at_the_same_time(tmp_path: Path) -> None:
+    names = [f"entry{number}" for number in range(200)]
+    threads = [
+        threading.Thread(target=lambda part=part: [use(tmp_path, name) for name in names[part::4]])
+        for part in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert in_use(tmp_path) == set(names)
+    assert len(list((tmp_path / LEASES).glob("*.lease"))) == 1
+
+
+def test_a_forked_child_has_leases_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(tmp_path, "parent")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: 4194305)
+        use(tmp_path, "child")
+        assert len(list((tmp_path / LEASES).glob("*.lease"))) == 2
+        lease.end_all()
+    assert in_use(tmp_path) == {"parent"}
