@@ -97,10 +97,12 @@ def build_kernel(
     cache: Cache,
     report: Report,
     jobs: int | None = None,
+    before: Callable[[], None] = lambda: None,
 ) -> Kernel:
     """Return the kernel of *tree* at *position* of *series*, with *fragments* over tinyconfig.
 
     A kernel that is in the store is not built again, and takes neither work tree nor make.
+    *before* is called before *tree* is used for a build.
 
     Raises:
         UserError: fragments contradict each other, or Kconfig dropped a symbol.
@@ -117,6 +119,7 @@ def build_kernel(
         return kernel
     if damage := job.store.damage(KERNEL, job.key):
         report(Note(f"{job.stage}: what is in the store is damaged ({damage}): again", "warning"))
+    before()
     with WorkTree(tree, series, cache, report) as work:
         # Another harness may have built it while we waited for the tree.
         kernel = _from_store(job, reused=True)

@@ -32,7 +32,7 @@ from harness.plan import load_loads, load_tests, select_tests
 from harness.qemu.process import qemu_version
 from harness.series import series_from
 from harness.session import LOADS
-from harness.source import fetch
+from harness.source import fetch, known
 from harness.store import Store, key_of
 from harness.testrun import MODULES
 
@@ -113,7 +113,8 @@ def prepare(plan: Plan, space: Workspace) -> Prepared:
     archs = tuple(load_arch(name) for name in plan.arch)
     tests = select_tests(load_tests(space.checkout), plan.tests)
     loads = load_loads(space.checkout)
-    tree = fetch(plan.base, space.cache, plan.mirror, space.report)
+    tree = known(plan.base, space.cache)
+    tree = tree or fetch(plan.base, space.cache, plan.mirror, space.report)
     series = series_from(plan.series, space.checkout, tree)
     return Prepared(
         plan=plan,
@@ -144,8 +145,14 @@ def checked_positions(series: Series, wanted: tuple[int, ...]) -> tuple[int, ...
 def make_kernel(ready: Prepared, arch: Arch, position: int, space: Workspace) -> Kernel:
     """Build (or find) the kernel of one position."""
     fragments = topic_files(space.checkout.kconfigs, arch.name, ready.plan.config)
+
+    def pristine() -> None:
+        """Look at every file of the tree; one that somebody changed is fetched anew."""
+        fetch(ready.tree.spec, space.cache, ready.plan.mirror, space.report)
+
     return build_kernel(
-        ready.tree, ready.series, position, arch, fragments, space.cache, space.report
+        *(ready.tree, ready.series, position, arch, fragments, space.cache, space.report),
+        before=pristine,
     )
 
 

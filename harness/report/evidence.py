@@ -8,6 +8,7 @@ is dropped in silence: every such character is replaced by one that can be seen.
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -17,6 +18,7 @@ from pathlib import Path, PurePosixPath
 LOG_LIMIT = 64 * 1024  # bytes of one log that a report holds; the rest stays in its file
 
 # What the files of a cell are called where people read; others go by their evidence's name.
+BOOT_CONSOLE, BOOT_ARGV = "console log of the boot", "argv of the boot"
 _LABELS = {
     "ktap.txt": "KTAP",
     "test.log": "KTAP log",
@@ -24,7 +26,11 @@ _LABELS = {
     "kmsg.log": "kernel log",
     "argv.txt": "argv",
     "qemu.log": "QEMU's messages",
+    "boot-console.log": BOOT_CONSOLE,
+    "boot-argv.txt": BOOT_ARGV,
 }
+# Of the guest that a clone was made of, the same for many cells: linked to, not shown in each.
+LINKED = (BOOT_CONSOLE, BOOT_ARGV)
 
 _ODD = re.compile(r"[^\n\t\x20-\x7e]")  # everything but plain ASCII is looked at one by one
 _UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
@@ -96,10 +102,20 @@ def inside(folder: Path, name: str) -> Path | None:
         return None
     path = folder / pure
     try:
-        within = path.resolve().is_relative_to(folder.resolve())
+        # Nearly nothing in a run is a link, and to look for one is cheap.
+        within = not _has_link(folder, pure) or path.resolve().is_relative_to(folder.resolve())
         return path if within and path.is_file() else None
     except (OSError, ValueError):  # a loop of symlinks; a name with a NUL
         return None
+
+
+def _has_link(folder: Path, below: PurePosixPath) -> bool:
+    walked = str(folder)
+    for part in below.parts:
+        walked = f"{walked}/{part}"
+        if os.path.islink(walked):  # noqa: PTH114 (a Path for each part takes five times as long)
+            return True
+    return False
 
 
 def read_excerpt(folder: Path, name: str, limit: int = LOG_LIMIT) -> Excerpt | None:

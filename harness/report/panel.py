@@ -15,6 +15,7 @@ from urllib.parse import quote
 from harness.model import Verdict
 from harness.record import CaseResult, CellResult, KernelRecord
 from harness.report.evidence import (
+    LINKED,
     Excerpt,
     Exhibit,
     clip,
@@ -145,7 +146,7 @@ def cell_view(
             for s in result.splats
         ),
         panes=_panes(folder, result, limit),
-        kernel_files=kernel_files(folder, kernel) if kernel else (),
+        kernel_files=(kernel_files(folder, kernel) if kernel else ()) + _linked(folder, result),
         strips=strips,
     )
 
@@ -161,7 +162,8 @@ def _guest(result: CellResult) -> str:
     cell = result.cell
     words = [f"{cell.ram_mib} MiB", cell.base, *cell.config]
     words += [] if cell.load == "none" else [f"load {cell.load}"]
-    words += [f"{result.boot} boot", duration(result.seconds)]
+    born = "clone of a guest booted once" if result.boot == "clone" else f"{result.boot} boot"
+    words += [born, duration(result.seconds)]
     words += ["verdict of an earlier run with the same content"] if result.reused else []
     words += [result.qemu_version] if result.qemu_version else []
     return ", ".join(words)
@@ -173,8 +175,8 @@ def _panes(folder: Path, result: CellResult, limit: int) -> tuple[Pane, ...]:
     for exhibit in exhibits(result.evidence):
         if exhibit.artifact:
             artifacts.append(_file(folder, exhibit, limit))
-        elif exhibit.label == "argv" and result.argv:
-            continue  # said below, from the record itself
+        elif exhibit.label in LINKED or (exhibit.label == "argv" and result.argv):
+            continue  # said elsewhere
         else:
             panes.append(Pane(exhibit.label, (_file(folder, exhibit, limit),)))
     if result.argv:
@@ -182,6 +184,14 @@ def _panes(folder: Path, result: CellResult, limit: int) -> tuple[Pane, ...]:
     if artifacts:
         panes.append(Pane("artifacts", tuple(artifacts), listed=True))
     return tuple(panes)
+
+
+def _linked(folder: Path, result: CellResult) -> tuple[File, ...]:
+    return tuple(
+        File(exhibit.label, exhibit.name, _href(exhibit.name), None)
+        for exhibit in exhibits(result.evidence)
+        if exhibit.label in LINKED and inside(folder, exhibit.name)
+    )
 
 
 def _file(folder: Path, exhibit: Exhibit, limit: int) -> File:

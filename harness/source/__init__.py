@@ -18,9 +18,9 @@ from harness.errors import UserError
 from harness.events import Event
 from harness.layout import Cache
 from harness.model import SourceTree
-from harness.source._keep import FACTS, damage
+from harness.source._keep import FACTS, damage, kept
 
-__all__ = ["FACTS", "damage", "fetch", "schemes"]
+__all__ = ["FACTS", "damage", "fetch", "known", "schemes"]
 
 
 def schemes() -> dict[str, ModuleType]:
@@ -49,3 +49,13 @@ def fetch(spec: str, cache: Cache, mirror: str, report: Callable[[Event], None])
         raise UserError(f"'{spec}' is no kernel source", hint=hint)
     tree: SourceTree = known[scheme].fetch(rest, cache, mirror, report)
     return replace(tree, spec=spec)
+
+
+def known(spec: str, cache: Cache) -> SourceTree | None:
+    """Return the tree that *spec* was resolved to before, without looking at its files.
+
+    For whoever asks about a tree and builds nothing of it. None where it is not in the cache, or
+    where only looking tells what *spec* means now: a folder, a branch.
+    """
+    module = schemes().get(spec.partition(":")[0])
+    return kept(cache, spec, look=False) if getattr(module, "PINNED", False) else None

@@ -55,13 +55,16 @@ def tree_version(path: Path) -> str:
     return ".".join(filter(None, numbers)) + found.get("EXTRAVERSION", "")
 
 
-def kept(cache: Cache, spec: str) -> SourceTree | None:
-    """Return the tree that *spec* was resolved to before; None if it must be fetched."""
+def kept(cache: Cache, spec: str, *, look: bool = True) -> SourceTree | None:
+    """Return the tree that *spec* was resolved to before; None if it must be fetched.
+
+    With *look*, also where a file of it is not as it was unpacked; takes about 0.3 s.
+    """
     try:
         digest = str(json.loads(_pin(cache, spec).read_text())["digest"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return _load(cache, spec, digest)
+    return _load(cache, spec, digest, look=look)
 
 
 def keep(
@@ -130,15 +133,16 @@ def _sweep(cache: Cache, digest: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _load(cache: Cache, spec: str, digest: str) -> SourceTree | None:
+def _load(cache: Cache, spec: str, digest: str, *, look: bool = True) -> SourceTree | None:
     folder = cache.sources / digest[:16]
     if not folder.is_dir():
         return None
     use(cache.sources, folder.name)
     try:
         facts = json.loads((folder / FACTS).read_text())
-        whole = facts["digest"] == digest and facts["fingerprint"] == fingerprint(folder / "tree")
-        if not whole:
+        if facts["digest"] != digest:
+            return None
+        if look and facts["fingerprint"] != fingerprint(folder / "tree"):
             return None
         touch(folder / FACTS)
         return SourceTree(spec, facts["version"], facts["origin"], digest, folder / "tree")

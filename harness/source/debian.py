@@ -18,6 +18,8 @@ from harness.source._keep import keep, kept, unpack_tar
 SCHEME = "debian"
 HELP = "VERSION[=PACKAGE-VERSION] (Debian's source package: debian:5.10, debian:6.1=6.1.190-1)"
 
+PINNED = True  # once fetched, a spec means the same tree for good
+
 # The suite that ships a kernel, with its security archive.
 SUITES = {"5.10": "bullseye", "6.1": "bookworm", "6.12": "trixie", "7.2": "sid"}
 # Where any other version is looked for, in this order.
