@@ -59,6 +59,7 @@ class BootProfile:
     ready_s: float  # of host time, from launch to ready
     phases: tuple[Phase, ...]  # in order; together ready_s
     initcalls: tuple[Initcall, ...]  # the slowest first
+    clone_s: float | None = None  # from a clone's launch to its ready, where there was one
 
 
 def compressed(head: bytes) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -20,6 +21,7 @@ from harness.plan_options import add_plan_options
 from harness.report.boot import show_profile
 from harness.session import BootFailure, Guest, boot
 from harness.stages import Workspace
+from harness.template import clone, make_template
 from harness.transport.ssh import Ssh
 
 HELP = "boot one guest, run commands in it over SSH, power it off"
@@ -42,7 +44,8 @@ def execute(args: argparse.Namespace, space: Workspace) -> int:
         raise UserError("--json is for --profile", hint="give both")
     if args.json and args.exec:
         raise UserError("--json prints the profile alone", hint="leave --exec out")
-    spec = spec_from(args, space, *(PROFILE_CMDLINE if args.profile else ()))
+    plain = spec_from(args, space)
+    spec = replace(plain, cmdline=(*plain.cmdline, *PROFILE_CMDLINE)) if args.profile else plain
     space.settle()
     clock = _Clock()
     with tempfile.TemporaryDirectory(prefix="kph-") as folder:
@@ -51,7 +54,9 @@ def execute(args: argparse.Namespace, space: Workspace) -> int:
                 if not args.json:
                     _introduce(guest, spec)
                 if args.profile:
-                    _show(_profile(guest, spec, clock.ready_s), as_json=args.json)
+                    profile = _profile(guest, spec, clock.ready_s)
+                    cloned = _clone_s(plain, space, Path(folder, "clone"))
+                    _show(replace(profile, clone_s=cloned), as_json=args.json)
                 if not args.exec:
                     return 0
                 with guest.ssh() as ssh:
@@ -104,6 +109,14 @@ def _profile(guest: Guest, spec: GuestSpec, ready_s: float) -> BootProfile:
             f"this boot cannot be taken apart: {error}",
             hint="the kernel needs CONFIG_PRINTK and CONFIG_PRINTK_TIME",
         ) from error
+
+
+def _clone_s(spec: GuestSpec, space: Workspace, folder: Path) -> float:
+    """Return how long a clone of *spec*'s guest takes to answer, in seconds."""
+    template = make_template(spec, space.store)
+    begun = time.monotonic()
+    with clone(template, folder):
+        return time.monotonic() - begun
 
 
 def _show(profile: BootProfile, *, as_json: bool) -> None:

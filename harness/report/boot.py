@@ -47,6 +47,10 @@ def _phases(profile: BootProfile, *, ascii_only: bool) -> RenderableType:
             ),
         )
         begun += phase.seconds
+    if profile.clone_s is not None:
+        bar = _bar(0.0, profile.clone_s, profile.ready_s, ascii_only=ascii_only)
+        share = f"{100 * profile.clone_s / profile.ready_s:.0f}" if profile.ready_s else ""
+        table.add_row("(a clone)", _ms(profile.clone_s), share, Text(bar, style="bold green"))
     return table
 
 

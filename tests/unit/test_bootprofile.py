@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,7 +93,8 @@ def test_which_images_unpack_themselves(head: bytes, unpacks: bool) -> None:
 def test_the_bars_follow_each_other_on_any_terminal(log: Path, encoding: str) -> None:
     raw = io.BytesIO()
     out = io.TextIOWrapper(raw, encoding=encoding)
-    show_profile(taken_apart(lines_of(log)), Console(file=out, width=80, force_terminal=False))
+    profile = replace(taken_apart(lines_of(log)), clone_s=0.25)
+    show_profile(profile, Console(file=out, width=80, force_terminal=False))
     out.flush()
     shown = raw.getvalue().decode(encoding).splitlines()
     assert max(map(len, shown)) <= 80
@@ -100,5 +102,7 @@ def test_the_bars_follow_each_other_on_any_terminal(log: Path, encoding: str) ->
     starts = [line.find(block) for line in shown if line.startswith(("QEMU, ", "initcalls "))]
     assert len(starts) == 2
     assert 0 < starts[0] < starts[1]
+    (cloned,) = (line for line in shown if line.startswith("(a clone)"))
+    assert cloned.split()[2:] == ["250.0", "5", 2 * block]
     slowest = next(i for i, line in enumerate(shown) if line.startswith("slowest initcalls"))
     assert len(shown) > slowest + 5
