@@ -76,6 +76,7 @@ class Arch:
     virtio: str  # suffix of virtio device names: "pci" or "device"
     console: str  # the kernel's name of the serial console
     cmdline: tuple[str, ...]  # kernel parameters only this architecture needs
+    lone_cpu_cmdline: tuple[str, ...]  # further ones where TCG emulates a single CPU
     probe: bytes  # a program that runs bare and powers off: proof that an accelerator executes
     probe_argv: tuple[str, ...]  # how QEMU loads the probe, "{probe}" standing for its file
     probe_exit: int  # QEMU's exit status when the probe ran

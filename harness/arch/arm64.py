@@ -36,6 +36,7 @@ ARCH = Arch(
     virtio="pci",
     console="ttyAMA0",
     cmdline=(),
+    lone_cpu_cmdline=(),
     probe=_PROBE,
     probe_argv=("-kernel", "{probe}"),
     probe_exit=0,

@@ -5,12 +5,23 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import time
+from dataclasses import replace
 from pathlib import Path
 
+from rich.console import Console
+
+from harness.bootprofile import PROFILE_CMDLINE, BootProfile, compressed, profile_boot
+from harness.errors import GuestError, UserError
+from harness.events import Event, Stage
+from harness.jsonio import to_json
+from harness.model import GuestSpec
 from harness.one_guest import spec_from
 from harness.plan_options import add_plan_options
-from harness.session import BootFailure, boot
+from harness.report.boot import show_profile
+from harness.session import BootFailure, Guest, boot
 from harness.stages import Workspace
+from harness.template import clone, make_template
 from harness.transport.ssh import Ssh
 
 HELP = "boot one guest, run commands in it over SSH, power it off"
@@ -21,20 +32,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_plan_options(parser)
     parser.add_argument("--exec", action="append", default=[], metavar="COMMAND",
                         help="run COMMAND in the guest over SSH; may be given again")  # fmt: skip
+    parser.add_argument("--profile", action="store_true",
+                        help="show where the time of the boot goes")  # fmt: skip
+    parser.add_argument("--json", action="store_true",
+                        help="with --profile: print it as JSON, and nothing else")  # fmt: skip
 
 
 def execute(args: argparse.Namespace, space: Workspace) -> int:
     """Boot; 0 when the guest came up and every command ended with 0, else 1."""
-    spec = spec_from(args, space)
+    if args.json and not args.profile:
+        raise UserError("--json is for --profile", hint="give both")
+    if args.json and args.exec:
+        raise UserError("--json prints the profile alone", hint="leave --exec out")
+    plain = spec_from(args, space)
+    spec = replace(plain, cmdline=(*plain.cmdline, *PROFILE_CMDLINE)) if args.profile else plain
     space.settle()
+    clock = _Clock()
     with tempfile.TemporaryDirectory(prefix="kph-") as folder:
         try:
-            with boot(spec, Path(folder)) as guest:
-                ready = guest.ready
-                print(
-                    f"{spec.arch.name}: Linux {ready.release} ready after {ready.uptime_ms} ms of "
-                    f"guest time, {ready.mem_free_kb} of {ready.mem_total_kb} KiB free"
-                )
+            with boot(spec, Path(folder), report=clock) as guest:
+                if not args.json:
+                    _introduce(guest, spec)
+                if args.profile:
+                    profile = _profile(guest, spec, clock.ready_s)
+                    cloned = _clone_s(plain, space, Path(folder, "clone"))
+                    _show(replace(profile, clone_s=cloned), as_json=args.json)
                 if not args.exec:
                     return 0
                 with guest.ssh() as ssh:
@@ -43,6 +65,65 @@ def execute(args: argparse.Namespace, space: Workspace) -> int:
             print(f"{spec.arch.name}: {failure}")
             print("\n".join(failure.console[-30:]))
             return 1
+
+
+class _Clock:
+    """Notes when a boot begins and when it is over."""
+
+    def __init__(self) -> None:
+        self._begun = self._ended = 0.0
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Stage) and event.finished:
+            self._ended = time.monotonic()
+        else:
+            self._begun = time.monotonic()
+
+    @property
+    def ready_s(self) -> float:
+        return self._ended - self._begun
+
+
+def _introduce(guest: Guest, spec: GuestSpec) -> None:
+    ready = guest.ready
+    print(
+        f"{spec.arch.name}: Linux {ready.release} ready after {ready.uptime_ms} ms of "
+        f"guest time, {ready.mem_free_kb} of {ready.mem_total_kb} KiB free"
+    )
+
+
+def _profile(guest: Guest, spec: GuestSpec, ready_s: float) -> BootProfile:
+    with spec.kernel.open("rb") as image:
+        unpacks = compressed(image.read(64))
+    log = guest.exec(("/bin/dmesg",))
+    try:
+        return profile_boot(
+            log.lines,
+            arch=spec.arch.name,
+            release=guest.ready.release,
+            ready_s=ready_s,
+            unpacks=unpacks,
+        )
+    except ValueError as error:
+        raise GuestError(
+            f"this boot cannot be taken apart: {error}",
+            hint="the kernel needs CONFIG_PRINTK and CONFIG_PRINTK_TIME",
+        ) from error
+
+
+def _clone_s(spec: GuestSpec, space: Workspace, folder: Path) -> float:
+    """Return how long a clone of *spec*'s guest takes to answer, in seconds."""
+    template = make_template(spec, space.store)
+    begun = time.monotonic()
+    with clone(template, folder):
+        return time.monotonic() - begun
+
+
+def _show(profile: BootProfile, *, as_json: bool) -> None:
+    if as_json:
+        print(to_json(profile), end="")
+    else:
+        show_profile(profile, Console(highlight=False))
 
 
 def _run_all(ssh: Ssh, commands: list[str]) -> int:

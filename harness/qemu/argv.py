@@ -134,6 +134,7 @@ def kernel_cmdline(spec: GuestSpec) -> str:
             # kernels do not have, so that no fragment can ask for it.
             "kunit.enable=1",
             *spec.arch.cmdline,
+            *(spec.arch.lone_cpu_cmdline if spec.accel == "tcg" and spec.cpus == 1 else ()),
             *spec.cmdline,
         )
     )

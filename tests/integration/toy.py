@@ -48,6 +48,7 @@ def toy_arch() -> Arch:
         virtio="",
         console="",
         cmdline=(),
+        lone_cpu_cmdline=(),
         probe=b"",
         probe_argv=(),
         probe_exit=0,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -25,3 +26,31 @@ def test_boot_says_what_the_guest_has_and_runs_commands(harness: Harness, arch: 
 def test_a_guest_boots_in_64_mib(harness: Harness, arch: str) -> None:
     done = harness("boot", "--arch", arch, "--ram", "64M", "--exec", "true")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("arch", arch_names())
+def test_a_profile_says_where_the_time_of_the_boot_goes(harness: Harness, arch: str) -> None:
+    done = harness("boot", "--arch", arch, "--profile", "--json")
+    assert done.returncode == 0, done.stderr
+    profile = json.loads(done.stdout)
+    phases = {phase["name"]: phase["seconds"] for phase in profile["phases"]}
+    assert sum(phases.values()) == pytest.approx(profile["ready_s"])
+    assert phases["decompression"] == 0.0
+    assert 0.0 < profile["clone_s"] < profile["ready_s"]
+    assert all(phases[name] > 0.0 for name in ("QEMU, firmware", "initcalls", "init"))
+    slowest = [call["name"] for call in profile["initcalls"][:20]]
+    assert "populate_rootfs" in slowest
+
+
+def test_a_profile_is_shown_with_bars(harness: Harness) -> None:
+    done = harness("boot", "--arch", "arm64", "--profile")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^initcalls +\d+\.\d +\d+ +[█#]", done.stdout, re.M)
+    assert re.search(r"^slowest initcalls", done.stdout, re.M)
+
+
+@pytest.mark.parametrize("rest", [("--json",), ("--profile", "--json", "--exec", "true")])
+def test_json_is_the_profile_and_nothing_else(harness: Harness, rest: tuple[str, ...]) -> None:
+    done = harness("boot", *rest)
+    assert done.returncode == 2
+    assert "--json" in done.stderr

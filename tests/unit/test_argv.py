@@ -108,6 +108,18 @@ def test_whatever_is_a_panic_ends_the_guest(arch: Arch) -> None:
     assert set(arch.cmdline) <= set(words)
 
 
+@pytest.mark.parametrize(
+    ("changes", "given"), [({}, True), ({"cpus": 2}, False), ({"accel": "kvm"}, False)]
+)
+def test_a_lone_emulated_cpu_has_parameters_of_its_own(
+    changes: dict[str, object], given: bool
+) -> None:
+    arch = load_arch("x86_64")
+    assert arch.lone_cpu_cmdline
+    words = kernel_cmdline(spec(arch, **changes)).split()
+    assert [word in words for word in arch.lone_cpu_cmdline] == [given] * len(arch.lone_cpu_cmdline)
+
+
 def test_the_users_kernel_parameters_come_last_and_win() -> None:
     words = kernel_cmdline(spec(load_arch("x86_64"), cmdline=("loglevel=4", "nokaslr"))).split()
     assert words[-2:] == ["loglevel=4", "nokaslr"]

@@ -38,6 +38,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             "harness.arch",
             "harness.bisect",
+            "harness.bootprofile",
             "harness.changes",
             "harness.deadline",
             "harness.jsonio",
