@@ -86,6 +86,27 @@ def what_changed(record: RunRecord) -> tuple[Change, ...]:
     return tuple(sorted(changes, key=lambda c: (c.patch, c.test, c.load, c.ram_mib, c.archs)))
 
 
+def turned_since(before: RunRecord, after: RunRecord) -> tuple[str, ...]:
+    """Return a line for each cell, or case, of *after* that had another verdict in *before*."""
+    known = {result.cell: result for result in before.cells}
+    lines = []
+    for result in after.cells:
+        old = known.get(result.cell)
+        if old is None:
+            continue
+        turned = [] if old.verdict is result.verdict else [(result.cell.column, old.verdict)]
+        cases = {case.name: case.verdict for case in old.cases}
+        new = {case.name: case.verdict for case in result.cases}
+        where = f"{result.cell.arch}, position {result.cell.position}"
+        lines += [f"{what} ({where}): {was.value} → {result.verdict.value}" for what, was in turned]
+        lines += [
+            f"{result.cell.column}: {name} ({where}): {cases[name].value} → {verdict.value}"
+            for name, verdict in new.items()
+            if name in cases and cases[name] is not verdict
+        ]
+    return tuple(lines)
+
+
 def effects(record: RunRecord) -> tuple[PatchEffect, ...]:
     """Return what each patch of the run's series changed, "no verdict" included, in order."""
     changes = what_changed(record)

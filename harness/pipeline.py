@@ -46,8 +46,14 @@ def run_plan(plan: Plan, space: Workspace, run: RunFolder, *, fresh: bool = Fals
         HarnessError: nothing could be started, or it was interrupted; what is finished is kept
             in the run's folder and in the cache.
     """
+    return run_prepared(prepare(plan, space), space, run, fresh=fresh)
+
+
+def run_prepared(
+    ready: Prepared, space: Workspace, run: RunFolder, *, fresh: bool = False
+) -> RunRecord:
+    """Run a plan whose names are resolved already; else as :func:`run_plan`."""
     clock = time.monotonic()
-    ready = prepare(plan, space)
     host.require(ready.archs)
     record = _opening(ready, run)
     matrix = _Matrix(ready, space, run, fresh)

@@ -216,6 +216,8 @@ def _check_series(series: str, checkout: Checkout, where: str) -> None:
     names = _folders(checkout.patches, "series.toml")
     if series in names or Path(series).expanduser().exists():
         return
+    if series.startswith("edits:"):
+        return
     if series.startswith("git:"):
         if ".." not in series:
             raise UserError(f"{where}series '{series}': allowed is git:REPOSITORY#FIRST..LAST")

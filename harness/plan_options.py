@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from harness.arch import arch_names
 from harness.layout import Checkout
 from harness.model import Plan
 from harness.plan import check_plan, load_plan, plan_from
+from harness.repository import EDITS, range_base
+from harness.source import git
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,12 @@ class PlanOption:
 
 
 OPTIONS = (
-    PlanOption("--series", "series", "NAME", "folder of patches/, or a directory, mbox, git range"),
+    PlanOption(
+        "--series",
+        "series",
+        "NAME",
+        "of patches/, or a folder, mbox, git:REPO#A..B, edits:REPO",
+    ),
     PlanOption("--base", "base", "SPEC", "kernel source: debian:5.10, dir:PATH, git:PATH#REF, ..."),
     PlanOption("--arch", "arch", "LIST", f"architectures, of {', '.join(arch_names())}"),
     PlanOption("--position", "positions", "LIST", "positions: 4, 0-4 or 0,2 (default: all)"),
@@ -72,4 +79,7 @@ def plan_of(values: Mapping[str, Any], checkout: Checkout, file: Path | None = N
         if values.get(option.dest) is not None
     }
     plan = load_plan(file, checkout) if file is not None else Plan()
+    series = str(values.get("series") or "")
+    if "base" not in given and series.startswith((f"{EDITS}:", f"{git.SCHEME}:")):
+        plan = replace(plan, base=range_base(series))
     return check_plan(plan_from(plan, given), checkout, archs=arch_names())

@@ -7,10 +7,9 @@ import difflib
 import email
 import email.policy
 import re
-import secrets
 import shutil
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from email.utils import parseaddr
 from pathlib import Path
@@ -24,8 +23,9 @@ from harness import process
 from harness.errors import UserError
 from harness.layout import Cache, Checkout, default_cache
 from harness.model import Patch, Series, SourceTree
+from harness.repository import EDITS, cut_once, from_edits, from_range, slug
 from harness.source import git
-from harness.store import key_of, sha256_of
+from harness.store import sha256_of
 
 ABOUT = "series.toml"
 QUILT = "series"
@@ -64,16 +64,18 @@ def series_from(
 ) -> Series:
     """Return the series that *spec* names, as it applies to *tree*.
 
-    *spec* is a name below ``patches/``, ``git:REPO#A..B``, or a path: a folder with a
-    ``series.toml``, a quilt ``series`` file or ``*.patch`` files, or an mbox. Patches cut out of
-    an mbox or a repository are written to *cache* (None: the user's).
+    *spec* is a name below ``patches/``, ``git:REPO#A..B``, ``edits:REPO#A``, or a path: a folder
+    with a ``series.toml``, a quilt ``series`` file or ``*.patch`` files, or an mbox. Patches cut
+    out of an mbox or a repository are written to *cache* (None: the user's).
 
     Raises:
         UserError: no such series, not a patch, or it does not cover the tree's version.
     """
     kept = (cache or default_cache()).downloads / "series"
-    if spec.startswith("git:"):
-        return _loose(spec, _from_range(spec, kept), tree)
+    if spec.startswith(f"{git.SCHEME}:"):
+        return _loose(spec, from_range(spec, kept), tree)
+    if spec.startswith(f"{EDITS}:"):
+        return _loose(spec, from_edits(spec, kept), tree)
     named = checkout.patches / spec
     if (named / ABOUT).is_file():
         return load_series(named, tree.version)
@@ -222,10 +224,10 @@ def _from_mbox(file: Path, kept: Path) -> list[Path]:
         if None not in places and len(set(places)) == len(places):
             found.sort(key=lambda mail: mail[0] or 0)
         for number, (_, title, text) in enumerate(found, 1):
-            (into / f"{number:04d}-{_slug(title)}.patch").write_bytes(text)
+            (into / f"{number:04d}-{slug(title)}.patch").write_bytes(text)
         shutil.rmtree(mails)
 
-    return _cut_once(kept / f"mbox-{sha256_of(file)[:16]}", cut)
+    return cut_once(kept / f"mbox-{sha256_of(file)[:16]}", cut)
 
 
 def _mail(file: Path) -> tuple[int | None, str, bytes] | None:
@@ -247,61 +249,6 @@ def _mail(file: Path) -> tuple[int | None, str, bytes] | None:
     )
     text = "\n".join(lines).encode() + b"\n\n" + message.read_bytes() + b"---\n" + diff.read_bytes()
     return int(place[1]) if place else None, title, text
-
-
-def _from_range(spec: str, kept: Path) -> list[Path]:
-    """Write the commits of ``git:REPO#A..B`` as patches."""
-    repository, first, last = _split_range(spec)
-    store = git.git_dir(repository)
-    begin, end = git.resolve(store, first), git.resolve(store, last)
-    span = f"{begin}..{end}"
-    merges = git.git(store, "rev-list", "--merges", span).split()
-    if merges:
-        raise UserError(
-            f"{spec} holds a merge ({merges[0][:12]}), so it is no series of patches",
-            hint="name a range without merges",
-        )
-
-    def cut(into: Path) -> None:
-        # Whatever the user's git configuration says of format-patch, the text is this.
-        options = ("--no-signature", "--no-cover-letter", "--no-base", "--zero-commit",
-                   "--no-numbered", "--subject-prefix=PATCH", "--no-ext-diff", "--no-color",
-                   "--src-prefix=a/", "--dst-prefix=b/")  # fmt: skip
-        git.git(store, "format-patch", "-q", f"-o{into}", *options, span)
-
-    return _cut_once(kept / f"git-{key_of(begin, end)[:16]}", cut)
-
-
-def range_base(spec: str) -> str:
-    """Return the source spec of the commit that ``git:REPO#A..B`` starts from.
-
-    Raises:
-        UserError: *spec* is no such range.
-    """
-    repository, first, _ = _split_range(spec)
-    return f"{git.SCHEME}:{repository}#{first}"
-
-
-def _split_range(spec: str) -> tuple[Path, str, str]:
-    repository, _, span = spec.removeprefix("git:").partition("#")
-    first, dots, last = span.partition("..")
-    if not repository or not dots or not first or not last or last.startswith("."):
-        raise UserError(f"'{spec}' is no range of commits", hint="git:REPO#A..B, REPO as a path")
-    return Path(repository).expanduser(), first, last
-
-
-def _cut_once(folder: Path, cut: Callable[[Path], None]) -> list[Path]:
-    """Let *cut* write patches into *folder*, whole or not at all; return them in order."""
-    if not folder.is_dir():
-        new = folder.with_name(f".new-{folder.name}-{secrets.token_hex(4)}")
-        new.mkdir(parents=True)
-        try:
-            cut(new)
-            if not folder.is_dir():
-                new.rename(folder)
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
-    return sorted(folder.glob("*.patch"))
 
 
 # ---------------------------------------------------------------- one patch
@@ -354,7 +301,3 @@ def _header(raw: bytes, name: str) -> str:
     head = raw.partition(b"\n\n")[0]
     message = email.message_from_bytes(head, policy=email.policy.default)
     return " ".join(str(message.get(name, "")).split())
-
-
-def _slug(title: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._]+", "-", title).strip("-.")[:52]

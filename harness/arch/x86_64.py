@@ -41,8 +41,8 @@ ARCH = Arch(
     make_targets=("vmlinux",),
     qemu="qemu-system-x86_64",
     # Without what q35 would have built in and nothing here uses: a disk controller, SMBus, a
-    # keyboard, a mouse port of VMware's, a display. No microvm: under TCG it has nothing that a
-    # kernel can measure its TSC with, and time then goes by in whole jiffies.
+    # keyboard, a mouse port of VMware's, a display. No microvm: its guests were seen (on a busy
+    # host, under TCG) with a clock that the kernel called unstable.
     machine="q35,sata=off,smbus=off,i8042=off,vmport=off,graphics=off",
     # No "enhanced" REP MOVSB and STOSB: TCG executes them byte by byte, and a kernel that is
     # told of them clears pages and copies with nothing else.

@@ -18,7 +18,7 @@ from harness.errors import UserError
 from harness.events import Event
 from harness.layout import Cache
 from harness.model import SourceTree
-from harness.source._keep import FACTS, damage, kept
+from harness.source._keep import FACTS, damage
 
 __all__ = ["FACTS", "damage", "fetch", "known", "schemes"]
 
@@ -52,10 +52,12 @@ def fetch(spec: str, cache: Cache, mirror: str, report: Callable[[Event], None])
 
 
 def known(spec: str, cache: Cache) -> SourceTree | None:
-    """Return the tree that *spec* was resolved to before, without looking at its files.
+    """Return the tree that *spec* means, if it is in the cache, without looking at its files.
 
-    For whoever asks about a tree and builds nothing of it. None where it is not in the cache, or
-    where only looking tells what *spec* means now: a folder, a branch.
+    For whoever asks about a tree and builds nothing of it. None too where only :func:`fetch`
+    can tell what *spec* means.
     """
-    module = schemes().get(spec.partition(":")[0])
-    return kept(cache, spec, look=False) if getattr(module, "PINNED", False) else None
+    scheme, _, rest = spec.partition(":")
+    lookup = getattr(schemes().get(scheme), "known", None)
+    tree: SourceTree | None = lookup(rest, cache) if lookup else None
+    return replace(tree, spec=spec) if tree else None

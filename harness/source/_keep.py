@@ -67,6 +67,11 @@ def kept(cache: Cache, spec: str, *, look: bool = True) -> SourceTree | None:
     return _load(cache, spec, digest, look=look)
 
 
+def unpacked(cache: Cache, spec: str, digest: str) -> SourceTree | None:
+    """Return the tree with *digest* if it is there, without looking at its files."""
+    return _load(cache, spec, digest, look=False)
+
+
 def keep(
     cache: Cache,
     spec: str,

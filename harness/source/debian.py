@@ -18,8 +18,6 @@ from harness.source._keep import keep, kept, unpack_tar
 SCHEME = "debian"
 HELP = "VERSION[=PACKAGE-VERSION] (Debian's source package: debian:5.10, debian:6.1=6.1.190-1)"
 
-PINNED = True  # once fetched, a spec means the same tree for good
-
 # The suite that ships a kernel, with its security archive.
 SUITES = {"5.10": "bullseye", "6.1": "bookworm", "6.12": "trixie", "7.2": "sid"}
 # Where any other version is looked for, in this order.
@@ -52,6 +50,11 @@ def fetch(rest: str, cache: Cache, mirror: str, report: Callable[[Event], None])
 
     origin = f"{name} {found.version}"
     return keep(cache, spec, found.sha256, origin, fill, report)
+
+
+def known(rest: str, cache: Cache) -> SourceTree | None:
+    """Return the tree that *rest* was resolved to before: that is for good."""
+    return kept(cache, f"{SCHEME}:{rest}", look=False)
 
 
 def _find(apt: Apt, version: str, package: str) -> tuple[str, Candidate]:

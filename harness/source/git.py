@@ -12,7 +12,7 @@ from harness.events import Event, Stage
 from harness.layout import Cache
 from harness.lease import use
 from harness.model import SourceTree
-from harness.source._keep import keep, kept
+from harness.source._keep import keep, kept, unpacked
 from harness.space import full, says_full
 from harness.store import hold, key_of
 
@@ -34,9 +34,23 @@ def fetch(rest: str, cache: Cache, mirror: str, report: Callable[[Event], None])
     else:
         store = git_dir(Path(repository).expanduser())
         commit = resolve(store, ref)
-    content = git(store, "rev-parse", f"{commit}^{{tree}}").strip()
+    content = _content(store, commit)
     origin = f"{repository} {ref} ({commit[:12]})"
     return keep(cache, spec, content, origin, lambda into: _check_out(store, commit, into), report)
+
+
+def known(rest: str, cache: Cache) -> SourceTree | None:
+    """Return the tree that *rest* means now, if the cache has it."""
+    repository, _, ref = rest.partition("#")
+    if is_url(repository):
+        return kept(cache, f"{SCHEME}:{rest}", look=False)
+    store = git_dir(Path(repository).expanduser())
+    return unpacked(cache, f"{SCHEME}:{rest}", _content(store, resolve(store, ref)))
+
+
+def _content(store: Path, commit: str) -> str:
+    """Return what identifies the files of *commit*, whatever its history and message."""
+    return git(store, "rev-parse", f"{commit}^{{tree}}").strip()
 
 
 def is_url(repository: str) -> bool:

@@ -11,7 +11,8 @@ import pytest
 from harness.errors import UserError
 from harness.layout import Cache, Checkout
 from harness.model import Series, SourceTree
-from harness.series import range_base, series_from, series_names
+from harness.repository import range_base
+from harness.series import series_from, series_names
 from harness.source import fetch
 from tests.integration.toy import HEADER, TOYKERNEL, VMALLOC, PatchWriter, ignore, two_patches
 
