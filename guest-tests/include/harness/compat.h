@@ -86,6 +86,33 @@
 #define harness_worker(name) kthread_create_worker(0, name)
 #endif
 
+/* vmalloc that may use huge mappings came in 5.18; earlier all memory is in small pages. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 18, 0)
+#define harness_vmalloc_huge(size, gfp) vmalloc_huge(size, gfp)
+#else
+#define harness_vmalloc_huge(size, gfp) __vmalloc(size, gfp)
+#endif
+
+/* What a task sleeps as; renamed in 5.14, so that nobody uses it without thought. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 14, 0)
+#define harness_task_state(task) READ_ONCE((task)->__state)
+#else
+#define harness_task_state(task) READ_ONCE((task)->state)
+#endif
+
+/* Which argument of the bulk page allocator is its array; the list before it went in 6.14. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 14, 0)
+#define HARNESS_BULK_ARRAY 4
+#else
+#define HARNESS_BULK_ARRAY 5
+#endif
+
+/*
+ * Does __vmalloc() without __GFP_NOFAIL stop allocating pages when a fatal signal is pending? It
+ * does since 5.13 (in the loop for what the bulk allocator left undone); 5.10 goes on.
+ */
+#define HARNESS_GIVES_UP_WHEN_KILLED (LINUX_VERSION_CODE >= KERNEL_VERSION(5, 13, 0))
+
 /* The scopes that a task can be in, by which its allocations may not reclaim freely. */
 #define HARNESS_SCOPES (PF_MEMALLOC_NOFS | PF_MEMALLOC_NOIO)
 

@@ -51,6 +51,25 @@ static __maybe_unused unsigned long memory_own_until(void *addr, unsigned long s
 	return size;
 }
 
+/*
+ * Does each page of vmalloc memory map what its area says it does? Returns the offset of the first
+ * that does not, @size if there is none. Look here before touching memory of a doubtful kernel:
+ * a hole is then a failed case and no crash.
+ */
+static __maybe_unused unsigned long memory_mapped_until(const void *addr, unsigned long size,
+							struct page *const *pages)
+{
+	unsigned long at;
+
+	for (at = 0; at < size; at += PAGE_SIZE) {
+		struct page *page = vmalloc_to_page(addr + at);
+
+		if (!page || page != pages[at / PAGE_SIZE])
+			return at;
+	}
+	return size;
+}
+
 /* Leave @size bytes of free memory full of a pattern, for the next caller to find. */
 static __maybe_unused void memory_soil(unsigned long size)
 {

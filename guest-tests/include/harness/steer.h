@@ -5,40 +5,30 @@
  * The kernel never frees the page tables of vmalloc space, and takes the lowest hole that fits: a
  * second call of the same size finds its tables already there and allocates none, so a test of
  * how they are allocated would be blind. A kprobe on the entry of __vmalloc_node_range() changes
- * one argument, the lower end of the range to search; everything else is the kernel's own doing.
+ * the range to search; everything else is the kernel's own doing.
  * (Filling the space below with reserved areas would do it too, but not with KASAN_VMALLOC, which
  * would have to back them with shadow memory.)
  */
 #ifndef HARNESS_STEER_H
 #define HARNESS_STEER_H
 
-#include <linux/ptrace.h>
-#include <linux/sched.h>
 #include <linux/vmalloc.h>
 
+#include <harness/subject.h>
 #include <harness/symbol.h>
 
-static struct task_struct *steer_task;
-static unsigned long steer_start;
-
-/* __vmalloc_node_range(size, align, start, ...): the third argument, where the ABI puts it. */
-static unsigned long *steer_argument(struct pt_regs *regs)
-{
-#if defined(CONFIG_X86_64)
-	return &regs->dx;
-#elif defined(CONFIG_ARM64)
-	return (unsigned long *)&regs->regs[2];
-#else
-#error "say here which register holds the third argument of a function"
-#endif
-}
-
+/* __vmalloc_node_range(size, align, start, end, ...) */
 static int steer_entry(struct kprobe *probe, struct pt_regs *regs)
 {
-	unsigned long *start = steer_argument(regs);
+	struct subject *subject = subject_now();
+	unsigned long *start = probe_argument(regs, 2), *end = probe_argument(regs, 3);
 
-	if (current == READ_ONCE(steer_task) && *start == VMALLOC_START)
-		*start = READ_ONCE(steer_start);
+	if (!subject || !subject->start || *start != VMALLOC_START)
+		return 0;
+	*start = subject->start;
+	/* The array of page pointers may have an area of its own, which finds room elsewhere. */
+	if (subject->end)
+		*end = subject->end;
 	return 0;
 }
 
@@ -60,18 +50,6 @@ static __maybe_unused int steer_open(void)
 static __maybe_unused void steer_close(void)
 {
 	probe_remove(&steer_probe);
-}
-
-/* Every vmalloc by current goes to @start or above, until steer_end(). */
-static __maybe_unused void steer_begin(unsigned long start)
-{
-	WRITE_ONCE(steer_start, start);
-	WRITE_ONCE(steer_task, current);
-}
-
-static __maybe_unused void steer_end(void)
-{
-	WRITE_ONCE(steer_task, NULL);
 }
 
 #endif

@@ -22,7 +22,7 @@ static bool refused(struct kunit *test, struct vcall *call, unsigned long size, 
 		.alloc = alloc_kvmalloc,
 		.size = size,
 		.gfp = gfp | QUIET,
-		.nth = size < TOO_LARGE,
+		.plan = { .first = size < TOO_LARGE },
 	};
 	if (!vcall_run(call))
 		return true;
@@ -42,7 +42,7 @@ static void expect_vmalloc(struct kunit *test, unsigned long size, gfp_t gfp)
 		   !call.addr ? "NULL" : is_vmalloc_addr(call.addr) ? "vmalloc" : "kmalloc",
 		   call.injected ? ", kmalloc failed" : "", call.seen.tables);
 	KUNIT_EXPECT_TRUE_MSG(test, call.addr && is_vmalloc_addr(call.addr), "no fallback");
-	KUNIT_EXPECT_EQ_MSG(test, call.injected, (bool)call.nth, "kmalloc was not made to fail");
+	KUNIT_EXPECT_EQ_MSG(test, call.injected, (bool)call.plan.first, "kmalloc was not made to fail");
 	if (call.addr)
 		KUNIT_EXPECT_EQ(test, memory_own_until(call.addr, size), size);
 	/* What the fallback builds keeps to the caller's flags. */
@@ -64,7 +64,7 @@ static void expect_null(struct kunit *test, unsigned long size, gfp_t gfp)
 		return;
 	KUNIT_EXPECT_TRUE_MSG(test, !call.addr, "%lu KiB, gfp %#x: not NULL", size / 1024,
 			      (__force unsigned int)gfp);
-	KUNIT_EXPECT_EQ(test, call.injected, (bool)call.nth);
+	KUNIT_EXPECT_EQ(test, call.injected, (bool)call.plan.first);
 	vcall_free(&call);
 }
 
@@ -115,11 +115,11 @@ static void falls_back_sweep(struct kunit *test)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(masks); i++) {
-		struct sweep sweep = {
+		struct sweep sweep = { .call = {
 			.alloc = alloc_kvmalloc,
 			.size = TOO_LARGE,
 			.gfp = masks[i] | __GFP_NOFAIL | QUIET,
-		};
+		} };
 
 		if (sweep_run(test, &sweep))
 			return;

@@ -151,7 +151,7 @@ static void control_scopes_restored(struct kunit *test)
 
 		/* Up to the call in which there is nothing more to fail. */
 		for (nth = 1; nth < 32; nth++) {
-			call.nth = nth;
+			call.plan.first = nth;
 			if (vcall_run(&call)) {
 				KUNIT_FAIL(test, "the call does not return");
 				return;

@@ -33,6 +33,7 @@ static void expect_gone(struct kunit *test, const struct vcall *call)
 {
 	KUNIT_EXPECT_EQ_MSG(test, vcall_areas_left(call), 0u, "%lu bytes: areas left", call->size);
 	KUNIT_EXPECT_EQ_MSG(test, watch_objects_left(), 0u, "%lu bytes: objects left", call->size);
+	KUNIT_EXPECT_EQ_MSG(test, watch_pages_left(), 0u, "%lu bytes: pages left", call->size);
 }
 
 static void zeroed(struct kunit *test)
@@ -138,6 +139,8 @@ static void freed(struct kunit *test)
 			/* Or what follows looks for nothing. */
 			KUNIT_EXPECT_GT(test, vcall_areas_left(&call), 0u);
 			KUNIT_EXPECT_GT(test, watch_objects_left(), 0u);
+			KUNIT_EXPECT_GE(test, (unsigned long)watch_pages_left() << PAGE_SHIFT,
+					PAGE_ALIGN(call.size));
 			vcall_free(&call);
 			expect_gone(test, &call);
 		}
@@ -158,7 +161,7 @@ static void failed_call_leaves_nothing(struct kunit *test)
 			.alloc = alloc_vmalloc,
 			.size = LARGE_ARRAY,
 			.gfp = GFP_KERNEL | __GFP_NOWARN,
-			.nth = places[i],
+			.plan = { .first = places[i] },
 		};
 
 		if (vcall_run(&call)) {
@@ -194,7 +197,7 @@ static void page_count_balanced(struct kunit *test)
 				.alloc = alloc_vmalloc,
 				.size = LARGE_ARRAY,
 				.gfp = GFP_KERNEL | __GFP_NOWARN,
-				.nth = places[i],
+				.plan = { .first = places[i] },
 			};
 
 			before = vcall_nr_pages();
