@@ -86,6 +86,10 @@ static int inject_slab(struct kprobe *probe, struct pt_regs *regs)
 	return 1;
 }
 
+static void inject_nothing(struct kprobe *probe, struct pt_regs *regs, unsigned long flags)
+{
+}
+
 /* The decision: it fails the request if fail_nth of the task is 1. */
 static int inject_decide(struct kprobe *probe, struct pt_regs *regs)
 {
@@ -120,6 +124,7 @@ static __maybe_unused int inject_open(void)
 	static const char *const decide[] = { "should_fail_ex", "should_fail" };
 	int error;
 
+	inject_probes[1].post_handler = inject_nothing;
 	error = probe_function(&inject_probes[0], page, ARRAY_SIZE(page), inject_page);
 	error = error ?: probe_function(&inject_probes[1], slab, ARRAY_SIZE(slab), inject_slab);
 	error = error ?: probe_function(&inject_probes[2], decide, ARRAY_SIZE(decide),

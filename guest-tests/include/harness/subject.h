@@ -50,14 +50,15 @@ static struct subject subjects[SUBJECTS];
 /* The slot of current, NULL if it is not under test or is doing something else right now. */
 static __maybe_unused struct subject *subject_now(void)
 {
+	/* A breakpoint of x86, which a probe is, counts as NMI, and an NMI as one interrupt more. */
+	unsigned long probe = in_nmi() ? HARDIRQ_OFFSET : 0;
 	int i;
 
 	/*
 	 * What it allocates while it reclaims or compacts is not part of the work it was asked
-	 * for; nor is an interrupt that happens to hit it. (in_task() is of no use in a probe: a
-	 * breakpoint of x86 counts as NMI.)
+	 * for; nor is an interrupt that happens to hit it.
 	 */
-	if (current->flags & PF_MEMALLOC || hardirq_count() || in_serving_softirq())
+	if (current->flags & PF_MEMALLOC || hardirq_count() > probe || in_serving_softirq())
 		return NULL;
 	for (i = 0; i < SUBJECTS; i++) {
 		if (READ_ONCE(subjects[i].task) == current)

@@ -30,11 +30,14 @@ static __maybe_unused unsigned long symbol_address(const char *name)
 
 /*
  * Call @entry whenever a function is entered: the first of @names that the kernel has; -ENOENT if
- * it has none. Not for @entry: anything that sleeps.
+ * it has none. Not for @entry: anything that sleeps. Set post_handler beforehand, to a function that
+ * does nothing, if @entry changes where execution goes on: x86 would optimize the probe otherwise,
+ * and then pays no heed to that.
  */
 static __maybe_unused int probe_function(struct kprobe *probe, const char *const *names,
 					 size_t count, kprobe_pre_handler_t entry)
 {
+	kprobe_post_handler_t after = probe->post_handler;
 	int error = -ENOENT;
 	size_t i;
 
@@ -42,6 +45,7 @@ static __maybe_unused int probe_function(struct kprobe *probe, const char *const
 		memset(probe, 0, sizeof(*probe));
 		probe->symbol_name = names[i];
 		probe->pre_handler = entry;
+		probe->post_handler = after;
 		error = register_kprobe(probe);
 	}
 	if (error)

@@ -172,16 +172,18 @@ static void vcall_work(void)
 }
 
 /*
- * It has slept far more often than it was failed, and nobody will help it: it is going round in
- * circles. Let it sleep for good the next time, or it fills the log.
+ * It has slept far more often than it was failed: it is going round in circles, or is not helped.
+ Let it sleep for good the next time, or it fills the log.
  */
 #define VCALL_PATIENCE 50
 
 static bool vcall_hopeless(void)
 {
 	struct subject *subject = &subjects[0];
+	/* Help comes from a task that needs the CPU for it. */
+	unsigned int patience = vcall_now.meanwhile ? 20 * VCALL_PATIENCE : VCALL_PATIENCE;
 
-	if (READ_ONCE(subject->sleeps) <= READ_ONCE(subject->failed) + VCALL_PATIENCE)
+	if (READ_ONCE(subject->sleeps) <= READ_ONCE(subject->failed) + patience)
 		return false;
 	WRITE_ONCE(subject->parked, true);
 	return true;
