@@ -20,7 +20,7 @@
 #error "the test needs a kernel with fault injection (kconfigs/fault-injection.config)"
 #endif
 
-#define INJECT_RANDOM_MOST 24 /* failures that one seed causes in one call at most */
+#define INJECT_RANDOM_MOST 12 /* failures that one seed causes in one call at most */
 
 static bool inject_random(struct subject *subject)
 {

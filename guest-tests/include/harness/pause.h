@@ -3,7 +3,8 @@
  * How a subject waits: does it sleep between two tries, how long, and does it say so.
  *
  * A sleep is a call of schedule_timeout() that really can sleep: with a fatal signal pending, one
- * that signals may interrupt comes back at once, and a loop around it spins.
+ * that signals may interrupt comes back at once, and a loop around it spins. To wait without a
+ * limit is to wait for an event, as the page allocator does while it reclaims.
  */
 #ifndef HARNESS_PAUSE_H
 #define HARNESS_PAUSE_H
@@ -24,6 +25,8 @@ static int pause_sleep(struct kprobe *probe, struct pt_regs *regs)
 		*timeout = MAX_SCHEDULE_TIMEOUT;
 		return 0;
 	}
+	if (*timeout == MAX_SCHEDULE_TIMEOUT)
+		return 0;
 	if (signal_pending_state(harness_task_state(current), current))
 		return 0;
 	subject->sleeps++;

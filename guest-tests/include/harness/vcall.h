@@ -172,18 +172,24 @@ static void vcall_work(void)
 }
 
 /*
- * It has slept far more often than it was failed: it is going round in circles, or is not helped.
- Let it sleep for good the next time, or it fills the log.
+ * It sleeps again and again, far more often than it was failed, and allocates nothing: it is going
+ * round in circles. Let it sleep for good the next time, or it fills the log. (Under pressure the
+ * page allocator sleeps as well, but reclaims in between.)
  */
 #define VCALL_PATIENCE 50
 
 static bool vcall_hopeless(void)
 {
+	static unsigned int life, sleeps;
 	struct subject *subject = &subjects[0];
+	unsigned int now = READ_ONCE(subject->sleeps), failed = READ_ONCE(subject->failed);
 	/* Help comes from a task that needs the CPU for it. */
 	unsigned int patience = vcall_now.meanwhile ? 20 * VCALL_PATIENCE : VCALL_PATIENCE;
 
-	if (READ_ONCE(subject->sleeps) <= READ_ONCE(subject->failed) + patience)
+	if (life != READ_ONCE(watch_life) || now < sleeps)
+		sleeps = now;
+	life = READ_ONCE(watch_life);
+	if (now <= failed + 20 * VCALL_PATIENCE && now - sleeps <= failed + patience)
 		return false;
 	WRITE_ONCE(subject->parked, true);
 	return true;

@@ -44,7 +44,7 @@ static void expect_vmalloc(struct kunit *test, unsigned long size, gfp_t gfp)
 	KUNIT_EXPECT_TRUE_MSG(test, call.addr && is_vmalloc_addr(call.addr), "no fallback");
 	KUNIT_EXPECT_EQ_MSG(test, call.injected, (bool)call.plan.first, "kmalloc was not made to fail");
 	if (call.addr)
-		KUNIT_EXPECT_EQ(test, memory_own_until(call.addr, size), size);
+		KUNIT_EXPECT_TRUE_MSG(test, vcall_sound(&call), "memory is not as it should be");
 	/* What the fallback builds keeps to the caller's flags. */
 	if (!(gfp & __GFP_FS))
 		KUNIT_EXPECT_EQ(test, call.seen.pages_fs, 0u);
@@ -54,6 +54,7 @@ static void expect_vmalloc(struct kunit *test, unsigned long size, gfp_t gfp)
 	vcall_free(&call);
 	KUNIT_EXPECT_EQ(test, vcall_areas_left(&call), 0u);
 	KUNIT_EXPECT_EQ(test, watch_objects_left(), 0u);
+	KUNIT_EXPECT_EQ(test, watch_pages_left(), 0u);
 }
 
 static void expect_null(struct kunit *test, unsigned long size, gfp_t gfp)
@@ -94,6 +95,31 @@ static void falls_back_noio_nofail(struct kunit *test)
 	expect_vmalloc(test, TWO_PAGES, GFP_NOIO | __GFP_NOFAIL);
 }
 
+static void falls_back_zeroed(struct kunit *test)
+{
+	memory_soil(TOO_LARGE);
+	expect_vmalloc(test, TOO_LARGE, GFP_NOFS | __GFP_ZERO);
+	expect_vmalloc(test, TWO_PAGES, GFP_NOIO | __GFP_ZERO | __GFP_NOFAIL);
+}
+
+/* What counts is that the caller may sleep: no other flag is needed, and none stands in the way. */
+static void falls_back_whoever_may_sleep(struct kunit *test)
+{
+	expect_vmalloc(test, TOO_LARGE, __GFP_DIRECT_RECLAIM);
+	expect_vmalloc(test, TWO_PAGES, __GFP_DIRECT_RECLAIM | __GFP_IO);
+	expect_vmalloc(test, TOO_LARGE, GFP_NOFS | __GFP_RETRY_MAYFAIL);
+	expect_vmalloc(test, TOO_LARGE, GFP_NOFS | __GFP_ACCOUNT);
+	expect_vmalloc(test, TWO_PAGES, GFP_NOIO | __GFP_NOMEMALLOC);
+}
+
+/* The first size with a fallback. */
+static void falls_back_page_and_a_byte(struct kunit *test)
+{
+	expect_vmalloc(test, PAGE_SIZE + 1, GFP_NOFS);
+	expect_vmalloc(test, PAGE_SIZE + 1, GFP_NOIO);
+	expect_vmalloc(test, PAGE_SIZE + 1, GFP_NOFS | __GFP_NOFAIL);
+}
+
 /*
  * __GFP_NOFAIL must not reach kmalloc where there is a fallback: the page allocator would try for
  * ever to find contiguous pages. That it did shows in that kmalloc cannot be made to fail.
@@ -120,14 +146,24 @@ static void falls_back_sweep(struct kunit *test)
 			.size = TOO_LARGE,
 			.gfp = masks[i] | __GFP_NOFAIL | QUIET,
 		} };
+		struct sweep runs = sweep;
 
 		if (sweep_run(test, &sweep))
 			return;
-		KUNIT_EXPECT_EQ_MSG(test, sweep.nulls, 0u, "NULL in spite of __GFP_NOFAIL");
-		if (!(masks[i] & __GFP_FS))
-			KUNIT_EXPECT_EQ(test, sweep.tables_fs, 0u);
+		sweep_judge_nofail(test, &sweep);
 		if (sweep.nulls || !sweep.injected)
 			return;
+		/* Of a slab's size: kmalloc is refused, and what comes after it as well. */
+		runs.call.size = TWO_PAGES;
+		for (runs.nth = 2; runs.nth <= 6; runs.nth++) {
+			struct vcall call = runs.call;
+
+			call.plan = (struct inject_plan){ .first = 1, .count = runs.nth };
+			if (sweep_call(test, &runs, &call))
+				return;
+		}
+		sweep_judge(test, &runs);
+		sweep_judge_nofail(test, &runs);
 	}
 }
 
@@ -145,6 +181,19 @@ static void control_atomic_never(struct kunit *test)
 	expect_null(test, TOO_LARGE, GFP_ATOMIC);
 	expect_null(test, SIXTEEN_PAGES, GFP_NOWAIT);
 	expect_null(test, TWO_PAGES, GFP_ATOMIC);
+	expect_null(test, TWO_PAGES, GFP_NOWAIT | __GFP_ZERO);
+	/* Nor one that only may not reclaim by itself. */
+	expect_null(test, TOO_LARGE, 0);
+	expect_null(test, TOO_LARGE, __GFP_IO | __GFP_FS);
+	expect_null(test, TWO_PAGES, GFP_KERNEL & ~__GFP_DIRECT_RECLAIM);
+}
+
+/* kvmalloc refuses what no caller can mean, __GFP_NOFAIL or not. */
+static void control_crazy_size_never(struct kunit *test)
+{
+	expect_null(test, INT_MAX + 1UL, GFP_KERNEL);
+	expect_null(test, INT_MAX + 1UL, GFP_KERNEL | __GFP_NOFAIL);
+	expect_null(test, INT_MAX + 1UL, GFP_NOFS | __GFP_NOFAIL);
 }
 
 /* Up to a page vmalloc could do no better than kmalloc. */
@@ -159,11 +208,13 @@ static void control_up_to_a_page_never(struct kunit *test)
 static void control_up_to_a_page_nofail(struct kunit *test)
 {
 	static const gfp_t masks[] = { GFP_KERNEL, GFP_NOFS, GFP_NOIO };
+	static const unsigned long sizes[] = { 64, PAGE_SIZE };
 	struct vcall call;
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(masks); i++) {
-		if (!refused(test, &call, PAGE_SIZE, masks[i] | __GFP_NOFAIL))
+	for (i = 0; i < ARRAY_SIZE(masks) * ARRAY_SIZE(sizes); i++) {
+		if (!refused(test, &call, sizes[i / ARRAY_SIZE(masks)],
+			     masks[i % ARRAY_SIZE(masks)] | __GFP_NOFAIL))
 			return;
 		KUNIT_EXPECT_TRUE_MSG(test, call.addr && !is_vmalloc_addr(call.addr), "gfp %#x",
 				      (__force unsigned int)call.gfp);
@@ -210,10 +261,14 @@ static struct kunit_case kvmalloc_flags_cases[] = {
 	KUNIT_CASE(falls_back_noio),
 	KUNIT_CASE(falls_back_nofs_nofail),
 	KUNIT_CASE(falls_back_noio_nofail),
+	KUNIT_CASE(falls_back_zeroed),
+	KUNIT_CASE(falls_back_whoever_may_sleep),
+	KUNIT_CASE(falls_back_page_and_a_byte),
 	KUNIT_CASE(falls_back_kernel_nofail),
 	KUNIT_CASE(falls_back_sweep),
 	KUNIT_CASE(control_kernel_falls_back),
 	KUNIT_CASE(control_atomic_never),
+	KUNIT_CASE(control_crazy_size_never),
 	KUNIT_CASE(control_up_to_a_page_never),
 	KUNIT_CASE(control_up_to_a_page_nofail),
 	KUNIT_CASE(control_kmalloc_first),

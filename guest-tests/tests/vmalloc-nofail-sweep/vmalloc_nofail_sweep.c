@@ -76,7 +76,7 @@ static void nofail_huge(struct kunit *test)
 	once.call.alloc = alloc_huge;
 	expect_never_null(test, once);
 	often.call.alloc = alloc_huge;
-	often.count = 7;
+	often.count = 3;
 	expect_never_null(test, often);
 }
 
@@ -95,7 +95,7 @@ static void nofail_crossing_top_level(struct kunit *test)
 /* One retry, or two, are not enough. */
 static void nofail_runs_of_failures(struct kunit *test)
 {
-	static const unsigned int counts[] = { 2, 3, 9 };
+	static const unsigned int counts[] = { 2, 5 };
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(counts); i++) {
@@ -114,7 +114,7 @@ static void nofail_seeded_bursts(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(masks); i++) {
 		struct sweep sweep = nofail(3 * PMD_SIZE, masks[i], 0);
 
-		if (sweep_seeds(test, &sweep, 1 + 8 * i, 8 + 8 * i))
+		if (sweep_seeds(test, &sweep, 1 + 4 * i, 4 + 4 * i))
 			return;
 		sweep_judge_nofail(test, &sweep);
 	}
@@ -145,7 +145,7 @@ static void nofail_in_scope(struct kunit *test)
  */
 static void nofail_fatal_signal(struct kunit *test)
 {
-	struct sweep sweep = nofail(LARGE_ARRAY, GFP_KERNEL, 4);
+	struct sweep sweep = nofail(LARGE_ARRAY, GFP_KERNEL, 3);
 
 	sweep.call.killed = true;
 	expect_never_null(test, sweep);

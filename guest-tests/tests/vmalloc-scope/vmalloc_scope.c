@@ -9,6 +9,7 @@
 #include <harness/vcall.h>
 
 #define EIGHT_MIB (8UL << 20)
+#define TOO_LARGE (2 * KMALLOC_MAX_SIZE) /* for kmalloc: kvmalloc has to turn to vmalloc */
 
 /* Make the call and judge what holds for every one; false if there is nothing to judge. */
 static bool observe(struct kunit *test, struct vcall *call)
@@ -34,23 +35,36 @@ static bool observe(struct kunit *test, struct vcall *call)
 	return true;
 }
 
-static void expect_no_fs(struct kunit *test, unsigned long size, gfp_t gfp, unsigned int outer)
+static void judge_no_fs(struct kunit *test, struct vcall call)
 {
-	struct vcall call = { .alloc = alloc_vmalloc, .size = size, .gfp = gfp, .outer = outer };
-
 	if (!observe(test, &call))
 		return;
 	KUNIT_EXPECT_EQ_MSG(test, call.seen.pages_fs, 0u, "a request could enter the filesystem");
+	/* NOFS gives up the filesystem and nothing more. */
+	if (call.gfp & __GFP_IO && !(call.outer & PF_MEMALLOC_NOIO))
+		KUNIT_EXPECT_EQ_MSG(test, call.seen.tables_io, call.seen.tables, "gave up I/O too");
 }
 
-static void expect_no_io(struct kunit *test, unsigned long size, gfp_t gfp, unsigned int outer)
+static void expect_no_fs(struct kunit *test, unsigned long size, gfp_t gfp, unsigned int outer)
 {
-	struct vcall call = { .alloc = alloc_vmalloc, .size = size, .gfp = gfp, .outer = outer };
+	judge_no_fs(test, (struct vcall){
+		.alloc = alloc_vmalloc, .size = size, .gfp = gfp, .outer = outer,
+	});
+}
 
+static void judge_no_io(struct kunit *test, struct vcall call)
+{
 	if (!observe(test, &call))
 		return;
 	KUNIT_EXPECT_EQ_MSG(test, call.seen.pages_fs, 0u, "a request could enter the filesystem");
 	KUNIT_EXPECT_EQ_MSG(test, call.seen.pages_io, 0u, "a request could start I/O");
+}
+
+static void expect_no_io(struct kunit *test, unsigned long size, gfp_t gfp, unsigned int outer)
+{
+	judge_no_io(test, (struct vcall){
+		.alloc = alloc_vmalloc, .size = size, .gfp = gfp, .outer = outer,
+	});
 }
 
 static void nofs_one_page(struct kunit *test)
@@ -73,7 +87,7 @@ static void nofs_nofail(struct kunit *test)
 	expect_no_fs(test, PMD_SIZE, GFP_NOFS | __GFP_NOFAIL, 0);
 }
 
-/* NOFS gives up the filesystem and nothing more. */
+/* The same said in so many words, as this is what a scope that is too narrow would break. */
 static void nofs_keeps_io(struct kunit *test)
 {
 	struct vcall call = { .alloc = alloc_vmalloc, .size = PMD_SIZE, .gfp = GFP_NOFS };
@@ -82,6 +96,37 @@ static void nofs_keeps_io(struct kunit *test)
 		return;
 	KUNIT_EXPECT_EQ(test, call.seen.tables_fs, 0u);
 	KUNIT_EXPECT_EQ(test, call.seen.tables_io, call.seen.tables);
+}
+
+/* Across two entries of the top-level table, each with tables of its own to build. */
+static void nofs_crossing_top_level(struct kunit *test)
+{
+	judge_no_fs(test, (struct vcall){
+		.alloc = alloc_vmalloc, .size = 2 * PMD_SIZE, .gfp = GFP_NOFS, .crossing = true,
+	});
+}
+
+/* kvmalloc does not get here with less than GFP_KERNEL before patch 4. */
+static void kvmalloc_nofs(struct kunit *test)
+{
+	judge_no_fs(test, (struct vcall){
+		.alloc = alloc_kvmalloc, .size = TOO_LARGE, .gfp = GFP_NOFS | __GFP_NOWARN,
+	});
+	judge_no_fs(test, (struct vcall){
+		.alloc = alloc_kvmalloc, .size = TOO_LARGE, .gfp = GFP_NOFS | __GFP_NOFAIL | __GFP_NOWARN,
+		.outer = PF_MEMALLOC_NOFS,
+	});
+}
+
+static void kvmalloc_noio(struct kunit *test)
+{
+	judge_no_io(test, (struct vcall){
+		.alloc = alloc_kvmalloc, .size = TOO_LARGE, .gfp = GFP_NOIO | __GFP_NOWARN,
+	});
+	judge_no_io(test, (struct vcall){
+		.alloc = alloc_kvmalloc, .size = TOO_LARGE, .gfp = GFP_NOIO | __GFP_NOFAIL | __GFP_NOWARN,
+		.outer = PF_MEMALLOC_NOFS,
+	});
 }
 
 static void noio_one_page(struct kunit *test)
@@ -176,11 +221,14 @@ static struct kunit_case vmalloc_scope_cases[] = {
 	KUNIT_CASE(nofs_zeroed),
 	KUNIT_CASE(nofs_nofail),
 	KUNIT_CASE(nofs_keeps_io),
+	KUNIT_CASE(nofs_crossing_top_level),
 	KUNIT_CASE(noio_one_page),
 	KUNIT_CASE(noio_8mib),
 	KUNIT_CASE(noio_zeroed),
 	KUNIT_CASE(noio_nofail),
 	KUNIT_CASE(noio_inside_nofs),
+	KUNIT_CASE(kvmalloc_nofs),
+	KUNIT_CASE(kvmalloc_noio),
 	KUNIT_CASE(control_kernel),
 	KUNIT_CASE(control_callers_scope),
 	KUNIT_CASE(control_scopes_restored),
