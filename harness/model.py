@@ -108,6 +108,11 @@ class Patch:
     touches: tuple[str, ...]  # files of the kernel tree, sorted
 
 
+# Instead of a series' name: the kernel as it is. It has position 0 only, and no claim of a test
+# is about it, so every case must pass.
+NO_SERIES = "none"
+
+
 @dataclass(frozen=True)
 class Series:
     """Patches in order, as they apply to one base kernel."""

@@ -19,7 +19,7 @@ from typing import Any, get_args
 from harness.errors import UserError
 from harness.jsonio import from_table, suggest
 from harness.layout import Checkout
-from harness.model import AccelChoice, GuestTest, Load, Plan
+from harness.model import NO_SERIES, AccelChoice, GuestTest, Load, Plan
 
 MIN_RAM_MIB = 32  # below it no kernel of these configurations reaches its init
 MAX_RAM_MIB = 1 << 20
@@ -214,7 +214,12 @@ def check_plan(plan: Plan, checkout: Checkout, *, archs: Collection[str], where:
 def _check_series(series: str, checkout: Checkout, where: str) -> None:
     """A name must be a folder below patches/; a path must exist; a git range is left to git."""
     names = _folders(checkout.patches, "series.toml")
-    if series in names or Path(series).expanduser().exists():
+    if NO_SERIES in names:
+        raise UserError(
+            f"{checkout.patches / NO_SERIES}: '{NO_SERIES}' stands for no series",
+            hint="give it another name",
+        )
+    if series == NO_SERIES or series in names or Path(series).expanduser().exists():
         return
     if series.startswith("git:"):
         if ".." not in series:

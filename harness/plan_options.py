@@ -33,7 +33,12 @@ class PlanOption:
 
 
 OPTIONS = (
-    PlanOption("--series", "series", "NAME", "folder of patches/, or a directory, mbox, git range"),
+    PlanOption(
+        "--series",
+        "series",
+        "NAME",
+        "folder of patches/, or a directory, mbox, git range; 'none' is the base as it is",
+    ),
     PlanOption("--base", "base", "SPEC", "kernel source: debian:5.10, dir:PATH, git:PATH#REF, ..."),
     PlanOption("--arch", "arch", "LIST", f"architectures, of {', '.join(arch_names())}"),
     PlanOption("--position", "positions", "LIST", "positions: 4, 0-4 or 0,2 (default: all)"),

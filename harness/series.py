@@ -23,7 +23,7 @@ from unidiff.patch import PatchSet
 from harness import process
 from harness.errors import UserError
 from harness.layout import Cache, Checkout, default_cache
-from harness.model import Patch, Series, SourceTree
+from harness.model import NO_SERIES, Patch, Series, SourceTree
 from harness.source import git
 from harness.store import key_of, sha256_of
 
@@ -64,7 +64,7 @@ def series_from(
 ) -> Series:
     """Return the series that *spec* names, as it applies to *tree*.
 
-    *spec* is a name below ``patches/``, ``git:REPO#A..B``, or a path: a folder with a
+    *spec* is a name below ``patches/``, "none", ``git:REPO#A..B``, or a path: a folder with a
     ``series.toml``, a quilt ``series`` file or ``*.patch`` files, or an mbox. Patches cut out of
     an mbox or a repository are written to *cache* (None: the user's).
 
@@ -72,6 +72,8 @@ def series_from(
         UserError: no such series, not a patch, or it does not cover the tree's version.
     """
     kept = (cache or default_cache()).downloads / "series"
+    if spec == NO_SERIES:
+        return _nothing(checkout, tree)
     if spec.startswith("git:"):
         return _loose(spec, _from_range(spec, kept), tree)
     named = checkout.patches / spec
@@ -89,6 +91,18 @@ def series_from(
     raise UserError(
         f"unknown series '{spec}'",
         hint=f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(names)}",
+    )
+
+
+def _nothing(checkout: Checkout, tree: SourceTree) -> Series:
+    """Return the series without a patch: *tree* is taken as it is."""
+    return Series(
+        name=NO_SERIES,
+        title=f"{tree.origin}, as it is",
+        folder=checkout.patches,
+        covers=tree.version,
+        prepare=(),
+        patches=(),
     )
 
 

@@ -188,6 +188,16 @@ def test_empty_lists_that_mean_something(checkout: Checkout, tmp_path: Path) -> 
     assert load_plan(file, checkout, archs=ARCHS) == Plan()
 
 
+def test_no_series_has_a_name_that_no_series_may_have(checkout: Checkout, tmp_path: Path) -> None:
+    file = write(tmp_path, 'series = "none"\nbase = "debian:6.12"\n')
+    assert load_plan(file, checkout, archs=ARCHS).series == "none"
+    folder = checkout.patches / "none"
+    folder.mkdir()
+    (folder / "series.toml").touch()
+    with pytest.raises(UserError, match="'none' stands for no series"):
+        load_plan(file, checkout, archs=ARCHS)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
