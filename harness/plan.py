@@ -272,6 +272,9 @@ def _check_test(test: GuestTest, file: Path, checkout: Checkout) -> None:
         raise UserError(f"{file}: module = {test.module!r}: must be a module's name without .ko")
     if not test.suite.strip():
         raise UserError(f"{file}: suite = {test.suite!r}: must be the name of a KUnit suite")
+    for symbol in test.needs:
+        if not re.fullmatch(r"[A-Z0-9_]+", symbol) or symbol.startswith("CONFIG_"):
+            raise UserError(f"{file}: needs: {symbol!r}: must be a Kconfig symbol without CONFIG_")
     if not 0 < test.timeout_s <= 24 * 3600:
         raise UserError(f"{file}: timeout_s = {test.timeout_s}: must be above 0, at most a day")
     series = _folders(checkout.patches, "series.toml")
