@@ -133,6 +133,37 @@ static __maybe_unused void harness_skip_case(struct kunit *test, const char *why
  */
 #define HARNESS_GIVES_UP_WHEN_KILLED (LINUX_VERSION_CODE >= KERNEL_VERSION(5, 13, 0))
 
+/*
+ * Is a mapping that failed half way taken back before vmalloc with __GFP_NOFAIL tries again?
+ * Mainline does not (as of 7.2): the next try finds entries set, warns, and never gets any further.
+ * Our series does, for 5.10 and 6.1; cases that need it have to skip on later kernels.
+ */
+#define HARNESS_TAKES_BACK (LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0))
+
+/*
+ * May __GFP_NOFAIL reach the bulk allocator? It does since 6.11; before, and in our series, it is
+ * kept from it.
+ */
+#define HARNESS_BULK_MAY_INSIST (LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0))
+
+/* vmalloc without sleeping came in 6.19, and kvmalloc falls back to it; cleaning up waits since. */
+#define HARNESS_ATOMIC_VMALLOC (LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0))
+
+/*
+ * The count of vmalloc pages: a function of its own up to 6.19, an item of the node's statistics
+ * since, which is kept by CPU and not exact at any one time.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+#define HARNESS_COUNT_EXACT 0
+static inline unsigned long harness_vmalloc_count(void)
+{
+	return global_node_page_state(NR_VMALLOC);
+}
+#else
+#define HARNESS_COUNT_EXACT 1
+#define harness_vmalloc_count NULL
+#endif
+
 /* The scopes that a task can be in, by which its allocations may not reclaim freely. */
 #define HARNESS_SCOPES (PF_MEMALLOC_NOFS | PF_MEMALLOC_NOIO)
 

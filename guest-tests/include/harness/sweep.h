@@ -67,8 +67,7 @@ static void sweep_check(struct sweep *sweep, struct vcall *call)
 		sweep->bad++;
 	}
 	vcall_free(call);
-	if (vcall_areas_left(call) || watch_objects_left() || watch_pages_left())
-		sweep->leaks++;
+	sweep->leaks += vcall_left(call);
 }
 
 /* One call of the sweep. Returns 0, or an error that has been reported as a failure of the case. */

@@ -8,6 +8,7 @@
 #ifndef HARNESS_VCALL_H
 #define HARNESS_VCALL_H
 
+#include <linux/delay.h>
 #include <linux/sched/mm.h>
 #include <linux/string.h>
 
@@ -301,6 +302,22 @@ static __maybe_unused unsigned int vcall_areas_left(const struct vcall *call)
 }
 
 /*
+ * Whether anything of a call is left after vcall_free(), or after a call that failed: an area, a
+ * kmalloc object, a page.
+ */
+static __maybe_unused bool vcall_left(const struct vcall *call)
+{
+	int tries = HARNESS_ATOMIC_VMALLOC ? 100 : 0; /* it cleans up in a work item */
+
+	while (vcall_areas_left(call) || watch_objects_left() || watch_pages_left()) {
+		if (!tries--)
+			return true;
+		msleep(10);
+	}
+	return false;
+}
+
+/*
  * Whether the area is of the right size: as large as asked for, guard page aside, with as many
  * pages in it, each mapped where it belongs. Huge mappings round up to their own size.
  */
@@ -371,7 +388,9 @@ static __maybe_unused int vcall_open(void)
 	int error;
 
 	vcall_find_area = (void *)symbol_address("find_vm_area");
-	vcall_nr_pages = (void *)symbol_address("vmalloc_nr_pages");
+	vcall_nr_pages = harness_vmalloc_count;
+	if (!vcall_nr_pages)
+		vcall_nr_pages = (void *)symbol_address("vmalloc_nr_pages");
 	if (!vcall_find_area || !vcall_nr_pages) {
 		pr_err("harness: no find_vm_area or vmalloc_nr_pages\n");
 		return -ENOENT;

@@ -166,7 +166,7 @@ static int watch_bulk(struct kretprobe_instance *instance, struct pt_regs *regs)
 
 	if (current != READ_ONCE(watch_task) || current->flags & PF_MEMALLOC)
 		return 1; /* its return is of no interest */
-	watch_request((__force gfp_t)*probe_argument(regs, 0), true);
+	watch_request((__force gfp_t)*probe_argument(regs, 0), !HARNESS_BULK_MAY_INSIST);
 	*array = (struct page **)*probe_argument(regs, HARNESS_BULK_ARRAY);
 	return 0;
 }

@@ -52,9 +52,7 @@ static void expect_vmalloc(struct kunit *test, unsigned long size, gfp_t gfp)
 		KUNIT_EXPECT_EQ(test, call.seen.pages_io, 0u);
 	KUNIT_EXPECT_EQ(test, call.scope, 0u);
 	vcall_free(&call);
-	KUNIT_EXPECT_EQ(test, vcall_areas_left(&call), 0u);
-	KUNIT_EXPECT_EQ(test, watch_objects_left(), 0u);
-	KUNIT_EXPECT_EQ(test, watch_pages_left(), 0u);
+	KUNIT_EXPECT_FALSE_MSG(test, vcall_left(&call), "areas, objects or pages left");
 }
 
 static void expect_null(struct kunit *test, unsigned long size, gfp_t gfp)
@@ -109,7 +107,6 @@ static void falls_back_whoever_may_sleep(struct kunit *test)
 	expect_vmalloc(test, TWO_PAGES, __GFP_DIRECT_RECLAIM | __GFP_IO);
 	expect_vmalloc(test, TOO_LARGE, GFP_NOFS | __GFP_RETRY_MAYFAIL);
 	expect_vmalloc(test, TOO_LARGE, GFP_NOFS | __GFP_ACCOUNT);
-	expect_vmalloc(test, TWO_PAGES, GFP_NOIO | __GFP_NOMEMALLOC);
 }
 
 /* The first size with a fallback. */
@@ -148,10 +145,11 @@ static void falls_back_sweep(struct kunit *test)
 		} };
 		struct sweep runs = sweep;
 
-		if (sweep_run(test, &sweep))
+		/* Small pages, which it may come to, need several tables. */
+		if (HARNESS_TAKES_BACK && sweep_run(test, &sweep))
 			return;
 		sweep_judge_nofail(test, &sweep);
-		if (sweep.nulls || !sweep.injected)
+		if (HARNESS_TAKES_BACK && (sweep.nulls || !sweep.injected))
 			return;
 		/* Of a slab's size: kmalloc is refused, and what comes after it as well. */
 		runs.call.size = TWO_PAGES;
@@ -177,6 +175,8 @@ static void control_kernel_falls_back(struct kunit *test)
 /* vmalloc sleeps, so a caller that must not can only get what kmalloc has. */
 static void control_atomic_never(struct kunit *test)
 {
+	if (HARNESS_ATOMIC_VMALLOC)
+		harness_skip(test, "vmalloc of this kernel can do without sleeping");
 	expect_null(test, TOO_LARGE, GFP_NOWAIT);
 	expect_null(test, TOO_LARGE, GFP_ATOMIC);
 	expect_null(test, SIXTEEN_PAGES, GFP_NOWAIT);

@@ -31,9 +31,11 @@ static bool have(struct kunit *test, struct vcall *call)
 /* Nothing of the call may be left: no area, no descriptor, no array. */
 static void expect_gone(struct kunit *test, const struct vcall *call)
 {
-	KUNIT_EXPECT_EQ_MSG(test, vcall_areas_left(call), 0u, "%lu bytes: areas left", call->size);
-	KUNIT_EXPECT_EQ_MSG(test, watch_objects_left(), 0u, "%lu bytes: objects left", call->size);
-	KUNIT_EXPECT_EQ_MSG(test, watch_pages_left(), 0u, "%lu bytes: pages left", call->size);
+	bool left = vcall_left(call);
+
+	KUNIT_EXPECT_FALSE_MSG(test, left, "%lu bytes, failure %u: %u areas, %u objects, %u pages",
+			       call->size, call->plan.first, vcall_areas_left(call),
+			       watch_objects_left(), watch_pages_left());
 }
 
 static void zeroed(struct kunit *test)
@@ -188,6 +190,8 @@ static void page_count_balanced(struct kunit *test)
 	size_t i;
 	int tries;
 
+	if (!HARNESS_COUNT_EXACT)
+		harness_skip(test, "the count is kept by CPU and not exact");
 	for (i = 0; i < ARRAY_SIZE(places); i++) {
 		unsigned long before, after, during;
 		bool balanced = false;
