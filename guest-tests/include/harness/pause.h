@@ -4,7 +4,9 @@
  *
  * A sleep is a call of schedule_timeout() that really can sleep: with a fatal signal pending, one
  * that signals may interrupt comes back at once, and a loop around it spins. To wait without a
- * limit is to wait for an event, as the page allocator does while it reclaims.
+ * limit is to wait for an event, as the page allocator does while it reclaims; and no time at all
+ * is no sleep. What lies between a refused page table and the next request is vmalloc's own; other
+ * sleeps may be the page allocator's, which waits for up to a tenth of a second under pressure.
  */
 #ifndef HARNESS_PAUSE_H
 #define HARNESS_PAUSE_H
@@ -25,12 +27,15 @@ static int pause_sleep(struct kprobe *probe, struct pt_regs *regs)
 		*timeout = MAX_SCHEDULE_TIMEOUT;
 		return 0;
 	}
-	if (*timeout == MAX_SCHEDULE_TIMEOUT)
+	if (*timeout == MAX_SCHEDULE_TIMEOUT || (long)*timeout <= 0)
 		return 0;
 	if (signal_pending_state(harness_task_state(current), current))
 		return 0;
 	subject->sleeps++;
 	subject->longest = max(subject->longest, *timeout);
+	subject->shortest = min(subject->shortest ?: *timeout, *timeout);
+	if (subject->owes)
+		subject->wait = max(subject->wait, *timeout);
 	subject->owes = false;
 	return 0;
 }

@@ -39,6 +39,8 @@ struct subject {
 	/* pause.h */
 	unsigned int sleeps;	/* how often it went to sleep of its own accord */
 	unsigned long longest;	/* the longest time it asked for, in ticks */
+	unsigned long shortest;	/* the shortest; 0: none */
+	unsigned long wait;	/* the longest right after a page table was refused */
 	unsigned int warned;	/* how often it told the log that it had no memory */
 	bool owes;		/* a page table was refused, and it has not slept since */
 	unsigned int unslept;	/* tried again without having slept */

@@ -15,9 +15,10 @@
 #define SWEEP_MAX 64 /* no call has that many places; the sweep would not end */
 
 /*
- * A wait for memory or address space is a tick or so. Ten times a second is what the kernel itself
- * thinks often enough, and more than any sane implementation needs.
+ * What a wait may take, in ticks: for a page table, and in all, which the page allocator has a
+ * part in under pressure.
  */
+#define SWEEP_WAIT 1
 #define SWEEP_LONGEST_SLEEP (HZ / 10)
 
 struct sweep {
@@ -39,6 +40,7 @@ struct sweep {
 	unsigned int sleeps;
 	unsigned int unslept;	/* tries for a page table without a sleep since the last */
 	unsigned long longest;	/* the longest sleep, in ticks */
+	unsigned long wait;	/* the longest right after a page table was refused */
 	unsigned int nth;	/* the last one failed */
 	unsigned int first, last; /* of those that gave NULL */
 	long drift;		/* of the count of vmalloc pages, over all calls */
@@ -55,6 +57,7 @@ static void sweep_check(struct sweep *sweep, struct vcall *call)
 	sweep->sleeps += call->did.sleeps;
 	sweep->unslept += call->did.unslept;
 	sweep->longest = max(sweep->longest, call->did.longest);
+	sweep->wait = max(sweep->wait, call->did.wait);
 	sweep->injected += call->injected;
 	sweep->scopes += call->scope != call->outer;
 	if (!call->addr && !call->injected) {
@@ -123,6 +126,8 @@ static __maybe_unused void sweep_judge_nofail(struct kunit *test, const struct s
 {
 	KUNIT_EXPECT_EQ_MSG(test, sweep->nulls, 0u, "NULL in spite of __GFP_NOFAIL");
 	KUNIT_EXPECT_EQ_MSG(test, sweep->unslept, 0u, "tried again without having slept");
+	KUNIT_EXPECT_LE_MSG(test, sweep->wait, (unsigned long)SWEEP_WAIT,
+			    "waits for more than a tick before it tries again");
 	KUNIT_EXPECT_LE_MSG(test, sweep->longest, (unsigned long)SWEEP_LONGEST_SLEEP,
 			    "slept far longer than it takes for memory to come free");
 	KUNIT_EXPECT_EQ_MSG(test, sweep->insisted, 0u,

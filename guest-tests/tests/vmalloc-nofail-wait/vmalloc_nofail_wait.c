@@ -100,6 +100,8 @@ static void expect_waited(struct kunit *test, struct vcall *call)
 	KUNIT_EXPECT_GE_MSG(test, call->did.sleeps, sleeps_awaited, "does not sleep");
 	KUNIT_EXPECT_LE_MSG(test, call->did.longest, (unsigned long)SWEEP_LONGEST_SLEEP,
 			    "slept far longer than it takes for room to come free");
+	KUNIT_EXPECT_EQ_MSG(test, call->did.shortest, (unsigned long)SWEEP_WAIT,
+			    "waits for more than a tick before it tries again");
 	vcall_free(call);
 	vm_unmap_aliases();
 	KUNIT_EXPECT_FALSE_MSG(test, vcall_left(call), "areas, objects or pages left");
