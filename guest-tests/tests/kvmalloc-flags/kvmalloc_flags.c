@@ -55,6 +55,46 @@ static void expect_vmalloc(struct kunit *test, unsigned long size, gfp_t gfp)
 	KUNIT_EXPECT_FALSE_MSG(test, vcall_left(&call), "areas, objects or pages left");
 }
 
+/*
+ * What is allocated on behalf of kvmalloc keeps to its flags and to the scopes of the caller, page
+ * tables included, and leaves the scopes as they were. So it does for vmalloc (vmalloc-scope).
+ */
+static void falls_back_in_bounds(struct kunit *test)
+{
+	static const gfp_t masks[] = {
+		GFP_NOFS, GFP_NOFS | __GFP_NOFAIL, GFP_NOIO, GFP_NOIO | __GFP_NOFAIL,
+	};
+	static const unsigned int outer[] = {
+		0, PF_MEMALLOC_NOFS, PF_MEMALLOC_NOIO, PF_MEMALLOC_NOFS | PF_MEMALLOC_NOIO,
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(masks) * ARRAY_SIZE(outer); i++) {
+		struct vcall call = {
+			.alloc = alloc_kvmalloc,
+			.size = TWO_PAGES,
+			.gfp = masks[i % ARRAY_SIZE(masks)] | QUIET,
+			.outer = outer[i / ARRAY_SIZE(masks)],
+			.plan = { .first = 1 },
+		};
+
+		if (vcall_run(&call)) {
+			KUNIT_FAIL(test, "the call does not return");
+			return;
+		}
+		KUNIT_EXPECT_TRUE_MSG(test, is_vmalloc_addr(call.addr), "no fallback");
+		KUNIT_EXPECT_GE(test, call.seen.tables, call.expected);
+		KUNIT_EXPECT_EQ_MSG(test, call.seen.pages_fs, 0u, "by way of the filesystem");
+		if (!(call.gfp & __GFP_IO) || call.outer & PF_MEMALLOC_NOIO)
+			KUNIT_EXPECT_EQ_MSG(test, call.seen.pages_io, 0u, "by way of I/O");
+		else
+			KUNIT_EXPECT_EQ_MSG(test, call.seen.tables_io, call.seen.tables,
+					    "gave up I/O too");
+		KUNIT_EXPECT_EQ_MSG(test, call.scope, call.outer, "scopes were changed");
+		vcall_free(&call);
+	}
+}
+
 static void expect_null(struct kunit *test, unsigned long size, gfp_t gfp)
 {
 	struct vcall call;
@@ -261,6 +301,7 @@ static struct kunit_case kvmalloc_flags_cases[] = {
 	KUNIT_CASE(falls_back_noio),
 	KUNIT_CASE(falls_back_nofs_nofail),
 	KUNIT_CASE(falls_back_noio_nofail),
+	KUNIT_CASE(falls_back_in_bounds),
 	KUNIT_CASE(falls_back_zeroed),
 	KUNIT_CASE(falls_back_whoever_may_sleep),
 	KUNIT_CASE(falls_back_page_and_a_byte),

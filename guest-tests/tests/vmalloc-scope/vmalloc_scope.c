@@ -9,7 +9,6 @@
 #include <harness/vcall.h>
 
 #define EIGHT_MIB (8UL << 20)
-#define TOO_LARGE (2 * KMALLOC_MAX_SIZE) /* for kmalloc: kvmalloc has to turn to vmalloc */
 
 /* Make the call and judge what holds for every one; false if there is nothing to judge. */
 static bool observe(struct kunit *test, struct vcall *call)
@@ -103,29 +102,6 @@ static void nofs_crossing_top_level(struct kunit *test)
 {
 	judge_no_fs(test, (struct vcall){
 		.alloc = alloc_vmalloc, .size = 2 * PMD_SIZE, .gfp = GFP_NOFS, .crossing = true,
-	});
-}
-
-/* kvmalloc does not get here with less than GFP_KERNEL before patch 4. */
-static void kvmalloc_nofs(struct kunit *test)
-{
-	judge_no_fs(test, (struct vcall){
-		.alloc = alloc_kvmalloc, .size = TOO_LARGE, .gfp = GFP_NOFS | __GFP_NOWARN,
-	});
-	judge_no_fs(test, (struct vcall){
-		.alloc = alloc_kvmalloc, .size = TOO_LARGE, .gfp = GFP_NOFS | __GFP_NOFAIL | __GFP_NOWARN,
-		.outer = PF_MEMALLOC_NOFS,
-	});
-}
-
-static void kvmalloc_noio(struct kunit *test)
-{
-	judge_no_io(test, (struct vcall){
-		.alloc = alloc_kvmalloc, .size = TOO_LARGE, .gfp = GFP_NOIO | __GFP_NOWARN,
-	});
-	judge_no_io(test, (struct vcall){
-		.alloc = alloc_kvmalloc, .size = TOO_LARGE, .gfp = GFP_NOIO | __GFP_NOFAIL | __GFP_NOWARN,
-		.outer = PF_MEMALLOC_NOFS,
 	});
 }
 
@@ -227,8 +203,6 @@ static struct kunit_case vmalloc_scope_cases[] = {
 	KUNIT_CASE(noio_zeroed),
 	KUNIT_CASE(noio_nofail),
 	KUNIT_CASE(noio_inside_nofs),
-	KUNIT_CASE(kvmalloc_nofs),
-	KUNIT_CASE(kvmalloc_noio),
 	KUNIT_CASE(control_kernel),
 	KUNIT_CASE(control_callers_scope),
 	KUNIT_CASE(control_scopes_restored),
