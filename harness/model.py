@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
@@ -108,6 +109,11 @@ class Patch:
     touches: tuple[str, ...]  # files of the kernel tree, sorted
 
 
+# Instead of a series' name: the kernel as it is. It has position 0 only, and no claim of a test
+# is about it, so every case must pass.
+NO_SERIES = "none"
+
+
 @dataclass(frozen=True)
 class Series:
     """Patches in order, as they apply to one base kernel."""
@@ -191,7 +197,16 @@ class GuestTest:
     weather: tuple[SplatKind, ...] = ()  # splats that are ordinary for this test
     artifacts: tuple[str, ...] = ()  # guest files fetched over SSH when the test is done
     disk_mib: int = 0  # size of the scratch disk that it needs; 0: none
+    needs: tuple[str, ...] = ()  # Kconfig symbols without which its cases skip themselves
     proves: tuple[Proves, ...] = ()
+
+    def on(self, config: Collection[str]) -> GuestTest:
+        """Return the test as it is on a kernel whose .config has the lines *config*.
+
+        Where something is missing that it needs, it claims nothing: its cases may skip.
+        """
+        missing = any(f"CONFIG_{symbol}=y" not in config for symbol in self.needs)
+        return replace(self, proves=()) if missing else self
 
     def fails_before(self, series: str, case: str) -> int:
         """First position of *series* at which *case* must pass; 0: at every one."""

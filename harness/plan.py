@@ -19,7 +19,7 @@ from typing import Any, get_args
 from harness.errors import UserError
 from harness.jsonio import from_table, suggest
 from harness.layout import Checkout
-from harness.model import AccelChoice, GuestTest, Load, Plan
+from harness.model import NO_SERIES, AccelChoice, GuestTest, Load, Plan
 
 MIN_RAM_MIB = 32  # below it no kernel of these configurations reaches its init
 MAX_RAM_MIB = 1 << 20
@@ -214,7 +214,12 @@ def check_plan(plan: Plan, checkout: Checkout, *, archs: Collection[str], where:
 def _check_series(series: str, checkout: Checkout, where: str) -> None:
     """A name must be a folder below patches/; a path must exist; a git range is left to git."""
     names = _folders(checkout.patches, "series.toml")
-    if series in names or Path(series).expanduser().exists():
+    if NO_SERIES in names:
+        raise UserError(
+            f"{checkout.patches / NO_SERIES}: '{NO_SERIES}' stands for no series",
+            hint="give it another name",
+        )
+    if series == NO_SERIES or series in names or Path(series).expanduser().exists():
         return
     if series.startswith("edits:"):
         return
@@ -269,6 +274,9 @@ def _check_test(test: GuestTest, file: Path, checkout: Checkout) -> None:
         raise UserError(f"{file}: module = {test.module!r}: must be a module's name without .ko")
     if not test.suite.strip():
         raise UserError(f"{file}: suite = {test.suite!r}: must be the name of a KUnit suite")
+    for symbol in test.needs:
+        if not re.fullmatch(r"[A-Z0-9_]+", symbol) or symbol.startswith("CONFIG_"):
+            raise UserError(f"{file}: needs: {symbol!r}: must be a Kconfig symbol without CONFIG_")
     if not 0 < test.timeout_s <= 24 * 3600:
         raise UserError(f"{file}: timeout_s = {test.timeout_s}: must be above 0, at most a day")
     series = _folders(checkout.patches, "series.toml")

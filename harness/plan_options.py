@@ -39,7 +39,7 @@ OPTIONS = (
         "--series",
         "series",
         "NAME",
-        "of patches/, or a folder, mbox, git:REPO#A..B, edits:REPO",
+        "of patches/, or a folder, mbox, git:REPO#A..B, edits:REPO; 'none': as it is",
     ),
     PlanOption("--base", "base", "SPEC", "kernel source: debian:5.10, dir:PATH, git:PATH#REF, ..."),
     PlanOption("--arch", "arch", "LIST", f"architectures, of {', '.join(arch_names())}"),

@@ -22,7 +22,7 @@ from unidiff.patch import PatchSet
 from harness import process
 from harness.errors import UserError
 from harness.layout import Cache, Checkout, default_cache
-from harness.model import Patch, Series, SourceTree
+from harness.model import NO_SERIES, Patch, Series, SourceTree
 from harness.repository import EDITS, cut_once, from_edits, from_range, slug
 from harness.source import git
 from harness.store import sha256_of
@@ -64,18 +64,20 @@ def series_from(
 ) -> Series:
     """Return the series that *spec* names, as it applies to *tree*.
 
-    *spec* is a name below ``patches/``, ``git:REPO#A..B``, ``edits:REPO#A``, or a path: a folder
-    with a ``series.toml``, a quilt ``series`` file or ``*.patch`` files, or an mbox. Patches cut
-    out of an mbox or a repository are written to *cache* (None: the user's).
+    *spec* is a name below ``patches/``, "none", ``git:REPO#A..B``, ``edits:REPO#A``, or a path:
+    a folder with a ``series.toml``, a quilt ``series`` file or ``*.patch`` files, or an mbox.
+    Patches cut out of an mbox or a repository are written to *cache* (None: the user's).
 
     Raises:
         UserError: no such series, not a patch, or it does not cover the tree's version.
     """
     kept = (cache or default_cache()).downloads / "series"
+    if spec == NO_SERIES:
+        return _nothing(checkout, tree)
     if spec.startswith(f"{git.SCHEME}:"):
         return _loose(spec, from_range(spec, kept), tree)
     if spec.startswith(f"{EDITS}:"):
-        return _loose(spec, from_edits(spec, kept), tree)
+        return _loose(spec, from_edits(spec, kept), tree, may_be_empty=True)
     named = checkout.patches / spec
     if (named / ABOUT).is_file():
         return load_series(named, tree.version)
@@ -91,6 +93,18 @@ def series_from(
     raise UserError(
         f"unknown series '{spec}'",
         hint=f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(names)}",
+    )
+
+
+def _nothing(checkout: Checkout, tree: SourceTree) -> Series:
+    """Return the series without a patch: *tree* is taken as it is."""
+    return Series(
+        name=NO_SERIES,
+        title=f"{tree.origin}, as it is",
+        folder=checkout.patches,
+        covers=tree.version,
+        prepare=(),
+        patches=(),
     )
 
 
@@ -155,14 +169,16 @@ def _read_about(folder: Path) -> _About:
     return about
 
 
-def _loose(name: str, files: Sequence[Path], tree: SourceTree) -> Series:
+def _loose(
+    name: str, files: Sequence[Path], tree: SourceTree, *, may_be_empty: bool = False
+) -> Series:
     """A series without a series.toml: it is taken to be for the tree it is asked for."""
-    if not files:
+    if not files and not may_be_empty:
         raise UserError(f"series '{name}' holds no patch")
     return Series(
         name=re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-."),
         title=name,
-        folder=files[0].parent,
+        folder=files[0].parent if files else Path(),
         covers=tree.version,
         prepare=(),
         patches=_numbered(files),

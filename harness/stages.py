@@ -202,7 +202,8 @@ def guest_spec(
 
 def cell_job(ready: Prepared, arch: Arch, bench: Bench, cell: Cell, accel: AccelName) -> CellJob:
     """Describe the experiment that gives *cell* its verdict."""
-    test, load = ready.test(cell.test), ready.load(cell.load)
+    config = frozenset(bench.kernel.config.read_text(encoding="utf-8").splitlines())
+    test, load = ready.test(cell.test).on(config), ready.load(cell.load)
     disk_mib = max(test.disk_mib, load.disk_mib if load else 0)
     return CellJob(
         cell=cell,

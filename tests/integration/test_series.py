@@ -87,6 +87,15 @@ def test_an_unknown_name_is_told_with_the_nearest(
     assert caught.value.hint == "did you mean 'vmalloc'?"
 
 
+def test_no_series_is_the_kernel_as_it_is(
+    checkout: Checkout, tree: SourceTree, cache: Cache
+) -> None:
+    series = series_from("none", checkout, tree, cache)
+    assert (series.name, series.covers, series.positions) == ("none", tree.version, (0,))
+    assert series.applied(0) == ()
+    assert tree.origin in series.title
+
+
 def test_a_folder_with_a_series_toml(
     checkout: Checkout, tree: SourceTree, cache: Cache, tmp_path: Path
 ) -> None:

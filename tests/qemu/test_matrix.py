@@ -38,11 +38,20 @@ def test_every_cell_has_the_verdict_that_is_declared(run: tuple[Path, RunRecord]
     assert {cell.cell.position for cell in record.cells} == set(range(5))
     assert {cell.cell.arch for cell in record.cells} == set(arch_names())
     assert [c.cell.id for c in record.cells if not c.as_expected] == []
-    assert {c.verdict for c in record.cells} == {Verdict.PASS, Verdict.FAIL}
+    # Without lockdep in the kernel its suite has nothing to say.
+    assert {c.verdict for c in record.cells if c.cell.test == "vmalloc-lockdep"} == {Verdict.SKIP}
+    others = {c.verdict for c in record.cells if c.cell.test != "vmalloc-lockdep"}
+    assert others == {Verdict.PASS, Verdict.FAIL}
 
 
 @pytest.mark.parametrize(
-    ("test", "patch"), [("vmalloc-scope", 1), ("vmalloc-nofail-sweep", 2), ("kvmalloc-flags", 4)]
+    ("test", "patch"),
+    [
+        ("vmalloc-scope", 1),
+        ("vmalloc-nofail-sweep", 2),
+        ("vmalloc-nofail-wait", 2),
+        ("kvmalloc-flags", 4),
+    ],
 )
 def test_a_patch_turns_its_test_from_fail_to_pass(
     run: tuple[Path, RunRecord], test: str, patch: int

@@ -84,6 +84,22 @@ def test_a_test_knows_from_which_patch_a_case_passes() -> None:
     assert [test.patch_of(series) for series in "abc"] == [2, 4, 0]
 
 
+def test_a_test_without_what_it_needs_claims_nothing() -> None:
+    test = GuestTest(
+        name="lockdep",
+        folder=Path(),
+        summary="",
+        module="lockdep",
+        suite="lockdep",
+        needs=("PROVE_LOCKING", "KPROBES"),
+        proves=(Proves("s", 1),),
+    )
+    config = {"CONFIG_PROVE_LOCKING=y", "CONFIG_KPROBES=y", "# CONFIG_KASAN is not set"}
+    assert test.on(config) == test
+    assert test.on(config - {"CONFIG_KPROBES=y"}).proves == ()
+    assert test.on(()).fails_before("s", "any") == 0
+
+
 def test_a_cell_is_as_expected_only_with_all_that_belongs_to_it() -> None:
     good = CellResult(CELL, Verdict.FAIL, Verdict.FAIL, "")
     case = CaseResult("c", Verdict.FAIL, Verdict.FAIL)

@@ -188,6 +188,16 @@ def test_empty_lists_that_mean_something(checkout: Checkout, tmp_path: Path) -> 
     assert load_plan(file, checkout, archs=ARCHS) == Plan()
 
 
+def test_no_series_has_a_name_that_no_series_may_have(checkout: Checkout, tmp_path: Path) -> None:
+    file = write(tmp_path, 'series = "none"\nbase = "debian:6.12"\n')
+    assert load_plan(file, checkout, archs=ARCHS).series == "none"
+    folder = checkout.patches / "none"
+    folder.mkdir()
+    (folder / "series.toml").touch()
+    with pytest.raises(UserError, match="'none' stands for no series"):
+        load_plan(file, checkout, archs=ARCHS)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -289,6 +299,7 @@ def test_a_guest_test_is_read_with_its_friendly_forms(checkout: Checkout) -> Non
         ('suite = "sweep-suite"', 'suite = " "', "suite = ' ': must be"),
         ("timeout_s = 60", "timeout_s = 0", "timeout_s = 0.0: must be above 0"),
         ("timeout_s = 60", "timeout_s = nan", "timeout_s"),
+        ("timeout_s = 60", 'needs = ["CONFIG_KASAN"]', "needs: 'CONFIG_KASAN': must be"),
         ("timeout_s = 60", "timout_s = 60", "unknown key 'timout_s': did you mean 'timeout_s'?"),
         ("timeout_s = 60", 'name = "x"', "key 'name' is not allowed"),
         ('"/proc/number" = 5', '"/proc/number" = [5]', "knobs[0][1] = [5]: must be a valid string"),

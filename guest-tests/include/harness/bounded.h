@@ -7,7 +7,10 @@
  * would cost the whole run of the guest. The thread is lost, and the module stays loaded for it.
  *
  * Under memory pressure a call may well take seconds, with an allocation now and then: that is
- * slow. One that allocates nothing any more is stuck.
+ * slow. One that allocates nothing any more is stuck, and so is one that sleeps and tries again
+ * far more often than it was failed. (One that tries again without sleeping leaves this thread no
+ * CPU to say so, where there is one CPU only. The soft lockup detector ends that; a test with
+ * such calls sets the knob kernel.watchdog_thresh low.)
  */
 #ifndef HARNESS_BOUNDED_H
 #define HARNESS_BOUNDED_H
@@ -19,18 +22,26 @@
 
 #include <harness/compat.h>
 
-#define BOUNDED_QUIET_SECONDS 15 /* without a sign of progress */
+#define BOUNDED_POLLS_PER_SECOND 50
+#define BOUNDED_QUIET_SECONDS 10 /* without a sign of progress */
 #define BOUNDED_SECONDS 60	 /* in all: it may go round in circles */
+
+struct bounded {
+	void (*function)(void);
+	const unsigned int *progress; /* changes whenever it gets on */
+	bool (*hopeless)(void);	      /* or NULL; true: it will never return */
+	void (*meanwhile)(void);      /* or NULL; called again and again while it runs */
+};
 
 static struct kthread_worker *bounded_worker;
 static struct kthread_work bounded_work;
-static void (*bounded_function)(void);
+static struct bounded bounded_now;
 static DECLARE_COMPLETION(bounded_done);
 static bool bounded_stuck;
 
 static void bounded_call(struct kthread_work *work)
 {
-	bounded_function();
+	bounded_now.function();
 	complete(&bounded_done);
 }
 
@@ -47,25 +58,29 @@ static __maybe_unused void bounded_close(void)
 }
 
 /*
- * Returns 0, or -ETIMEDOUT if @function is still running, now or in an earlier call. Everything
- * that it touches must then stay as it is. @progress changes whenever it gets on.
+ * Returns 0, or -ETIMEDOUT if the function is still running, now or in an earlier call. Everything
+ * that it touches must then stay as it is.
  */
-static __maybe_unused int bounded_run(void (*function)(void), const unsigned int *progress)
+static __maybe_unused int bounded_run(const struct bounded *bounded)
 {
-	unsigned int seconds, quiet, before = 0;
+	unsigned int polls, quiet = 0, before = 0;
 
 	if (bounded_stuck)
 		return -ETIMEDOUT;
-	bounded_function = function;
+	bounded_now = *bounded;
 	reinit_completion(&bounded_done);
 	kthread_init_work(&bounded_work, bounded_call);
 	kthread_queue_work(bounded_worker, &bounded_work);
-	quiet = 0;
-	for (seconds = 0; seconds < BOUNDED_SECONDS && quiet < BOUNDED_QUIET_SECONDS; seconds++) {
-		if (wait_for_completion_timeout(&bounded_done, HZ))
+	for (polls = 0; polls < BOUNDED_SECONDS * BOUNDED_POLLS_PER_SECOND; polls++) {
+		if (wait_for_completion_timeout(&bounded_done, HZ / BOUNDED_POLLS_PER_SECOND))
 			return 0;
-		quiet = READ_ONCE(*progress) == before ? quiet + 1 : 0;
-		before = READ_ONCE(*progress);
+		if (bounded->meanwhile)
+			bounded->meanwhile();
+		quiet = READ_ONCE(*bounded->progress) == before ? quiet + 1 : 0;
+		before = READ_ONCE(*bounded->progress);
+		if (quiet > BOUNDED_QUIET_SECONDS * BOUNDED_POLLS_PER_SECOND ||
+		    (bounded->hopeless && bounded->hopeless()))
+			break;
 	}
 	bounded_stuck = true;
 	__module_get(THIS_MODULE);

@@ -25,6 +25,12 @@ static __maybe_unused unsigned long memory_zero_until(const void *addr, unsigned
 	return size;
 }
 
+/* Index of the last whole word of the page at @at of memory of @size bytes; -1: it has none. */
+static long memory_last_word(unsigned long at, unsigned long size)
+{
+	return (long)(min(PAGE_SIZE, size - at) / sizeof(unsigned long)) - 1;
+}
+
 /*
  * Write a different value to both ends of every page, then read all of them: a page that is in
  * there twice, or belongs to somebody who writes to it, gives itself away. Returns the offset of
@@ -32,20 +38,39 @@ static __maybe_unused unsigned long memory_zero_until(const void *addr, unsigned
  */
 static __maybe_unused unsigned long memory_own_until(void *addr, unsigned long size)
 {
-	unsigned long at, page = PAGE_SIZE / sizeof(unsigned long);
-	unsigned long *word;
+	unsigned long at, *word;
+	long last;
 
 	for (at = 0; at < size; at += PAGE_SIZE) {
 		word = addr + at;
-		word[0] = at ^ (unsigned long)addr;
-		word[min(page, (size - at) / sizeof(*word)) - 1] = at ^ (unsigned long)addr;
+		last = memory_last_word(at, size);
+		if (last >= 0)
+			word[0] = word[last] = at ^ (unsigned long)addr;
 	}
 	cond_resched();
 	for (at = 0; at < size; at += PAGE_SIZE) {
 		word = addr + at;
-		if (word[0] != (at ^ (unsigned long)addr))
+		last = memory_last_word(at, size);
+		if (last >= 0 && (word[0] != (at ^ (unsigned long)addr) || word[last] != word[0]))
 			return at;
-		if (word[min(page, (size - at) / sizeof(*word)) - 1] != word[0])
+	}
+	return size;
+}
+
+/*
+ * Does each page of vmalloc memory map what its area says it does? Returns the offset of the first
+ * that does not, @size if there is none. Look here before touching memory of a doubtful kernel:
+ * a hole is then a failed case and no crash.
+ */
+static __maybe_unused unsigned long memory_mapped_until(const void *addr, unsigned long size,
+							struct page *const *pages)
+{
+	unsigned long at;
+
+	for (at = 0; at < size; at += PAGE_SIZE) {
+		struct page *page = vmalloc_to_page(addr + at);
+
+		if (!page || page != pages[at / PAGE_SIZE])
 			return at;
 	}
 	return size;

@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * One call of a vmalloc function under observation: steered to address space without page tables,
- * its Nth allocation failed if asked, all its allocations watched, its time bounded.
+ * chosen allocations failed, all of them watched, its time bounded.
  *
  * A suite calls vcall_open() in its setup and vcall_close() in its teardown.
  */
 #ifndef HARNESS_VCALL_H
 #define HARNESS_VCALL_H
 
+#include <linux/delay.h>
 #include <linux/sched/mm.h>
 #include <linux/string.h>
 
 #include <harness/bounded.h>
 #include <harness/compat.h>
 #include <harness/inject.h>
+#include <harness/memory.h>
+#include <harness/pause.h>
 #include <harness/steer.h>
 #include <harness/watch.h>
 
@@ -22,14 +25,20 @@ struct vcall {
 	void *(*alloc)(unsigned long size, gfp_t gfp);
 	unsigned long size;
 	gfp_t gfp;
-	unsigned int nth;   /* the allocation to fail; 0: none */
+	struct inject_plan plan;
 	unsigned int outer; /* scope around the call: PF_MEMALLOC_NOFS, PF_MEMALLOC_NOIO, 0 */
+	bool killed;	    /* a fatal signal is pending all the while */
+	bool crossing;	    /* across two entries of the top-level page table */
+	unsigned long from, to; /* into this range of addresses and nowhere else; to 0: anywhere */
+	void (*meanwhile)(void); /* what another task does while it runs, again and again */
 	/* What came of it. */
 	void *addr;
-	bool injected;
+	bool injected;	       /* something was failed */
 	unsigned long start;   /* where the call was steered to */
 	unsigned int expected; /* page-table pages that a call which maps all must have built */
 	unsigned int scope;    /* scopes in force right after the call, inside the outer one */
+	bool fatal;	       /* the fatal signal was still pending then */
+	struct subject did;
 	struct watch seen;
 };
 
@@ -43,16 +52,30 @@ static __maybe_unused void *alloc_kvmalloc(unsigned long size, gfp_t gfp)
 	return kvmalloc(size, gfp);
 }
 
+/* In huge mappings, where the kernel and the architecture have them for vmalloc. */
+static __maybe_unused void *alloc_huge(unsigned long size, gfp_t gfp)
+{
+	return harness_vmalloc_huge(size, gfp);
+}
+
+/* kvmalloc uses them as well, since 5.18. They need no table of the last level. */
+static __maybe_unused bool may_be_huge(const struct vcall *call)
+{
+	return IS_ENABLED(CONFIG_HAVE_ARCH_HUGE_VMALLOC) &&
+	       (call->alloc == alloc_kvmalloc || call->alloc == alloc_huge);
+}
+
 /*
  * Where fresh address space is: a call gets a region of its own, as large as one table of the last
  * level but one covers, so that tables of the last two levels are new. When the space has been
  * gone through once (it is small with 39-bit addresses), the next round takes a later place in
  * each region, where only the tables of the last level are new.
  */
-#define FRESH_SKIP 4UL /* regions at the bottom and top that the kernel itself uses */
+#define FRESH_SKIP 4UL	   /* regions at the bottom and top that the kernel itself uses */
+#define FRESH_CROSSINGS 48 /* regions below those at the top that are kept for crossing calls */
 #define FRESH_STEP (32 * PMD_SIZE)
 
-static unsigned long fresh_region, fresh_offset;
+static unsigned long fresh_region, fresh_offset, fresh_crossing;
 
 static unsigned long fresh_bottom(void)
 {
@@ -63,12 +86,14 @@ static void fresh_rewind(void)
 {
 	fresh_region = fresh_bottom();
 	fresh_offset = 0;
+	fresh_crossing = ALIGN_DOWN(VMALLOC_END, PGDIR_SIZE) - FRESH_SKIP * PUD_SIZE;
+	fresh_crossing = ALIGN_DOWN(fresh_crossing, PGDIR_SIZE);
 }
 
 static void fresh_advance(void)
 {
 	fresh_region += PUD_SIZE;
-	if (fresh_region + (FRESH_SKIP + 1) * PUD_SIZE <= VMALLOC_END)
+	if (fresh_region + (FRESH_SKIP + FRESH_CROSSINGS) * PUD_SIZE <= VMALLOC_END)
 		return;
 	fresh_region = fresh_bottom();
 	fresh_offset += FRESH_STEP;
@@ -84,52 +109,160 @@ static struct vcall vcall_now; /* the worker's own copy: it may outlive the case
 static void fresh_seal(void)
 {
 	WRITE_ONCE(watch_task, NULL);
+	subjects[0].plan = (struct inject_plan){};
 	vm_unmap_aliases();
 	vfree(__vmalloc(PAGE_SIZE, GFP_KERNEL));
 	vm_unmap_aliases();
 	WRITE_ONCE(watch_task, current);
 }
 
-static void vcall_work(void)
+static void vcall_steer(const struct vcall *call)
 {
-	struct vcall *call = &vcall_now;
+	struct subject *subject = subject_begin(0);
+
+	subject->start = call->start;
+	subject->end = call->to;
+	subject->plan = call->plan;
+	subject->random = call->plan.seed;
+	subject_go(subject);
+}
+
+/* A thread of the kernel has to ask for a signal to get it. */
+static void vcall_kill(bool kill)
+{
+	if (kill) {
+		allow_signal(SIGKILL);
+		send_sig(SIGKILL, current, 1);
+	} else {
+		flush_signals(current);
+		disallow_signal(SIGKILL);
+	}
+}
+
+/* Make the call in the current task. */
+static void vcall_make(struct vcall *call)
+{
 	unsigned int before = current->flags & HARNESS_SCOPES;
+	struct subject *subject = &subjects[0];
 
 	current->flags |= call->outer;
-	steer_begin(call->start);
+	vcall_steer(call);
 	watch_begin();
-	inject_begin(call->nth);
 	call->addr = call->alloc(call->size, call->gfp);
-	call->injected = inject_end(call->nth);
+	call->did = *subject;
 	call->scope = current->flags & HARNESS_SCOPES;
+	call->fatal = fatal_signal_pending(current);
 	call->seen = watch;
-	if (!call->addr && call->seen.tables)
+	call->injected = call->did.failed;
+	/* It has come through without a sleep after the last refusal. */
+	call->did.unslept += call->addr && call->did.owes;
+	if (!call->addr && call->seen.tables && !call->to)
 		fresh_seal();
-	steer_end();
+	subject_end(subject);
 	current->flags &= ~HARNESS_SCOPES;
 	current->flags |= before;
 }
 
-/* Make the call; 0, or -ETIMEDOUT if it does not come back. */
+static void vcall_work(void)
+{
+	if (vcall_now.killed)
+		vcall_kill(true);
+	vcall_make(&vcall_now);
+	if (vcall_now.killed)
+		vcall_kill(false);
+}
+
+/*
+ * It sleeps again and again, far more often than it was failed, and allocates nothing: it is going
+ * round in circles. Let it sleep for good the next time, or it fills the log. (Under pressure the
+ * page allocator sleeps as well, but reclaims in between.)
+ */
+#define VCALL_PATIENCE 50
+
+static bool vcall_hopeless(void)
+{
+	static unsigned int life, sleeps;
+	struct subject *subject = &subjects[0];
+	unsigned int now = READ_ONCE(subject->sleeps), failed = READ_ONCE(subject->failed);
+	/* Help comes from a task that needs the CPU for it. */
+	unsigned int patience = vcall_now.meanwhile ? 20 * VCALL_PATIENCE : VCALL_PATIENCE;
+
+	if (life != READ_ONCE(watch_life) || now < sleeps)
+		sleeps = now;
+	life = READ_ONCE(watch_life);
+	if (now <= failed + 20 * VCALL_PATIENCE && now - sleeps <= failed + patience)
+		return false;
+	WRITE_ONCE(subject->parked, true);
+	return true;
+}
+
+static void vcall_place(struct vcall *call)
+{
+	call->start = fresh_region + fresh_offset;
+	call->expected = !fresh_offset;
+	if (!may_be_huge(call))
+		call->expected += DIV_ROUND_UP(call->size, PMD_SIZE);
+	if (call->crossing) {
+		call->start = fresh_crossing - PMD_SIZE;
+		call->expected = 1; /* the far side has been built to see that it is fresh */
+	}
+	if (call->to) {
+		call->start = call->from;
+		call->expected = 0;
+	}
+}
+
+/* Go to the next crossing that has not been used; the page behind it is mapped to see that. */
+static int fresh_cross(void)
+{
+	while (fresh_crossing > VMALLOC_START + (FRESH_SKIP + 1) * PGDIR_SIZE) {
+		struct vcall probe = {
+			.alloc = alloc_vmalloc,
+			.size = PAGE_SIZE,
+			.gfp = GFP_KERNEL,
+			.from = fresh_crossing,
+			.to = fresh_crossing + 2 * PAGE_SIZE,
+		};
+
+		probe.start = probe.from;
+		vcall_make(&probe);
+		vfree(probe.addr);
+		vm_unmap_aliases();
+		if (probe.addr && probe.seen.tables)
+			return 0;
+		fresh_crossing -= PGDIR_SIZE;
+	}
+	return -ENOSPC;
+}
+
+/*
+ * Make the call; 0, or -ETIMEDOUT if it does not come back, -ENOSPC if no place is left for it.
+ */
 static __maybe_unused int vcall_run(struct vcall *call)
 {
+	const struct bounded bounded = {
+		.function = vcall_work,
+		.progress = &watch_life,
+		.hopeless = vcall_hopeless,
+		.meanwhile = call->meanwhile,
+	};
 	int error;
 
 	call->addr = NULL;
-	call->start = fresh_region + fresh_offset;
-	call->expected = !fresh_offset;
-	/* kvmalloc may use huge pages since 5.18, and they need no table of the last level. */
-	if (!IS_ENABLED(CONFIG_HAVE_ARCH_HUGE_VMALLOC) || call->alloc != alloc_kvmalloc)
-		call->expected += DIV_ROUND_UP(call->size, PMD_SIZE);
 	if (bounded_stuck)
 		return -ETIMEDOUT;
+	if (call->crossing && fresh_cross())
+		return -ENOSPC;
+	vcall_place(call);
 	vcall_now = *call;
-	error = bounded_run(vcall_work, &watch.pages);
+	error = bounded_run(&bounded);
 	if (error)
 		return error;
 	*call = vcall_now;
+	if (call->crossing)
+		fresh_crossing -= PGDIR_SIZE;
 	/* A region without a single table is as good as before. */
-	if (call->seen.tables)
+	else if (call->seen.tables && !call->to)
 		fresh_advance();
 	return 0;
 }
@@ -159,12 +292,57 @@ static __maybe_unused unsigned int vcall_areas_left(const struct vcall *call)
 	struct vm_struct *area;
 	unsigned int left = 0;
 
+	to = call->to ?: to;
 	while (from < to) {
 		area = vcall_find_area((void *)from);
 		left += !!area;
 		from += area ? area->size : PAGE_SIZE;
 	}
 	return left;
+}
+
+/*
+ * Whether anything of a call is left after vcall_free(), or after a call that failed: an area, a
+ * kmalloc object, a page.
+ */
+static __maybe_unused bool vcall_left(const struct vcall *call)
+{
+	int tries = HARNESS_ATOMIC_VMALLOC ? 100 : 0; /* it cleans up in a work item */
+
+	while (vcall_areas_left(call) || watch_objects_left() || watch_pages_left()) {
+		if (!tries--)
+			return true;
+		msleep(10);
+	}
+	return false;
+}
+
+/*
+ * Whether the area is of the right size: as large as asked for, guard page aside, with as many
+ * pages in it, each mapped where it belongs. Huge mappings round up to their own size.
+ */
+static __maybe_unused bool vcall_sized(const struct vcall *call)
+{
+	unsigned long want = PAGE_ALIGN(call->size), have;
+	const struct vm_struct *area = vcall_find_area(call->addr);
+
+	if (!area)
+		return false;
+	have = get_vm_area_size(area);
+	return (may_be_huge(call) ? have >= want : have == want) &&
+	       area->nr_pages == have / PAGE_SIZE && area->pages &&
+	       memory_mapped_until(call->addr, want, area->pages) == want;
+}
+
+/* The same, and its memory is zero where it was asked for, and its own. */
+static __maybe_unused bool vcall_sound(const struct vcall *call)
+{
+	if (is_vmalloc_addr(call->addr) && !vcall_sized(call))
+		return false;
+	if (call->gfp & __GFP_ZERO &&
+	    memory_zero_until(call->addr, call->size) != call->size)
+		return false;
+	return memory_own_until(call->addr, call->size) == call->size;
 }
 
 /* Go to the first region that no call of this or an earlier test has been steered to. */
@@ -200,6 +378,7 @@ static __maybe_unused void vcall_close(void)
 {
 	bounded_close();
 	steer_close();
+	pause_close();
 	inject_close();
 	watch_close();
 }
@@ -209,7 +388,9 @@ static __maybe_unused int vcall_open(void)
 	int error;
 
 	vcall_find_area = (void *)symbol_address("find_vm_area");
-	vcall_nr_pages = (void *)symbol_address("vmalloc_nr_pages");
+	vcall_nr_pages = harness_vmalloc_count;
+	if (!vcall_nr_pages)
+		vcall_nr_pages = (void *)symbol_address("vmalloc_nr_pages");
 	if (!vcall_find_area || !vcall_nr_pages) {
 		pr_err("harness: no find_vm_area or vmalloc_nr_pages\n");
 		return -ENOENT;
@@ -220,6 +401,9 @@ static __maybe_unused int vcall_open(void)
 	error = inject_open();
 	if (error)
 		goto no_inject;
+	error = pause_open();
+	if (error)
+		goto no_pause;
 	error = steer_open();
 	if (error)
 		goto no_steer;
@@ -234,6 +418,8 @@ static __maybe_unused int vcall_open(void)
 no_worker:
 	steer_close();
 no_steer:
+	pause_close();
+no_pause:
 	inject_close();
 no_inject:
 	watch_close();

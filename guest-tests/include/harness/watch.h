@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Watch what one task allocates: every request to the page allocator with the flags that really
- * hold for it, and the kmalloc objects that it has not freed.
+ * hold for it, the pages and the kmalloc objects that nobody has freed yet.
  *
  * One watch at a time. What the task allocates while it reclaims (PF_MEMALLOC) is not part of the
  * work it was asked for, and is left out; so are interrupts that happen to hit it.
@@ -9,15 +9,18 @@
 #ifndef HARNESS_WATCH_H
 #define HARNESS_WATCH_H
 
+#include <linux/bitmap.h>
 #include <linux/gfp.h>
 #include <linux/mm_types.h>
 #include <linux/preempt.h>
 #include <linux/ptrace.h>
 #include <linux/sched.h>
 
+#include <harness/subject.h>
 #include <harness/symbol.h>
 
 #define WATCH_OBJECTS 64
+#define WATCH_PAGES (1UL << 20) /* page frames are told apart modulo this: 4 GiB */
 
 struct watch {
 	unsigned int pages;	/* requests to the page allocator */
@@ -26,12 +29,27 @@ struct watch {
 	unsigned int tables;	/* page-table pages */
 	unsigned int tables_fs;
 	unsigned int tables_io;
+	unsigned int insisted;	/* in bulk or for large blocks, and with __GFP_NOFAIL all the same */
+	unsigned int large;	/* requests for large blocks */
+	unsigned int kmallocs;	/* kmalloc objects allocated */
 	unsigned int missed;	/* kmalloc objects that found no room in the list */
-	const void *objects[WATCH_OBJECTS]; /* allocated and not freed yet */
 };
 
 static struct watch watch;
 static struct task_struct *watch_task;
+static unsigned int watch_life; /* changes while the task gets on, if only by reclaiming */
+
+static const void *watch_objects[WATCH_OBJECTS]; /* allocated and not freed yet */
+
+/* Page frames of vmalloc's own pages that the task has allocated and nobody has freed. */
+static unsigned long *watch_frames;
+static atomic_t watch_held;
+
+/*
+ * The task is allocating KASAN's shadow of an area. Its pages and their tables are GFP_KERNEL,
+ * whatever the caller said, in mainline as in the series: no scope is promised for them.
+ */
+static bool watch_shadow;
 
 /*
  * The flags that hold for a request by current: a NOIO scope takes away I/O and filesystem, a NOFS
@@ -49,32 +67,57 @@ static gfp_t watch_effective(gfp_t gfp)
 
 static bool watch_on(void)
 {
-	return current == READ_ONCE(watch_task) && in_task() && !(current->flags & PF_MEMALLOC);
+	return current == READ_ONCE(watch_task) && in_task() &&
+	       !(current->flags & PF_MEMALLOC) && !watch_shadow;
 }
 
-/*
- * Page tables are the only single pages that are asked for zeroed without __GFP_HIGHMEM here:
- * vmalloc adds that flag for its pages, and slab takes __GFP_ZERO away before it asks for a slab.
- */
-static bool watch_is_table(unsigned int order, gfp_t gfp)
+static void watch_take(struct page *page)
 {
-	return !order && (gfp & __GFP_ZERO) && !(gfp & __GFP_HIGHMEM);
+	if (!test_and_set_bit(page_to_pfn(page) % WATCH_PAGES, watch_frames))
+		atomic_inc(&watch_held);
+}
+
+static void watch_request(gfp_t gfp, bool many)
+{
+	gfp_t effective = watch_effective(gfp);
+
+	watch.pages++;
+	watch_life++;
+	watch.pages_fs += !!(effective & __GFP_FS);
+	watch.pages_io += !!(effective & __GFP_IO);
+	watch.insisted += many && gfp & __GFP_NOFAIL;
 }
 
 static void watch_page(void *unused, struct page *page, unsigned int order, gfp_t gfp, int type)
 {
 	gfp_t effective = watch_effective(gfp);
+	bool own = gfp & __GFP_HIGHMEM; /* slab and page tables do without */
+	unsigned int i;
 
 	if (!watch_on())
 		return;
-	watch.pages++;
-	watch.pages_fs += !!(effective & __GFP_FS);
-	watch.pages_io += !!(effective & __GFP_IO);
-	if (!page || !watch_is_table(order, gfp))
+	watch_request(gfp, own && order);
+	watch.large += own && order;
+	for (i = 0; own && page && i < 1U << order; i++)
+		watch_take(page + i);
+	if (!page || !is_table(order, gfp))
 		return;
 	watch.tables++;
 	watch.tables_fs += !!(effective & __GFP_FS);
 	watch.tables_io += !!(effective & __GFP_IO);
+}
+
+/* Whoever frees it: vmalloc memory may be freed by another task than it was allocated by. */
+static void watch_page_free(void *unused, struct page *page, unsigned int order)
+{
+	unsigned int i;
+
+	if (!READ_ONCE(watch_task) || !atomic_read(&watch_held))
+		return;
+	for (i = 0; i < 1U << order; i++) {
+		if (test_and_clear_bit((page_to_pfn(page) + i) % WATCH_PAGES, watch_frames))
+			atomic_dec(&watch_held);
+	}
 }
 
 /* The arguments after the pointer differ between kernels; none of them is needed. */
@@ -84,16 +127,16 @@ static void watch_kmalloc(void *unused, unsigned long caller, const void *object
 
 	if (!watch_on() || !object)
 		return;
+	watch.kmallocs++;
 	for (i = 0; i < WATCH_OBJECTS; i++) {
-		if (watch.objects[i])
+		if (watch_objects[i])
 			continue;
-		WRITE_ONCE(watch.objects[i], object);
+		WRITE_ONCE(watch_objects[i], object);
 		return;
 	}
 	watch.missed++;
 }
 
-/* Whoever frees it: vmalloc memory may be freed by another task than it was allocated by. */
 static void watch_kfree(void *unused, unsigned long caller, const void *object)
 {
 	int i;
@@ -101,57 +144,112 @@ static void watch_kfree(void *unused, unsigned long caller, const void *object)
 	if (!object || !READ_ONCE(watch_task))
 		return;
 	for (i = 0; i < WATCH_OBJECTS; i++) {
-		if (READ_ONCE(watch.objects[i]) == object)
-			WRITE_ONCE(watch.objects[i], NULL);
+		if (READ_ONCE(watch_objects[i]) == object)
+			WRITE_ONCE(watch_objects[i], NULL);
 	}
+}
+
+static void watch_reclaim(void *unused)
+{
+	if (current == READ_ONCE(watch_task))
+		watch_life++;
 }
 
 /*
  * Since 5.13 vmalloc takes single pages in bulk, which passes no tracepoint: one request each, as
- * seen from the entry of the function. (A breakpoint of x86 counts as NMI, so in_task() is of no
- * use here; interrupts take no pages in bulk.)
+ * seen from the entry of the function, and pages as seen from its return. (A breakpoint of x86
+ * counts as NMI, so in_task() is of no use here; interrupts take no pages in bulk.)
  */
-static int watch_bulk(struct kprobe *probe, struct pt_regs *regs)
+static int watch_bulk(struct kretprobe_instance *instance, struct pt_regs *regs)
 {
-	gfp_t effective = watch_effective((__force gfp_t)regs_get_kernel_argument(regs, 0));
+	struct page ***array = (struct page ***)instance->data;
 
 	if (current != READ_ONCE(watch_task) || current->flags & PF_MEMALLOC)
-		return 0;
-	watch.pages++;
-	watch.pages_fs += !!(effective & __GFP_FS);
-	watch.pages_io += !!(effective & __GFP_IO);
+		return 1; /* its return is of no interest */
+	watch_request((__force gfp_t)*probe_argument(regs, 0), !HARNESS_BULK_MAY_INSIST);
+	*array = (struct page **)*probe_argument(regs, HARNESS_BULK_ARRAY);
 	return 0;
 }
 
-static struct kprobe watch_bulk_probe;
+static int watch_bulk_done(struct kretprobe_instance *instance, struct pt_regs *regs)
+{
+	struct page **array = *(struct page ***)instance->data;
+	unsigned long i, count = regs_return_value(regs);
+
+	for (i = 0; array && i < count; i++) {
+		if (array[i])
+			watch_take(array[i]);
+	}
+	return 0;
+}
+
+static int watch_shadow_begin(struct kretprobe_instance *instance, struct pt_regs *regs)
+{
+	if (current != READ_ONCE(watch_task))
+		return 1;
+	watch_shadow = true;
+	return 0;
+}
+
+static int watch_shadow_end(struct kretprobe_instance *instance, struct pt_regs *regs)
+{
+	watch_shadow = false;
+	return 0;
+}
+
+static struct kretprobe watch_bulk_probe = {
+	.entry_handler = watch_bulk,
+	.handler = watch_bulk_done,
+	.data_size = sizeof(struct page **),
+};
+
+static struct kretprobe watch_shadow_probe = {
+	.entry_handler = watch_shadow_begin,
+	.handler = watch_shadow_end,
+};
 
 static struct hook watch_hooks[] = {
 	{ .name = "mm_page_alloc", .probe = watch_page },
+	{ .name = "mm_page_free", .probe = watch_page_free },
 	{ .name = "kmalloc", .probe = watch_kmalloc },
 	/* Merged into kmalloc in 6.1. */
 	{ .name = "kmalloc_node", .probe = watch_kmalloc, .optional = true },
 	{ .name = "kfree", .probe = watch_kfree },
+	{ .name = "mm_vmscan_direct_reclaim_begin", .probe = watch_reclaim },
+	{ .name = "mm_vmscan_direct_reclaim_end", .probe = watch_reclaim },
 };
-
-static __maybe_unused int watch_open(void)
-{
-	/* It got its suffix with allocation profiling, in 6.10. */
-	static const char *const names[] = { "alloc_pages_bulk_noprof", "__alloc_pages_bulk" };
-	int error = probe_function(&watch_bulk_probe, names, ARRAY_SIZE(names), watch_bulk);
-
-	if (error && error != -ENOENT)
-		return error;
-	error = hooks_attach(watch_hooks, ARRAY_SIZE(watch_hooks));
-	if (error)
-		probe_remove(&watch_bulk_probe);
-	return error;
-}
 
 static __maybe_unused void watch_close(void)
 {
 	WRITE_ONCE(watch_task, NULL);
 	hooks_detach(watch_hooks, ARRAY_SIZE(watch_hooks));
-	probe_remove(&watch_bulk_probe);
+	return_probe_remove(&watch_shadow_probe);
+	return_probe_remove(&watch_bulk_probe);
+	vfree(watch_frames);
+	watch_frames = NULL;
+}
+
+static __maybe_unused int watch_open(void)
+{
+	/* They got their suffix with allocation profiling, in 6.10. */
+	static const char *const bulk[] = { "alloc_pages_bulk_noprof", "__alloc_pages_bulk" };
+	static const char *const shadow[] = {
+		"__kasan_populate_vmalloc", "kasan_populate_vmalloc",
+	};
+	int error;
+
+	watch_frames = vzalloc(BITS_TO_LONGS(WATCH_PAGES) * sizeof(long));
+	if (!watch_frames)
+		return -ENOMEM;
+	/* Neither is in every kernel. */
+	error = return_probe(&watch_bulk_probe, bulk, ARRAY_SIZE(bulk));
+	if (!error || error == -ENOENT)
+		error = return_probe(&watch_shadow_probe, shadow, ARRAY_SIZE(shadow));
+	if (!error || error == -ENOENT)
+		error = hooks_attach(watch_hooks, ARRAY_SIZE(watch_hooks));
+	if (error)
+		watch_close();
+	return error;
 }
 
 /* Start to watch current, from nothing. */
@@ -159,6 +257,11 @@ static __maybe_unused void watch_begin(void)
 {
 	WRITE_ONCE(watch_task, NULL);
 	memset(&watch, 0, sizeof(watch));
+	memset(watch_objects, 0, sizeof(watch_objects));
+	if (atomic_read(&watch_held))
+		bitmap_zero(watch_frames, WATCH_PAGES);
+	atomic_set(&watch_held, 0);
+	watch_shadow = false;
 	WRITE_ONCE(watch_task, current);
 }
 
@@ -169,8 +272,14 @@ static __maybe_unused unsigned int watch_objects_left(void)
 	int i;
 
 	for (i = 0; i < WATCH_OBJECTS; i++)
-		left += !!READ_ONCE(watch.objects[i]);
+		left += !!READ_ONCE(watch_objects[i]);
 	return left;
+}
+
+/* The same for pages that vmalloc took to hand out. */
+static __maybe_unused unsigned int watch_pages_left(void)
+{
+	return atomic_read(&watch_held);
 }
 
 #endif

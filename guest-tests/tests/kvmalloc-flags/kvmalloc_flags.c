@@ -22,7 +22,7 @@ static bool refused(struct kunit *test, struct vcall *call, unsigned long size, 
 		.alloc = alloc_kvmalloc,
 		.size = size,
 		.gfp = gfp | QUIET,
-		.nth = size < TOO_LARGE,
+		.plan = { .first = size < TOO_LARGE },
 	};
 	if (!vcall_run(call))
 		return true;
@@ -42,9 +42,9 @@ static void expect_vmalloc(struct kunit *test, unsigned long size, gfp_t gfp)
 		   !call.addr ? "NULL" : is_vmalloc_addr(call.addr) ? "vmalloc" : "kmalloc",
 		   call.injected ? ", kmalloc failed" : "", call.seen.tables);
 	KUNIT_EXPECT_TRUE_MSG(test, call.addr && is_vmalloc_addr(call.addr), "no fallback");
-	KUNIT_EXPECT_EQ_MSG(test, call.injected, (bool)call.nth, "kmalloc was not made to fail");
+	KUNIT_EXPECT_EQ_MSG(test, call.injected, (bool)call.plan.first, "kmalloc was not made to fail");
 	if (call.addr)
-		KUNIT_EXPECT_EQ(test, memory_own_until(call.addr, size), size);
+		KUNIT_EXPECT_TRUE_MSG(test, vcall_sound(&call), "memory is not as it should be");
 	/* What the fallback builds keeps to the caller's flags. */
 	if (!(gfp & __GFP_FS))
 		KUNIT_EXPECT_EQ(test, call.seen.pages_fs, 0u);
@@ -52,8 +52,51 @@ static void expect_vmalloc(struct kunit *test, unsigned long size, gfp_t gfp)
 		KUNIT_EXPECT_EQ(test, call.seen.pages_io, 0u);
 	KUNIT_EXPECT_EQ(test, call.scope, 0u);
 	vcall_free(&call);
-	KUNIT_EXPECT_EQ(test, vcall_areas_left(&call), 0u);
-	KUNIT_EXPECT_EQ(test, watch_objects_left(), 0u);
+	KUNIT_EXPECT_FALSE_MSG(test, vcall_left(&call), "areas, objects or pages left");
+}
+
+/*
+ * What is allocated on behalf of kvmalloc keeps to its flags and to the scopes of the caller, page
+ * tables included, and leaves the scopes as they were. So it does for vmalloc (vmalloc-scope).
+ */
+static void falls_back_in_bounds(struct kunit *test)
+{
+	static const gfp_t masks[] = {
+		GFP_NOFS, GFP_NOFS | __GFP_NOFAIL, GFP_NOIO, GFP_NOIO | __GFP_NOFAIL,
+	};
+	static const unsigned int outer[] = {
+		0, PF_MEMALLOC_NOFS, PF_MEMALLOC_NOIO, PF_MEMALLOC_NOFS | PF_MEMALLOC_NOIO,
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(masks) * ARRAY_SIZE(outer); i++) {
+		struct vcall call = {
+			.alloc = alloc_kvmalloc,
+			.size = TWO_PAGES,
+			.gfp = masks[i % ARRAY_SIZE(masks)] | QUIET,
+			.outer = outer[i / ARRAY_SIZE(masks)],
+			.plan = { .first = 1 },
+		};
+
+		if (vcall_run(&call)) {
+			KUNIT_FAIL(test, "the call does not return");
+			return;
+		}
+		KUNIT_EXPECT_TRUE_MSG(test, is_vmalloc_addr(call.addr), "no fallback");
+		if (!is_vmalloc_addr(call.addr)) {
+			vcall_free(&call);
+			return;
+		}
+		KUNIT_EXPECT_GE(test, call.seen.tables, call.expected);
+		KUNIT_EXPECT_EQ_MSG(test, call.seen.pages_fs, 0u, "by way of the filesystem");
+		if (!(call.gfp & __GFP_IO) || call.outer & PF_MEMALLOC_NOIO)
+			KUNIT_EXPECT_EQ_MSG(test, call.seen.pages_io, 0u, "by way of I/O");
+		else
+			KUNIT_EXPECT_EQ_MSG(test, call.seen.tables_io, call.seen.tables,
+					    "gave up I/O too");
+		KUNIT_EXPECT_EQ_MSG(test, call.scope, call.outer, "scopes were changed");
+		vcall_free(&call);
+	}
 }
 
 static void expect_null(struct kunit *test, unsigned long size, gfp_t gfp)
@@ -64,7 +107,7 @@ static void expect_null(struct kunit *test, unsigned long size, gfp_t gfp)
 		return;
 	KUNIT_EXPECT_TRUE_MSG(test, !call.addr, "%lu KiB, gfp %#x: not NULL", size / 1024,
 			      (__force unsigned int)gfp);
-	KUNIT_EXPECT_EQ(test, call.injected, (bool)call.nth);
+	KUNIT_EXPECT_EQ(test, call.injected, (bool)call.plan.first);
 	vcall_free(&call);
 }
 
@@ -94,6 +137,30 @@ static void falls_back_noio_nofail(struct kunit *test)
 	expect_vmalloc(test, TWO_PAGES, GFP_NOIO | __GFP_NOFAIL);
 }
 
+static void falls_back_zeroed(struct kunit *test)
+{
+	memory_soil(TOO_LARGE);
+	expect_vmalloc(test, TOO_LARGE, GFP_NOFS | __GFP_ZERO);
+	expect_vmalloc(test, TWO_PAGES, GFP_NOIO | __GFP_ZERO | __GFP_NOFAIL);
+}
+
+/* What counts is that the caller may sleep: no other flag is needed, and none stands in the way. */
+static void falls_back_whoever_may_sleep(struct kunit *test)
+{
+	expect_vmalloc(test, TOO_LARGE, __GFP_DIRECT_RECLAIM);
+	expect_vmalloc(test, TWO_PAGES, __GFP_DIRECT_RECLAIM | __GFP_IO);
+	expect_vmalloc(test, TOO_LARGE, GFP_NOFS | __GFP_RETRY_MAYFAIL);
+	expect_vmalloc(test, TOO_LARGE, GFP_NOFS | __GFP_ACCOUNT);
+}
+
+/* The first size with a fallback. */
+static void falls_back_page_and_a_byte(struct kunit *test)
+{
+	expect_vmalloc(test, PAGE_SIZE + 1, GFP_NOFS);
+	expect_vmalloc(test, PAGE_SIZE + 1, GFP_NOIO);
+	expect_vmalloc(test, PAGE_SIZE + 1, GFP_NOFS | __GFP_NOFAIL);
+}
+
 /*
  * __GFP_NOFAIL must not reach kmalloc where there is a fallback: the page allocator would try for
  * ever to find contiguous pages. That it did shows in that kmalloc cannot be made to fail.
@@ -115,19 +182,30 @@ static void falls_back_sweep(struct kunit *test)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(masks); i++) {
-		struct sweep sweep = {
+		struct sweep sweep = { .call = {
 			.alloc = alloc_kvmalloc,
 			.size = TOO_LARGE,
 			.gfp = masks[i] | __GFP_NOFAIL | QUIET,
-		};
+		} };
+		struct sweep runs = sweep;
 
-		if (sweep_run(test, &sweep))
+		/* Small pages, which it may come to, need several tables. */
+		if (HARNESS_TAKES_BACK && sweep_run(test, &sweep))
 			return;
-		KUNIT_EXPECT_EQ_MSG(test, sweep.nulls, 0u, "NULL in spite of __GFP_NOFAIL");
-		if (!(masks[i] & __GFP_FS))
-			KUNIT_EXPECT_EQ(test, sweep.tables_fs, 0u);
-		if (sweep.nulls || !sweep.injected)
+		sweep_judge_nofail(test, &sweep);
+		if (HARNESS_TAKES_BACK && (sweep.nulls || !sweep.injected))
 			return;
+		/* Of a slab's size: kmalloc is refused, and what comes after it as well. */
+		runs.call.size = TWO_PAGES;
+		for (runs.nth = 2; runs.nth <= 6; runs.nth++) {
+			struct vcall call = runs.call;
+
+			call.plan = (struct inject_plan){ .first = 1, .count = runs.nth };
+			if (sweep_call(test, &runs, &call))
+				return;
+		}
+		sweep_judge(test, &runs);
+		sweep_judge_nofail(test, &runs);
 	}
 }
 
@@ -141,10 +219,25 @@ static void control_kernel_falls_back(struct kunit *test)
 /* vmalloc sleeps, so a caller that must not can only get what kmalloc has. */
 static void control_atomic_never(struct kunit *test)
 {
+	if (HARNESS_ATOMIC_VMALLOC)
+		harness_skip(test, "vmalloc of this kernel can do without sleeping");
 	expect_null(test, TOO_LARGE, GFP_NOWAIT);
 	expect_null(test, TOO_LARGE, GFP_ATOMIC);
 	expect_null(test, SIXTEEN_PAGES, GFP_NOWAIT);
 	expect_null(test, TWO_PAGES, GFP_ATOMIC);
+	expect_null(test, TWO_PAGES, GFP_NOWAIT | __GFP_ZERO);
+	/* Nor one that only may not reclaim by itself. */
+	expect_null(test, TOO_LARGE, 0);
+	expect_null(test, TOO_LARGE, __GFP_IO | __GFP_FS);
+	expect_null(test, TWO_PAGES, GFP_KERNEL & ~__GFP_DIRECT_RECLAIM);
+}
+
+/* kvmalloc refuses what no caller can mean, __GFP_NOFAIL or not. */
+static void control_crazy_size_never(struct kunit *test)
+{
+	expect_null(test, INT_MAX + 1UL, GFP_KERNEL);
+	expect_null(test, INT_MAX + 1UL, GFP_KERNEL | __GFP_NOFAIL);
+	expect_null(test, INT_MAX + 1UL, GFP_NOFS | __GFP_NOFAIL);
 }
 
 /* Up to a page vmalloc could do no better than kmalloc. */
@@ -159,11 +252,13 @@ static void control_up_to_a_page_never(struct kunit *test)
 static void control_up_to_a_page_nofail(struct kunit *test)
 {
 	static const gfp_t masks[] = { GFP_KERNEL, GFP_NOFS, GFP_NOIO };
+	static const unsigned long sizes[] = { 64, PAGE_SIZE };
 	struct vcall call;
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(masks); i++) {
-		if (!refused(test, &call, PAGE_SIZE, masks[i] | __GFP_NOFAIL))
+	for (i = 0; i < ARRAY_SIZE(masks) * ARRAY_SIZE(sizes); i++) {
+		if (!refused(test, &call, sizes[i / ARRAY_SIZE(masks)],
+			     masks[i % ARRAY_SIZE(masks)] | __GFP_NOFAIL))
 			return;
 		KUNIT_EXPECT_TRUE_MSG(test, call.addr && !is_vmalloc_addr(call.addr), "gfp %#x",
 				      (__force unsigned int)call.gfp);
@@ -210,10 +305,15 @@ static struct kunit_case kvmalloc_flags_cases[] = {
 	KUNIT_CASE(falls_back_noio),
 	KUNIT_CASE(falls_back_nofs_nofail),
 	KUNIT_CASE(falls_back_noio_nofail),
+	KUNIT_CASE(falls_back_in_bounds),
+	KUNIT_CASE(falls_back_zeroed),
+	KUNIT_CASE(falls_back_whoever_may_sleep),
+	KUNIT_CASE(falls_back_page_and_a_byte),
 	KUNIT_CASE(falls_back_kernel_nofail),
 	KUNIT_CASE(falls_back_sweep),
 	KUNIT_CASE(control_kernel_falls_back),
 	KUNIT_CASE(control_atomic_never),
+	KUNIT_CASE(control_crazy_size_never),
 	KUNIT_CASE(control_up_to_a_page_never),
 	KUNIT_CASE(control_up_to_a_page_nofail),
 	KUNIT_CASE(control_kmalloc_first),
