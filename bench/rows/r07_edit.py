@@ -9,7 +9,7 @@ from bench.lab import Lab, prepared
 from bench.model import Contender, Figure, Once, Row, Sample
 from bench.plain_make import open_make
 from bench.roots import edited_series
-from bench.runs import check_fresh, forget_kernels, run_harness
+from bench.runs import check, forget_kernels, run_harness
 from harness.layout import Checkout
 from harness.plan import load_tests, select_tests
 
@@ -27,7 +27,7 @@ def _open_ours(lab: Lab) -> Iterator[Once]:
         last = str(len(edited.series().patches))
         ran = run_harness(lab, edited.root, "--series", edited.name, "--arch", ARCH,
                           "--position", last, "--test", TESTS, "--load", "none")  # fmt: skip
-        check_fresh(ran.record, len(tests))
+        check(ran.record, len(tests))
         forget_kernels(lab, ran.record)
         return ran.sample
 
