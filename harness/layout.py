@@ -94,6 +94,11 @@ class Cache:
         return self.root / "ccache"
 
     @property
+    def bench(self) -> Path:
+        """What the benchmark needs beyond ours: the peers, and build folders of its own."""
+        return self.root / "bench"
+
+    @property
     def locks(self) -> Path:
         return self.root / "locks"
 

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Guests as contenders: a cold boot, a fresh clone, and the emulator with no machine at all.
+
+The only module of the benchmark that knows how the harness makes guests.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from bench.lab import Lab, spec_of
+from bench.model import Contender, Once, Sample
+from harness import process
+from harness.arch import load_arch
+from harness.errors import GuestError, InfraError
+from harness.session import Guest, boot
+from harness.store import Store
+from harness.template import clone as template_clone
+from harness.template import make_template
+
+READY, WHOLE = "ready", "whole"
+# What a guest answers before it counts as ready.
+COMMAND = ("/bin/true",)
+
+OpenGuest = Callable[[Path], AbstractContextManager[Guest]]
+
+
+def cold(arch: str) -> Contender:
+    """Boot from the first instruction on."""
+
+    @contextmanager
+    def open_(lab: Lab) -> Iterator[Once]:
+        spec = spec_of(lab, arch)
+        yield lambda: _once(lab, lambda folder: boot(spec, folder))
+
+    return Contender(
+        f"cold boot {arch}", "harness.session.boot() to the answer of /bin/true", open_
+    )
+
+
+def clone(arch: str) -> Contender:
+    """Copy a template that is there."""
+
+    @contextmanager
+    def open_(lab: Lab) -> Iterator[Once]:
+        open_clone = clones_of(lab, arch, lab.space.store)
+        yield lambda: _once(lab, open_clone)
+
+    return Contender(f"clone {arch}", "harness.template.clone() to the answer of /bin/true", open_)
+
+
+def clones_of(lab: Lab, arch: str, store: Store) -> OpenGuest:
+    """Make the template of *arch*'s guest, or find it in *store*; return what opens a clone."""
+    template = make_template(spec_of(lab, arch), store)
+    return lambda folder: template_clone(template, folder)
+
+
+def no_machine(arch: str) -> Contender:
+    """Start the emulator with no machine and let it quit: what no guest can go below."""
+    argv = (load_arch(arch).qemu, "-nodefaults", "-no-user-config", "-display", "none",
+            "-machine", "none", "-monitor", "stdio")  # fmt: skip
+
+    @contextmanager
+    def open_(_: Lab) -> Iterator[Once]:
+        yield lambda: command(argv, stdin="quit\n")
+
+    return Contender(f"no machine {arch}", f"echo quit | {' '.join(argv)}", open_)
+
+
+def command(
+    argv: tuple[str, ...],
+    *,
+    stdin: str = "",
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    accepted: tuple[int, ...] = (0,),
+) -> Sample:
+    """Run a command to its end and time it.
+
+    Raises:
+        InfraError: it ended with another exit status than those *accepted*.
+    """
+    begun = time.perf_counter()
+    done = process.run(argv, stdin=stdin, cwd=cwd, env=env)
+    seconds = time.perf_counter() - begun
+    if done.status not in accepted:
+        said = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["said nothing"]
+        raise InfraError(f"'{argv[0]}' ended with {done.status}: {said[0]}", detail=" ".join(argv))
+    return {WHOLE: seconds}
+
+
+def _once(lab: Lab, open_guest: OpenGuest) -> Sample:
+    folder = lab.new_folder("guest")
+    begun = time.perf_counter()
+    with open_guest(folder) as guest:
+        answer(guest)
+        ready = time.perf_counter() - begun
+    whole = time.perf_counter() - begun
+    shutil.rmtree(folder)
+    return {READY: ready, WHOLE: whole}
+
+
+def answer(guest: Guest) -> None:
+    """Let *guest* run a command.
+
+    Raises:
+        GuestError: it did not, or the command failed.
+    """
+    done = guest.exec(COMMAND)
+    if not done.ok:
+        raise GuestError(f"{COMMAND[0]} ended with {done.how} {done.number}")

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The kernel's own kunit.py, with the smallest configuration that comes with it.
+
+Its source is 6.1's: kunit.py of 5.10 knows nothing but user-mode Linux.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.guests import WHOLE
+from bench.lab import Lab
+from bench.model import Contender, Once, Sample
+from harness import host, process
+from harness.errors import InfraError
+from harness.model import SourceTree
+from harness.source import fetch
+from harness.store import hold
+
+BASE = "debian:6.1"
+BOOT_AND_RUN = "boot and run"
+
+_PROGRAM = "tools/testing/kunit/kunit.py"
+_ELAPSED = re.compile(r"Elapsed time: (?P<seconds>[0-9.]+)s")
+_RAN = re.compile(r"Testing complete\. .*Ran \d+ tests: passed: [1-9]")
+
+
+def _run(lab: Lab, tree: SourceTree, out: Path, *words: str) -> process.Finished:
+    argv = (sys.executable, str(tree.path / _PROGRAM), words[0], "--arch=x86_64",
+            f"--build_dir={out}", *words[1:])  # fmt: skip
+    # The tree is pristine and stays so, bytecode included.
+    env = {"PYTHONPYCACHEPREFIX": str(lab.keep / "pycache")}
+    done = process.run(argv, cwd=tree.path, env=env)
+    if not done.ok:
+        raise InfraError(
+            f"kunit.py {words[0]} ended with {done.status}",
+            detail=(done.stdout + done.stderr).strip()[-2000:],
+        )
+    return done
+
+
+@contextmanager
+def _open(lab: Lab) -> Iterator[Once]:
+    tree = fetch(BASE, lab.space.cache, "", lab.space.report)
+    out = lab.keep / f"kunit-{tree.digest[:12]}"
+    with hold(lab.space.cache.locks, out.name):
+        out.mkdir(parents=True, exist_ok=True)
+        # By itself it reconfigures and makes only what is missing.
+        _run(lab, tree, out, "build", "--kunitconfig=lib/kunit", f"--jobs={host.cores()}")
+
+    def once() -> Sample:
+        begun = time.perf_counter()
+        done = _run(lab, tree, out, "exec")
+        whole = time.perf_counter() - begun
+        return {WHOLE: whole, BOOT_AND_RUN: elapsed(done.stdout)}
+
+    yield once
+
+
+def elapsed(text: str) -> float:
+    """Return the seconds that kunit.py's output says booting and running took.
+
+    Raises:
+        InfraError: it says none, or no test passed: the run was not what was meant to be timed.
+    """
+    took = _ELAPSED.search(text)
+    if not took or not _RAN.search(text):
+        raise InfraError("kunit.py ran no test", detail=text.strip()[-2000:])
+    return float(took["seconds"])
+
+
+EXEC = Contender(
+    "kunit.py",
+    "tools/testing/kunit/kunit.py exec --arch=x86_64 (6.1, lib/kunit/.kunitconfig)",
+    _open,
+)

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where a benchmark runs, and the one kernel per architecture that all its guests boot.
+
+It is the flagship series at its last position with XFS in the config: the same kernel for clones,
+for cold boots and, with what virtme-ng needs on top, for virtme-ng.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.arch import load_arch
+from harness.build import build_kernel
+from harness.errors import InfraError
+from harness.kconfig import topic_files
+from harness.model import GuestSpec, Kernel, Plan
+from harness.stages import Prepared, Workspace, bare_bench, guest_spec, make_kernel, prepare
+
+CELLS, CLONES = 200, 1000  # what the rows say
+TOPICS = ("xfs",)
+POSITION = 4
+# What the manual of virtme-ng boots, and what a plain make yields.
+_BZIMAGE = "arch/x86/boot/bzImage"
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Lab:
+    """The checkout and cache that are measured, and how much of the long rows."""
+
+    space: Workspace
+    folder: Path  # a temporary one
+    cells: int = CELLS  # isolated guest tests in a row
+    clones: int = CLONES  # of the soak
+
+    @property
+    def keep(self) -> Path:
+        """Peers and build folders: what takes minutes to make, and is made once."""
+        return self.space.cache.bench
+
+    def new_folder(self, name: str) -> Path:
+        """Return a folder of its own for one run, made."""
+        folder = self.folder / f"{name}-{next(_numbers)}"
+        folder.mkdir(parents=True)
+        return folder
+
+
+@contextmanager
+def open_lab(space: Workspace, cells: int, clones: int) -> Iterator[Lab]:
+    """Give a lab whose temporary folder is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="kph-bench-") as folder:
+        yield Lab(space, Path(folder), cells, clones)
+
+
+@functools.cache
+def prepared(lab: Lab, arch: str) -> Prepared:
+    """Return the plan that every guest of *arch* is of: no load, default RAM, under TCG."""
+    plan = Plan(arch=(arch,), positions=(POSITION,), loads=("none",), config=TOPICS)
+    return prepare(plan, lab.space)
+
+
+@functools.cache
+def spec_of(lab: Lab, arch: str) -> GuestSpec:
+    """Build what a guest of *arch* takes, and describe it."""
+    ready = prepared(lab, arch)
+    kernel = make_kernel(ready, ready.archs[0], POSITION, lab.space)
+    bench = bare_bench(ready, ready.archs[0], kernel, lab.space)
+    return guest_spec(ready.plan, ready.archs[0], bench, ready.plan.ram_mib[0], "tcg")
+
+
+@functools.cache
+def bzimage(lab: Lab) -> Kernel:
+    """Build the x86_64 guest's kernel with what virtme-ng needs on top, as a bzImage.
+
+    Raises:
+        InfraError: the host cannot pack it.
+    """
+    if shutil.which("lz4") is None:
+        raise InfraError("'lz4' is not installed", hint="run: apt-get install lz4")
+    ready = prepared(lab, "x86_64")
+    arch = replace(load_arch("x86_64"), image=_BZIMAGE, make_targets=("bzImage",))
+    fragments = topic_files(lab.space.checkout.kconfigs, arch.name, (*TOPICS, "virtme"))
+    return build_kernel(
+        ready.tree, ready.series, POSITION, arch, fragments, lab.space.cache, lab.space.report
+    )

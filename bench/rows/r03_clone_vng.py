@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A fresh clone against virtme-ng."""
+
+from bench import vng
+from bench.guests import READY, WHOLE, clone
+from bench.model import Figure, Row
+
+ROWS = (
+    Row(
+        name="clone-vng",
+        title="fresh clone ready, against `vng ... -- true`, x86_64",
+        ours=Figure(clone("x86_64"), READY),
+        theirs=Figure(vng.ONE, WHOLE),
+        bar=1 / 50,
+    ),
+)
