@@ -82,7 +82,7 @@ def what_changed(record: RunRecord) -> tuple[Change, ...]:
             change = _change(before, after)
             if change:
                 found.setdefault(replace(change, archs=()), []).extend(change.archs)
-    changes = [replace(change, archs=tuple(sorted(on))) for change, on in found.items()]
+    changes = [replace(change, archs=tuple(sorted(set(on)))) for change, on in found.items()]
     return tuple(sorted(changes, key=lambda c: (c.patch, c.test, c.load, c.ram_mib, c.archs)))
 
 

@@ -161,6 +161,18 @@ class Store:
                 shutil.rmtree(new, ignore_errors=True)
         return final
 
+    def drop(self, kind: str, key: str) -> None:
+        """Remove an entry, if it is there: for results that nobody will ask for again."""
+        waiting = self.root / ".new"
+        waiting.mkdir(parents=True, exist_ok=True)
+        # Aside by rename first: nobody sees half of it.
+        aside = waiting / f"dropped-{secrets.token_hex(6)}"
+        try:
+            (self.root / kind / key).rename(aside)
+        except FileNotFoundError:
+            return
+        shutil.rmtree(aside, ignore_errors=True)
+
     def lock(
         self, name: str, on_wait: Callable[[], None] | None = None
     ) -> AbstractContextManager[None]:

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from harness.events import Event
 from harness.record import RunRecord
+from harness.repeats import tallies
 from harness.report.evidence import one_line
 from harness.report.matrix import differences, duration, headline, say_verdict
 from harness.report.progress import Board, Standing, tell, tell_end, tell_running
@@ -140,6 +141,7 @@ def print_record(console: Console, record: RunRecord, paths: Iterable[Path] = ()
     console.print(matrix_table(record))
     console.print()
     _say_differences(console, record)
+    _say_repeats(console, record)
     for entry in patch_entries(record):
         _say(console, f"patch {entry.number}: {entry.title}", style="dim" if entry.quiet else "")
         for sentence in entry.sentences:
@@ -181,6 +183,20 @@ def _say_differences(console: Console, record: RunRecord) -> None:
     if len(odd) > DIFFERENCES_SHOWN:
         console.print(Text(f"   and {len(odd) - DIFFERENCES_SHOWN} more: see the report"))
     if odd:
+        console.print()
+
+
+def _say_repeats(console: Console, record: RunRecord) -> None:
+    """Print the rates of cells that were run more than once; in full where one is flaky."""
+    repeated = tallies(record)
+    for tally in repeated:
+        if tally.flaky:
+            _say(console, tally.text, "bold magenta")
+    if repeated:
+        steady = sum(not tally.flaky for tally in repeated)
+        least = min(tally.interval[0] for tally in repeated)
+        said = f"{steady} of {len(repeated)} cells agree with themselves in all their runs; "
+        _say(console, f"{said}the lowest rate as expected is above {least:.1%} (95 %)")
         console.print()
 
 

@@ -46,14 +46,16 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "harness.klog",
             "harness.ktap",
             "harness.plan",
+            "harness.mutation",
             "harness.qemu.argv",
+            "harness.repeats",
             "harness.splat",
             "harness.splat_rules",
             "harness.verdict",
         ),
     ),
     ("effects", ()),
-    ("pipeline", ("harness.pipeline",)),
+    ("pipeline", ("harness.mutants", "harness.pipeline")),
     (
         "thin",
         (
