@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent import futures
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -101,8 +101,11 @@ def run_mutants(
     *,
     deadline: Deadline,
     on_result: Callable[[MutantsRecord], None],
+    only: Collection[int] = (),
 ) -> MutantsRecord:
     """Build and test every mutant on *arch* until *deadline*; what is done is not done again.
+
+    ``only`` are the numbers of some mutants, from 1, as :func:`find_mutants` has them in order.
 
     *on_result* gets the record each time a mutant has met its fate.
 
@@ -110,15 +113,19 @@ def run_mutants(
         UserError: there is no mutant, or the tests do not pass on the right code.
     """
     host.require((arch,))
-    mutants = find_mutants(ready, position)
+    mutants = dict(enumerate(find_mutants(ready, position), 1))
     if not mutants:
         raise UserError(f"series '{ready.series.name}' has no code at position {position}")
+    for number in only:
+        if number not in mutants:
+            raise UserError(f"there is no mutant {number}", hint=f"1 to {len(mutants)}: --list")
+    mutants = {number: mutants[number] for number in sorted(only) or mutants}
     accel, _ = choose_accel(ready.plan.accel, arch)
     kernel = make_kernel(ready, arch, position, space)
     subject = _Subject(ready, arch, position, kernel, accel, space, run)
     with _Round(subject, len(mutants), on_result) as round_:
         round_.check_the_right_code()
-        for number, (mutant, diff) in enumerate(mutants):
+        for number, (mutant, diff) in mutants.items():
             if deadline.passed:
                 space.report(Note("the time is up: the same command goes on from here", "warning"))
                 break
@@ -178,7 +185,7 @@ class _Round:
     def take(self, number: int, mutant: Mutant, diff: str) -> None:
         """Build one mutant, and let it be tested beside the next one's build."""
         subject = self._subject
-        patch = subject.run.path / "mutants" / f"{number + 1:03d}.patch"
+        patch = subject.run.path / "mutants" / f"{number:03d}.patch"
         patch.parent.mkdir(parents=True, exist_ok=True)
         subject_line = f"mutant: {mutant.operator}: {mutant.what}".replace("\n", " ")
         head = f"From: nobody <nobody@localhost>\nSubject: {subject_line}\n\n---\n"

@@ -19,6 +19,7 @@ from harness.deadline import Deadline
 from harness.errors import UserError
 from harness.jsonio import to_json
 from harness.mutants import find_mutants, run_mutants
+from harness.plan import parse_positions
 from harness.plan_options import add_plan_options, plan_of
 from harness.record import Fate, MutantsRecord
 from harness.report.mutants import markdown, print_mutants
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--minutes", type=float, metavar="N", help="start no mutant after N minutes"
     )
+    parser.add_argument("--only", metavar="LIST", help="try these mutants alone: 13 or 1-9,38")
     parser.add_argument("--list", action="store_true", help="name the mutants and build none")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="put the report there")
 
@@ -57,6 +59,7 @@ def execute(args: argparse.Namespace, space: Workspace) -> int:
         run = RunFolder(args.out.resolve())
     else:
         run = new_run_folder(space.checkout.runs, replace(plan, series=f"{plan.series}-mutants"))
+    only = parse_positions(args.only) if args.only else ()
     deadline = Deadline(args.minutes * 60) if args.minutes else Deadline.never()
     records = []
     for arch in ready.archs:
@@ -65,9 +68,8 @@ def execute(args: argparse.Namespace, space: Workspace) -> int:
             write_whole(run.path / f"mutants-{name}.json", to_json(record))
             write_whole(run.path / f"mutants-{name}.md", markdown(record))
 
-        records.append(
-            run_mutants(ready, arch, position, space, run, deadline=deadline, on_result=keep)
-        )
+        words = (ready, arch, position, space, run)
+        records.append(run_mutants(*words, deadline=deadline, on_result=keep, only=only))
     space.settle()
     for record in records:
         print_mutants(Console(highlight=False), record)
