@@ -107,7 +107,7 @@ def clone(template: Template, folder: Path) -> Iterator[Guest]:
     with scratch_disk(template.spec, folder) as disk:
         command = partial(clone_argv, template.spec, disk=disk, ram=template.ram)
         with Machine(command, folder, state=template.state) as machine:
-            guest = Guest(machine, template.ready, "clone")
+            guest = Guest(machine, template.spec, template.ready, "clone")
             try:
                 guest.wake()
             except GuestError as error:
