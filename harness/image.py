@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a guest boots into: an initramfs of our PID 1 and a few programs of Debian's.
 
-It is a concatenation of archives, from what changes least to what changes most: the base
-(PID 1, busybox, SSH server), then modules and loads. All of it stays in the guest's RAM, so
-nothing is in it that the job does not need.
+All of it stays in the guest's RAM, and unpacking it is a good part of a boot, so nothing is in it
+but PID 1 and busybox. The SSH server, modules and loads come into the running guest when they are
+asked for; a person who looks around in a guest gets an image with modules and loads in it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
 from harness.apt import Apt, unpack_deb
 from harness.cpio import Entry, character_device, directory, regular, symlink, write_cpio
@@ -27,7 +27,8 @@ Report = Callable[[Event], None]
 
 KIND = "image"
 FILE = "initramfs.cpio"
-RECIPE = "1"  # raise it when the same inputs make another image
+SSH = "ssh"  # beside it: the SSH server and all it needs, by their paths in the guest
+RECIPE = "2"  # raise it when the same inputs make another image
 
 SUITE = "bookworm"
 PACKAGES = (
@@ -63,7 +64,7 @@ TEXTS = {
 
 
 def base_image(arch: Arch, checkout: Checkout, cache: Cache, mirror: str, report: Report) -> Path:
-    """Return the archive of PID 1, busybox and the SSH server for *arch*.
+    """Return the archive of PID 1 and busybox for *arch*; the SSH server lies beside it.
 
     Debian's packages are fetched once: an image in the store is used without asking anybody
     whether there are newer ones.
@@ -127,26 +128,41 @@ def _make_base(
         for done, package in enumerate(PACKAGES):
             report(Stage(stage, f"{arch.name} guest: {package}", done, len(PACKAGES)))
             unpack_deb(apt.download(package, suite=SUITE, arch=arch.debian_arch), root)
-        entries = _base_entries(arch, init, root)
+        server = _ssh_server(arch, root)
+        for name, file in server.items():
+            copy = into / SSH / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+            copy.chmod(0o755)
+        entries = _base_entries(init, root, server)
         with (into / FILE).open("wb") as out:
             write_cpio(entries, out)
     count = len(PACKAGES)
     report(Stage(stage, f"{arch.name} guest image", count, count, finished=True))
 
 
-def _base_entries(arch: Arch, init: Path, root: Path) -> list[Entry]:
-    """Return all of the base: *root* holds the unpacked packages."""
+def _ssh_server(arch: Arch, root: Path) -> dict[str, Path]:
+    """Return dropbear, the libraries it needs and their loader: path in the guest → file."""
     from harness.elf import closure  # once in a while; importing it takes longer than a clone
 
+    # busybox needs nothing, but has to be there and be a program for this architecture too.
     files = {name: _from_root(root, name) for name in (BUSYBOX, *PROGRAMS)}
     files |= closure(root, files, arch.elf_machine, arch.triplet)
+    del files[BUSYBOX]
+    return files
+
+
+def _base_entries(init: Path, root: Path, later: Iterable[str]) -> list[Entry]:
+    """Return all of the base: *root* holds the unpacked packages; *later* are files to come."""
+    parents = {str(parent) for name in later for parent in PurePosixPath(name).parents}
+    busybox = _from_root(root, BUSYBOX)
     return [
-        *(directory(name) for name in FOLDERS),
+        *(directory(name) for name in (*FOLDERS, *sorted(parents - {"."}))),
         directory("root", 0o700),  # sshd refuses keys in a home that others may write to
         # The kernel opens it for PID 1 before anything is mounted.
         character_device("dev/console", 5, 1),
         Entry("init", stat.S_IFREG | 0o755, init.read_bytes()),
-        *(Entry(name, stat.S_IFREG | 0o755, file.read_bytes()) for name, file in files.items()),
+        Entry(BUSYBOX, stat.S_IFREG | 0o755, busybox.read_bytes()),
         *(symlink(f"bin/{applet}", "busybox") for applet in APPLETS),
         *(regular(name, text.encode()) for name, text in TEXTS.items()),
     ]

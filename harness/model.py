@@ -297,6 +297,7 @@ class GuestSpec:
     cmdline: tuple[str, ...] = ()  # kernel parameters beyond the harness' own
     network: bool = True  # a virtio-net device, reachable from loopback only
     disk_mib: int = 0  # a virtio disk of its own, empty at first and gone with the guest; 0: none
+    ssh: Path | None = None  # folder with the SSH server, put into the guest when it is asked for
     content: str = ""  # stands for what is in kernel and initramfs; empty: it is never cloned
 
 

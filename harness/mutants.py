@@ -158,6 +158,7 @@ class _Round:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
+            self._templates.stop()
             kill_all()
         self._pool.shutdown(wait=True)
 

@@ -136,6 +136,7 @@ class _Matrix:
     def stop(self) -> None:
         """Drop what waits, end the guests that run, and wait until their threads are gone."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._templates.stop()
         kill_all()
         self._pool.shutdown(wait=True)
 

@@ -82,12 +82,15 @@ class Executed:
 class Guest:
     """A guest that is ready. Made by :func:`boot` or as a clone, and gone with it."""
 
-    def __init__(self, machine: Machine, ready: Ready, origin: Origin = "cold") -> None:
+    def __init__(
+        self, machine: Machine, spec: GuestSpec, ready: Ready, origin: Origin = "cold"
+    ) -> None:
         self.ready = ready
         self.origin = origin
         self.why_cold = ""  # why it is no clone, where it should have been one
         self.speed: Speed = speed_of(ready.spin_us)
         self._machine = machine
+        self._ssh_server = spec.ssh
         self._agent: Agent = machine.agent
         self._client_key: ClientKey | None = None
         self._host_key = ""
@@ -217,6 +220,7 @@ class Guest:
 
         deadline = self._deadline(SSH_S)
         if self._client_key is None:
+            self._put_ssh_server()
             key = ClientKey()
             answer = self._agent.call("sshd", key.authorized_key, deadline=deadline)
             if not answer.ok or not answer.keys or "hostkey" not in answer.keys:
@@ -225,6 +229,12 @@ class Guest:
             self._ssh_port = self.monitor.forwarded_port(SSH_PORT, deadline)
             self._client_key = key
         return Ssh(self._ssh_port, self._client_key, self._host_key, deadline)
+
+    def _put_ssh_server(self) -> None:
+        server = self._ssh_server
+        for file in sorted(server.rglob("*")) if server else ():
+            if server and file.is_file():
+                self.put(f"/{file.relative_to(server)}", file)
 
     def put(self, path: str, file: Path) -> None:
         """Copy *file* of the host to *path* in the guest, with its exec bit; its folder is there.
@@ -342,7 +352,7 @@ def boot(
         command = partial(qemu_argv, spec, disk=disk, ram=ram)
         with Machine(command, folder) as machine:
             ready = _await_ready(machine, deadline or Deadline(host_speed().scale(READY_S)))
-            guest = Guest(machine, ready)
+            guest = Guest(machine, spec, ready)
             # One that died just now says so by and by, to whom it matters.
             with contextlib.suppress(NoAnswer):
                 guest.wake()

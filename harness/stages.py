@@ -13,7 +13,7 @@ from harness.cells import CellJob
 from harness.errors import UserError
 from harness.events import Event
 from harness.guest_build import build_modules, build_program
-from harness.image import assemble, base_image, extra_image
+from harness.image import SSH, assemble, base_image, extra_image
 from harness.kconfig import topic_files
 from harness.layout import Cache, Checkout
 from harness.model import (
@@ -98,7 +98,8 @@ class Bench:
     """A kernel with all that runs on it."""
 
     kernel: Kernel
-    initramfs: Path  # PID 1 and its tools; modules and loads come into the running guest
+    initramfs: Path  # PID 1 and its tools; all else comes into the running guest
+    ssh: Path  # the SSH server, for whoever asks for it
     modules: Mapping[str, Path] = field(default_factory=dict)  # by test
     programs: Mapping[str, Path] = field(default_factory=dict)  # by load
 
@@ -173,7 +174,7 @@ def make_bench(ready: Prepared, arch: Arch, kernel: Kernel, space: Workspace) ->
 def bare_bench(ready: Prepared, arch: Arch, kernel: Kernel, space: Workspace) -> Bench:
     """Return what it takes to boot *kernel*, without anything to run on it."""
     image = base_image(arch, space.checkout, space.cache, ready.plan.mirror, space.report)
-    return Bench(kernel, image)
+    return Bench(kernel, image, image.parent / SSH)
 
 
 def furnished_image(ready: Prepared, bench: Bench, space: Workspace) -> Path:
@@ -195,6 +196,7 @@ def guest_spec(
         cpus=plan.cpus,
         accel=accel,
         disk_mib=disk_mib,
+        ssh=bench.ssh,
         # Each result in the store lies in a folder that is named after its content key.
         content=key_of(bench.kernel.image_sha256, bench.initramfs.parent.name),
     )

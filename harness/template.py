@@ -107,7 +107,7 @@ def clone(template: Template, folder: Path) -> Iterator[Guest]:
     with scratch_disk(template.spec, folder) as disk:
         command = partial(clone_argv, template.spec, disk=disk, ram=template.ram)
         with Machine(command, folder, state=template.state) as machine:
-            guest = Guest(machine, template.ready, "clone")
+            guest = Guest(machine, template.spec, template.ready, "clone")
             try:
                 guest.wake()
             except GuestError as error:
@@ -126,6 +126,11 @@ class Templates:
         self._lock = threading.Lock()
         self._made: dict[GuestSpec, Template] = {}
         self._impossible: dict[GuestSpec, str] = {}  # and why
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Give no guest any more: a clone that is ended from outside is not to be booted anew."""
+        self._stopped = True
 
     def warm(self, spec: GuestSpec) -> None:
         """Make *spec*'s template now, so that it is there when the first clone is wanted."""
@@ -145,6 +150,8 @@ class Templates:
             took = stack.enter_context(self._capacity.place(spec))
             guest = self._clone(spec, folder, stack)
             if guest is None:
+                if self._stopped:
+                    raise GuestError("the run was stopped before this guest was ready")
                 guest = stack.enter_context(boot(spec, folder))
                 guest.why_cold = self._impossible.get(spec, "")
             yield guest
@@ -161,7 +168,7 @@ class Templates:
             return None
 
     def _template(self, spec: GuestSpec) -> Template | None:
-        if not spec.content or spec in self._impossible:
+        if not spec.content or spec in self._impossible or self._stopped:
             return None
         if spec in self._made:
             return self._made[spec]
@@ -176,6 +183,8 @@ class Templates:
         return None
 
     def _give_up(self, spec: GuestSpec, why: str) -> None:
+        if self._stopped:
+            return
         with self._lock:
             first = spec not in self._impossible
             self._impossible[spec] = why

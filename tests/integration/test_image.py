@@ -140,17 +140,29 @@ def test_the_base_has_what_boots_and_nothing_else(tmp_path: Path) -> None:
     assert found["root"][0] == 0o040700
     assert found["etc/passwd"][1].startswith(b"root:x:0:0:")
     assert {"proc", "sys", "run", "tmp", "harness/modules", "harness/loads"} <= set(found)
-    libraries = {name: entry[1] for name, entry in found.items() if ".so" in name}
-    assert set(libraries) == {
+    assert {f"bin/{applet}" for applet in APPLETS} <= set(found)
+    assert not any(".so" in name or "dropbear" in name for name in found)
+
+
+@pytest.mark.usefixtures("archive")
+def test_the_ssh_server_lies_beside_the_base_with_all_it_needs(tmp_path: Path) -> None:
+    image_file = base(tmp_path)
+    server = image_file.parent / image.SSH
+    files = {str(f.relative_to(server)): f for f in server.rglob("*") if f.is_file()}
+    assert set(files) == {
+        *image.PROGRAMS,
         LOADER,
         f"{LIB}/libc.so.6",
         f"{LIB}/libgmp.so.10",
         f"{LIB}/libtomcrypt.so.1",
     }
     # Links of the packages are followed: the guest gets the file itself.
-    assert libraries[LOADER].endswith(b"loader")
-    assert "usr/share/doc/dropbear-bin/README" not in found
-    assert {f"bin/{applet}" for applet in APPLETS} <= set(found)
+    assert files[LOADER].read_bytes().endswith(b"loader")
+    assert not any(file.is_symlink() for file in files.values())
+    assert all(file.stat().st_mode & 0o111 for file in files.values())
+    # The folders they go to are there: the guest makes none for them.
+    found = unpack(image_file.read_bytes())
+    assert {str(Path(name).parent) for name in files} <= set(found)
 
 
 def test_a_base_that_is_there_asks_nobody(tmp_path: Path, archive: Archive) -> None:

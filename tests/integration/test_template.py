@@ -127,6 +127,20 @@ def test_a_clone_that_does_not_come_to_life_is_replaced_by_a_boot(
     assert len(bench.warnings) == 1
 
 
+def test_a_run_that_was_stopped_boots_nothing_in_place_of_a_clone(
+    tmp_path: Path, bench: Bench
+) -> None:
+    spec = fake_guest(tmp_path, NUMBERED)
+    bench.templates.warm(spec)
+    bench.templates.stop()
+    with (
+        pytest.raises(GuestError, match="stopped before"),
+        bench.templates.guest(spec, tmp_path / "cell"),
+    ):
+        pass
+    assert bench.warnings == []
+
+
 def test_a_clone_that_dies_names_the_emulator(tmp_path: Path, bench: Bench) -> None:
     spec = fake_guest(tmp_path, f"clone = [{{ stderr = 'bad state' }}, {{ exit = 1 }}]\n{NUMBERED}")
     template = make_template(spec, bench.store)
