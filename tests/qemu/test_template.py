@@ -35,7 +35,7 @@ def test_clones_differ_where_they_must(template: Template, tmp_path: Path) -> No
         with clone(template, tmp_path / name) as guest:
             seconds = guest.exec(["/bin/date", "+%s"]).lines[0]
             assert abs(int(seconds) - time.time()) < 30
-            random.update(guest.exec(["/bin/head", "-c8", "/dev/urandom"]).lines)
+            random.update(guest.exec(["/bin/od", "-An", "-tx1", "-N8", "/dev/urandom"]).lines)
             with guest.ssh() as ssh:
                 ports.add(ssh.port)
                 keys.add(ssh.host_key)
