@@ -20,10 +20,10 @@ from harness.build import KERNEL
 from harness.capacity import Capacity
 from harness.cells import run_cell
 from harness.deadline import Deadline
-from harness.errors import BuildError, UserError
+from harness.errors import BuildError, GuestError, UserError
 from harness.events import Note, Stage
 from harness.jsonio import from_json, to_json
-from harness.model import AccelName, Arch, Kernel, Series, Verdict
+from harness.model import AccelName, Arch, GuestSpec, Kernel, Series, Verdict
 from harness.mutation import SOURCES, Mutant, mutants_of
 from harness.patching import contents_at, read_content
 from harness.qemu.accel import choose_accel
@@ -31,6 +31,7 @@ from harness.qemu.process import kill_all
 from harness.record import CellResult, Fate, MutantResult, MutantsRecord
 from harness.runfolder import RunFolder
 from harness.series import read_patch
+from harness.session import BootFailure
 from harness.stages import (
     Bench,
     Prepared,
@@ -43,7 +44,7 @@ from harness.stages import (
 )
 from harness.store import digest_files, key_of
 from harness.template import KIND as TEMPLATE
-from harness.template import Templates, template_key
+from harness.template import Templates, make_template, template_key
 
 KIND = "mutant"
 RESULT = "result.json"
@@ -248,11 +249,32 @@ class _Round:
         kernel: Kernel,
     ) -> None:
         try:
-            bench = make_bench(ready, self._subject.arch, kernel, self._subject.space)
-            fate, by = self._fate(ready, bench)
+            fate, by = self._boot(kernel)
+            if fate is not Fate.KILLED:
+                bench = make_bench(ready, self._subject.arch, kernel, self._subject.space)
+                fate, by = self._fate(ready, bench)
         finally:
             self._forget(kernel)
         self._decide(number, key, replace(result, fate=fate, by=by), begun)
+
+    def _boot(self, kernel: Kernel) -> tuple[Fate, str]:
+        """Boot a mutant once: one that hangs at boot is not to do so for every test.
+
+        The right code gets ready under the same conditions, so one that is silent is found out.
+        """
+        try:
+            make_template(self._spec(kernel), self._subject.space.store)
+        except BootFailure as failure:
+            return Fate.KILLED, f"the boot: {failure.reason}"
+        except GuestError as error:
+            return Fate.UNDECIDED, error.what
+        return Fate.UNDECIDED, ""
+
+    def _spec(self, kernel: Kernel) -> GuestSpec:
+        subject = self._subject
+        bench = bare_bench(subject.ready, subject.arch, kernel, subject.space)
+        ram = subject.ready.plan.ram_mib[0]
+        return guest_spec(subject.ready.plan, subject.arch, bench, ram, subject.accel)
 
     def _fate(self, ready: Prepared, bench: Bench) -> tuple[Fate, str]:
         missed = ""
@@ -275,10 +297,7 @@ class _Round:
         """Drop a mutant's kernel and template: nobody else asks for them, and they are large."""
         subject = self._subject
         if kernel.image_sha256 != subject.kernel.image_sha256:
-            bench = bare_bench(subject.ready, subject.arch, kernel, subject.space)
-            ram = subject.ready.plan.ram_mib[0]
-            spec = guest_spec(subject.ready.plan, subject.arch, bench, ram, subject.accel)
-            subject.space.store.drop(TEMPLATE, template_key(spec))
+            subject.space.store.drop(TEMPLATE, template_key(self._spec(kernel)))
         subject.space.store.drop(KERNEL, kernel.key)
 
     def _key(self, ready: Prepared) -> str:
