@@ -19,7 +19,7 @@ from harness import host
 from harness.build import KERNEL
 from harness.capacity import Capacity
 from harness.cells import run_cell
-from harness.deadline import Deadline
+from harness.deadline import Deadline, host_speed
 from harness.errors import BuildError, GuestError, UserError
 from harness.events import Note, Stage
 from harness.jsonio import from_json, to_json
@@ -45,6 +45,9 @@ from harness.stages import (
 from harness.store import digest_files, key_of
 from harness.template import KIND as TEMPLATE
 from harness.template import Templates, make_template, template_key
+
+# From launch to ready; the right code takes half a second. Some mutants never get there.
+BOOT_S = 15.0
 
 KIND = "mutant"
 RESULT = "result.json"
@@ -263,7 +266,8 @@ class _Round:
         The right code gets ready under the same conditions, so one that is silent is found out.
         """
         try:
-            make_template(self._spec(kernel), self._subject.space.store)
+            deadline = Deadline(host_speed().scale(BOOT_S))
+            make_template(self._spec(kernel), self._subject.space.store, deadline)
         except BootFailure as failure:
             return Fate.KILLED, f"the boot: {failure.reason}"
         except GuestError as error:

@@ -74,8 +74,10 @@ def template_key(spec: GuestSpec) -> str:
     )
 
 
-def make_template(spec: GuestSpec, store: Store) -> Template:
+def make_template(spec: GuestSpec, store: Store, deadline: Deadline | None = None) -> Template:
     """Return the template of *spec*, from the store where it has it.
+
+    The guest has until *deadline* to become ready; else as long as one that is booted.
 
     Raises:
         BootFailure: the kernel did not get as far as ready.
@@ -86,7 +88,7 @@ def make_template(spec: GuestSpec, store: Store) -> Template:
     folder = store.get(KIND, key)
     if folder is None:
         with store.lock(f"template-{key[:16]}"):
-            folder = store.get(KIND, key) or store.put(KIND, key, partial(_save, spec))
+            folder = store.get(KIND, key) or store.put(KIND, key, partial(_save, spec, deadline))
     return Template(folder, spec, from_json(Ready, (folder / READY).read_text()))
 
 
@@ -193,9 +195,9 @@ class Templates:
             self._report(Note(told, "warning"))
 
 
-def _save(spec: GuestSpec, into: Path) -> None:
+def _save(spec: GuestSpec, deadline: Deadline | None, into: Path) -> None:
     """Boot *spec* and leave it in *into* as it is when ready."""
-    with boot(spec, into, ram=into / RAM) as guest:
+    with boot(spec, into, deadline=deadline, ram=into / RAM) as guest:
         guest.hello()  # all that it had to say is said: a clone starts with a silent guest
         with (into / STATE).open("wb") as file:
             guest.monitor.save_state(file, Deadline(host_speed().scale(SAVE_S)))
