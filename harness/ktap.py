@@ -132,10 +132,15 @@ class KtapResult:
 
 def _walk(test: KtapTest, path: str) -> Iterator[tuple[str, KtapTest]]:
     """Yield (dotted name, leaf) below *test*, whose own dotted name is *path*."""
-    for child in test.tests:
-        yield from _walk(child, f"{path}.{child.name}" if path else child.name)
+    below = [
+        leaf
+        for child in test.tests
+        for leaf in _walk(child, f"{path}.{child.name}" if path else child.name)
+    ]
+    yield from below
     failed = (Verdict.FAIL, Verdict.ERROR)
-    blamed = any(child.verdict in failed for child in test.tests)
+    # By its leaves: a subtest that was left without a result line blames none of its own.
+    blamed = any(leaf.verdict in failed for _, leaf in below)
     if not test.tests or (test.finished and test.verdict in failed and not blamed):
         yield path or test.name or "(unnamed)", test
 

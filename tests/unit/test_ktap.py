@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from harness import ktap
@@ -212,6 +212,7 @@ def test_any_text_gives_a_bounded_result(lines: list[str]) -> None:
 
 @settings(deadline=None)
 @given(LINES)
+@example([" ok 0", "  ok 0", "not ok 0"])
 def test_a_failure_is_never_lost(lines: list[str]) -> None:
     """However lines are mixed, a result line that says "not ok" leaves a trace."""
     failed = any(
