@@ -6,24 +6,29 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.qemu.conftest import ROOT, Harness
 
+PATIENCE_S = 600.0  # kernels may have to be built first; else it takes some ten seconds
+
 
 @contextmanager
 def watching(root: Path, *options: str) -> Iterator[Iterator[str]]:
     """Run ``harness watch`` and give the lines it prints; it is gone afterwards."""
     argv = (sys.executable, "-m", "harness", "--root", str(root), "watch", *options)
-    with subprocess.Popen(
-        argv, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=None, bufsize=1
-    ) as process:
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True, bufsize=1) as process:
         assert process.stdout is not None
+        # Nobody waits for ever for a line that does not come.
+        patience = threading.Timer(PATIENCE_S, process.kill)
+        patience.start()
         try:
             yield iter(process.stdout.readline, "")
         finally:
+            patience.cancel()
             process.terminate()
 
 
