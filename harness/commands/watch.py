@@ -73,19 +73,19 @@ class _Rounds:
     def go(self, rounds: int) -> int:
         """Go on until Ctrl-C, or for so many rounds that came to an end."""
         code = 0
-        edited: tuple[Path, ...] = ()
         ended = 0
+        outdated = True  # by an edit that no round has seen; the first round waits for none
         try:
             while not rounds or ended < rounds:
-                if ended:
+                if not outdated:
                     self._say("waiting for an edit (Ctrl-C ends)")
                     edited = self._watcher.wait()
                     self._say(f"saved: {', '.join(path.name for path in edited[:3])}")
                 done = self._round(time.monotonic())
-                if done is None:
-                    continue  # a newer edit is there
-                code = done
-                ended += 1
+                outdated = done is None
+                if done is not None:
+                    code = done
+                    ended += 1
         except KeyboardInterrupt:
             self._say("")
         return code
