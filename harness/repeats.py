@@ -25,6 +25,7 @@ class Tally:
     as_expected: int
     verdicts: tuple[tuple[Verdict, int], ...]  # how often each, in KCIDB's order
     flaky: bool  # two runs differ, in the verdict or in that of a case
+    telling: tuple[CellResult, ...]  # one run of each kind, and each that is not as expected
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -32,13 +33,17 @@ class Tally:
         return wilson(self.as_expected, self.runs)
 
     @property
+    def verdicts_text(self) -> str:
+        """Which verdicts there were, and how often: "1 FAIL, 19 PASS"."""
+        return ", ".join(f"{count} {verdict.value}" for verdict, count in self.verdicts)
+
+    @property
     def text(self) -> str:
         """One line: rate, interval, and whether the cell agrees with itself."""
         low, high = self.interval
-        rate = f"{self.as_expected} of {self.runs} as expected"
-        said = ", ".join(f"{count} {verdict.value}" for verdict, count in self.verdicts)
-        flaky = f"; FLAKY: {said}" if self.flaky else f" ({said})"
-        return f"{self.cell.id}: {rate}, 95 %: {low:.1%} to {high:.1%}{flaky}"
+        rate = f"{self.as_expected} of {self.runs} as expected, 95 %: {low:.1%} to {high:.1%}"
+        said = f"; FLAKY: {self.verdicts_text}" if self.flaky else f" ({self.verdicts_text})"
+        return rate + said
 
 
 def wilson(hits: int, runs: int) -> tuple[float, float]:
@@ -64,14 +69,16 @@ def tallies(record: RunRecord) -> tuple[Tally, ...]:
 
 def _tally(cell: Cell, results: list[CellResult]) -> Tally:
     verdicts = [result.verdict for result in results]
-    signatures = {
-        (result.verdict, tuple((case.name, case.verdict) for case in result.cases))
-        for result in results
-    }
+    kinds: dict[object, CellResult] = {}
+    for result in results:
+        kind = (result.verdict, tuple((case.name, case.verdict) for case in result.cases))
+        kinds.setdefault(kind, result)
+    first_of_kind = {id(result) for result in kinds.values()}
     return Tally(
         cell=cell,
         runs=len(results),
         as_expected=sum(result.as_expected for result in results),
         verdicts=tuple((v, verdicts.count(v)) for v in Verdict if v in verdicts),
-        flaky=len(signatures) > 1,
+        flaky=len(kinds) > 1,
+        telling=tuple(r for r in results if id(r) in first_of_kind or not r.as_expected),
     )

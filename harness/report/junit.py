@@ -7,6 +7,8 @@ not: before its patch, a test *must* fail. What JUnit is told is whether the exp
 - A verdict that is as expected passes, an expected FAIL too. Which verdict it was stands in the
   first line of its ``<system-out>``, and the expected FAILs are counted in the suite's
   properties.
+- Each run of a cell that is run more than once is a test case of its own, ``.runN`` in its class;
+  one called "(all runs)" fails as FLAKY where they disagree.
 - SKIP is ``<skipped>`` where it is as expected.
 - A verdict that is not as expected is a ``<failure>``, in either direction: FAIL for PASS, and
   PASS for FAIL, which says that the test does not prove its patch. A SKIP in place of another
@@ -29,6 +31,7 @@ from junit_xml import TestCase, TestSuite, to_xml_report_string
 
 from harness.model import Cell, Verdict
 from harness.record import CaseResult, CellResult, KernelRecord, RunRecord
+from harness.repeats import Tally, tallies
 from harness.report.evidence import LOG_LIMIT, clip, exhibits, one_line, read_excerpt, visible
 from harness.report.matrix import say_verdict
 from harness.runfolder import write_whole
@@ -64,6 +67,9 @@ def _suite(
     series = record.plan.series
     kernel = next((k for k in record.kernels if (k.arch, k.position) == (arch, position)), None)
     cases = [case for result in results for case in _cases(series, folder, result)]
+    for tally in tallies(record):
+        if (tally.cell.arch, tally.cell.position) == (arch, position):
+            cases.append(_all_runs(series, tally))
     return TestSuite(
         visible(f"{series}.{arch}.p{position}"),
         cases,
@@ -101,6 +107,7 @@ def class_name(series: str, cell: Cell) -> str:
     base = "+".join((cell.base.replace(":", "-"), *cell.config))
     parts = [series, cell.arch, f"p{cell.position}", base, f"{cell.ram_mib}M", cell.test]
     parts += [] if cell.load == "none" else [cell.load]
+    parts += [f"run{cell.repeat + 1}"] if cell.repeat else []
     return ".".join("_".join(visible(p).replace(".", "_").split()) for p in parts)
 
 
@@ -112,6 +119,14 @@ def _cases(series: str, folder: Path, result: CellResult) -> list[TestCase]:
     elif result.verdict is Verdict.SKIP:
         whole.add_skipped_info(one_line(result.reason) or "skipped")
     return [whole, *(_case(name, case) for case in result.cases)]
+
+
+def _all_runs(series: str, tally: Tally) -> TestCase:
+    """What all runs of a cell say together: a failure where they disagree."""
+    entry = TestCase("(all runs)", class_name(series, tally.cell), None, tally.text)
+    if tally.flaky:
+        entry.add_failure_info(tally.text, tally.text, "FLAKY")
+    return entry
 
 
 def _case(class_name: str, case: CaseResult) -> TestCase:

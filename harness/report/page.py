@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.model import Verdict
+from harness.model import Cell, Verdict
 from harness.record import CellResult, KernelRecord, RunRecord
+from harness.repeats import Tally, tallies
 from harness.report.evidence import LOG_LIMIT, clip, one_line
 from harness.report.matrix import (
     Matrix,
@@ -26,6 +27,7 @@ from harness.report.panel import (
     CellView,
     File,
     Link,
+    RunsView,
     Spot,
     Strip,
     cell_view,
@@ -57,6 +59,17 @@ class LegendEntry:
 
 
 @dataclass(frozen=True)
+class RepeatView:
+    """A cell that was run more than once; the ends of its rate's 95 % interval in percent."""
+
+    tally: Tally
+    link: Link
+    what: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class KernelView:
     """A line of the table of kernels; ``first`` as in :class:`Line`."""
 
@@ -83,6 +96,7 @@ class Page:
     legend: tuple[LegendEntry, ...]
     any_turn: bool
     differences: tuple[CellView, ...]
+    repeats: tuple[RepeatView, ...]
     patches: tuple[PatchEntry, ...]
     kernels: tuple[KernelView, ...]
     run_facts: tuple[tuple[str, str], ...]
@@ -99,20 +113,24 @@ class Page:
 def make_page(record: RunRecord, folder: Path) -> Page:
     """Work out the page of *record* from its run's *folder*."""
     matrix = lay_out(record.cells, record.plan.arch)
-    links = _links(matrix, record.cells)
+    repeated = tallies(record)
+    shown = _shown(matrix, record.cells, repeated)
+    links = _links(matrix, shown)
+    runs = {run.cell: tally for tally in repeated for run in tally.telling}
     lines = tuple(_line(matrix, links, row) for row in matrix.rows)
-    limit = _calm_limit(record.cells)
+    limit = _calm_limit(shown)
     strips = {line.row: _strips(matrix, line) for line in lines}
     views = tuple(
         cell_view(
             folder,
-            links[_key(result)],
+            links[result.cell],
             matrix.suffix(Row.of(result.cell)),
             strips[Row.of(result.cell)],
             _kernel_of(record, result),
             limit if result.as_expected else LOG_LIMIT,
+            _runs_view(runs[result.cell], links) if result.cell in runs else None,
         )
-        for result in record.cells
+        for result in shown
     )
     odd = {id(result) for result in differences(record)}
     return Page(
@@ -121,7 +139,8 @@ def make_page(record: RunRecord, folder: Path) -> Page:
         facts=_facts(record, matrix),
         matrix=matrix,
         lines=lines,
-        legend=_legend(record.cells),
+        repeats=_repeat_views(matrix, repeated, links),
+        legend=_legend(matrix.results.values()),
         any_turn=any(s.turned for line in lines for block in line.blocks for s in block),
         differences=tuple(view for view in views if id(view.result) in odd),
         patches=patch_entries(record),
@@ -135,19 +154,24 @@ def make_page(record: RunRecord, folder: Path) -> Page:
 # ---------------------------------------------------------------- matrix
 
 
-def _key(result: CellResult) -> tuple[Row, str, int]:
-    return (Row.of(result.cell), result.cell.arch, result.cell.position)
+def _shown(
+    matrix: Matrix, results: Sequence[CellResult], repeated: Sequence[Tally]
+) -> tuple[CellResult, ...]:
+    """Return the results that get a panel: of many runs of a cell those that tell something."""
+    telling = {id(run) for tally in repeated for run in tally.telling}
+    telling |= {id(result) for result in matrix.results.values()}
+    return tuple(result for result in results if id(result) in telling)
 
 
-def _links(matrix: Matrix, results: Sequence[CellResult]) -> dict[tuple[Row, str, int], Link]:
-    links: dict[tuple[Row, str, int], Link] = {}
+def _links(matrix: Matrix, results: Sequence[CellResult]) -> dict[Cell, Link]:
+    links: dict[Cell, Link] = {}
     taken: Counter[str] = Counter()
     for result in results:
-        anchor = re.sub(r"[^\w./+-]", "_", result.cell.id)  # an id must hold no space
+        anchor = re.sub(r"[^\w./+@-]", "_", result.cell.id)  # an id must hold no space
         taken[anchor] += 1
         if taken[anchor] > 1:
             anchor += f"~{taken[anchor]}"
-        links[_key(result)] = Link(anchor, result, _summary(matrix, result))
+        links[result.cell] = Link(anchor, result, _summary(matrix, result))
     return links
 
 
@@ -157,7 +181,11 @@ def _summary(matrix: Matrix, result: CellResult) -> str:
     return f"{test}, {cell.arch}, position {cell.position}: {say_verdict(result)}"
 
 
-def _line(matrix: Matrix, links: dict[tuple[Row, str, int], Link], row: Row) -> Line:
+def _line(matrix: Matrix, links: dict[Cell, Link], row: Row) -> Line:
+    def link(arch: str, position: int) -> Link | None:
+        result = matrix.at(row, arch, position)
+        return links[result.cell] if result else None
+
     index = matrix.rows.index(row)
     same = [r for r in matrix.rows if r.test == row.test]
     opens = index == 0 or matrix.rows[index - 1].test != row.test
@@ -167,7 +195,7 @@ def _line(matrix: Matrix, links: dict[tuple[Row, str, int], Link], row: Row) -> 
         first=len(same) if opens else 0,
         blocks=tuple(
             tuple(
-                Spot(position, links.get((row, arch, position)), matrix.turned(row, arch, position))
+                Spot(position, link(arch, position), matrix.turned(row, arch, position))
                 for position in matrix.positions
             )
             for arch in matrix.archs
@@ -179,7 +207,29 @@ def _strips(matrix: Matrix, line: Line) -> tuple[Strip, ...]:
     return tuple(Strip(arch, block) for arch, block in zip(matrix.archs, line.blocks, strict=True))
 
 
-def _legend(results: Sequence[CellResult]) -> tuple[LegendEntry, ...]:
+def _runs_view(tally: Tally, links: Mapping[Cell, Link]) -> RunsView:
+    said = tally.text
+    if alike := tally.runs - len(tally.telling):
+        said += f"; {alike} more like the first are in run.json"
+    return RunsView(said, tally.flaky, tuple(links[run.cell] for run in tally.telling))
+
+
+def _repeat_views(
+    matrix: Matrix, repeated: Sequence[Tally], links: Mapping[Cell, Link]
+) -> tuple[RepeatView, ...]:
+    """Return a line for each cell that was run more than once, the doubtful ones first."""
+
+    def line(tally: Tally) -> RepeatView:
+        low, high = (round(100 * end, 1) for end in tally.interval)
+        what = tally.cell.test + matrix.suffix(Row.of(tally.cell))
+        result = matrix.at(Row.of(tally.cell), tally.cell.arch, tally.cell.position)
+        return RepeatView(tally, links[(result or tally.telling[0]).cell], what, low, high)
+
+    worst_first = sorted(repeated, key=lambda t: (not t.flaky, t.as_expected / t.runs))
+    return tuple(line(tally) for tally in worst_first)
+
+
+def _legend(results: Iterable[CellResult]) -> tuple[LegendEntry, ...]:
     looks = Counter((r.verdict, not r.as_expected) for r in results)
     order = [Verdict.PASS, *(v for v in Verdict if v is not Verdict.PASS)]
     return tuple(

@@ -99,6 +99,15 @@ class SplatView:
 
 
 @dataclass(frozen=True)
+class RunsView:
+    """All runs of the cell, where it was run more than once."""
+
+    text: str
+    flaky: bool
+    links: tuple[Link, ...]  # to the runs that tell something
+
+
+@dataclass(frozen=True)
 class CellView:
     """All that the page says about one cell."""
 
@@ -114,6 +123,7 @@ class CellView:
     panes: tuple[Pane, ...]
     kernel_files: tuple[File, ...]
     strips: tuple[Strip, ...]
+    runs: RunsView | None
 
 
 def cell_view(
@@ -123,6 +133,7 @@ def cell_view(
     strips: tuple[Strip, ...],
     kernel: KernelRecord | None,
     limit: int,
+    runs: RunsView | None = None,
 ) -> CellView:
     """Work out the panel of the cell behind *link*; at most *limit* bytes of each of its logs."""
     result = link.result
@@ -148,6 +159,7 @@ def cell_view(
         panes=_panes(folder, result, limit),
         kernel_files=(kernel_files(folder, kernel) if kernel else ()) + _linked(folder, result),
         strips=strips,
+        runs=runs,
     )
 
 

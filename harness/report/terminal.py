@@ -191,7 +191,7 @@ def _say_repeats(console: Console, record: RunRecord) -> None:
     repeated = tallies(record)
     for tally in repeated:
         if tally.flaky:
-            _say(console, tally.text, "bold magenta")
+            _say(console, f"{tally.cell.id}: {tally.text}", "bold magenta")
     if repeated:
         steady = sum(not tally.flaky for tally in repeated)
         least = min(tally.interval[0] for tally in repeated)
