@@ -12,7 +12,7 @@ run: $(VENV)/ready
 	$(VENV)/bin/harness run $(ARGS)
 
 test: $(VENV)/ready
-	$(VENV)/bin/harness doctor --install --brief
+	$(VENV)/bin/harness doctor --install --brief --tests
 	$(VENV)/bin/tox $(ARGS)
 
 bench: $(VENV)/ready

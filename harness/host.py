@@ -56,6 +56,12 @@ GENERAL = (
     Requirement("ccache", ("ccache",), "compiles once what many positions share", optional=True),
 )
 
+# For the project's own tests of its report alone: no run needs them.
+BROWSER = (
+    Requirement("chromium", ("chromium",), "tests of the HTML report"),
+    Requirement("chromedriver", ("chromium-driver",), "tests of the HTML report"),
+)
+
 
 def requirements(archs: Iterable[Arch]) -> tuple[Requirement, ...]:
     """Return everything that building for and emulating *archs* takes on this host."""

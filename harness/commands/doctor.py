@@ -27,16 +27,18 @@ WANTED_GIB = 6
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--install``."""
+    """Declare ``--install``, ``--brief`` and ``--tests``."""
     parser.add_argument("--install", action="store_true", help="install what is missing, with apt")
     parser.add_argument("--brief", action="store_true", help="say nothing when all is there")
+    tests = "look for what the project's own tests need, too"
+    parser.add_argument("--tests", action="store_true", help=tests)
 
 
 def execute(args: argparse.Namespace, space: Workspace) -> int:
     """Print the state of the host; 0 when nothing needed is missing, else 3."""
     console = Console(highlight=False)
     archs = all_archs()
-    wanted = host.requirements(archs)
+    wanted = host.requirements(archs) + (host.BROWSER if args.tests else ())
     if args.install:
         host.install(host.missing_packages(wanted))
     missing = host.missing_packages([r for r in wanted if not r.optional])
