@@ -123,6 +123,52 @@
     event.preventDefault();
   });
 
+  // Point at a plot: all plots of the cell say what was at that time.
+  const numbers = (text) => text.split(" ").map(Number);
+  const nearest = (times, t) => {
+    let best = 0;
+    times.forEach((time, at) => {
+      if (Math.abs(time - t) < Math.abs(times[best] - t)) best = at;
+    });
+    return best;
+  };
+  for (const figure of document.querySelectorAll(".figure")) {
+    const [start, end] = [Number(figure.dataset.start), Number(figure.dataset.end)];
+    const when = figure.querySelector(".when");
+    const rest = [when.textContent, ...[...figure.querySelectorAll(".keys b")].map((b) => b.textContent)];
+    const cursors = figure.querySelectorAll(".cursor");
+    const read = (t, x) => {
+      when.textContent = `At ${t.toFixed(2)} s`;
+      for (const plot of figure.querySelectorAll(".plot")) {
+        const curves = plot.querySelectorAll(".curve");
+        for (const value of plot.querySelectorAll(".keys b")) {
+          const curve = curves[value.dataset.curve];
+          const at = nearest(numbers(curve.dataset.times), t);
+          value.textContent = numbers(curve.dataset.values)[at].toLocaleString("en");
+        }
+      }
+      for (const cursor of cursors) {
+        cursor.setAttribute("x1", x);
+        cursor.setAttribute("x2", x);
+        cursor.setAttribute("visibility", "visible");
+      }
+    };
+    for (const lines of figure.querySelectorAll(".lines")) {
+      lines.addEventListener("pointermove", (event) => {
+        const box = lines.getBoundingClientRect();
+        const x = Math.min(632, Math.max(52, ((event.clientX - box.left) / box.width) * 640));
+        read(start + ((x - 52) / 580) * (end - start), x);
+      });
+    }
+    figure.addEventListener("pointerleave", () => {
+      when.textContent = rest[0];
+      figure.querySelectorAll(".keys b").forEach((value, at) => {
+        value.textContent = rest[at + 1];
+      });
+      for (const cursor of cursors) cursor.setAttribute("visibility", "hidden");
+    });
+  }
+
   for (const link of document.querySelectorAll(".close")) {
     link.addEventListener("click", (event) => {
       event.preventDefault();

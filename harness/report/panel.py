@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from harness.model import Verdict
 from harness.record import CaseResult, CellResult, KernelRecord
+from harness.report import timeline
 from harness.report.evidence import (
     LINKED,
     Excerpt,
@@ -25,7 +26,9 @@ from harness.report.evidence import (
     read_excerpt,
 )
 from harness.report.matrix import difference, duration
+from harness.report.plots import Figure, make_figure
 
+SAMPLES_LIMIT = 8 * 1024 * 1024  # bytes of a cell's samples; of a longer file the two ends
 TEXT_LIMIT = 16 * 1024  # characters of one splat or of what one case said
 
 
@@ -73,6 +76,7 @@ class Pane:
     files: tuple[File, ...] = ()
     text: str | None = None
     listed: bool = False  # files folded up under their names
+    figure: Figure | None = None
 
 
 @dataclass(frozen=True)
@@ -182,10 +186,12 @@ def _guest(result: CellResult) -> str:
 
 
 def _panes(folder: Path, result: CellResult, limit: int) -> tuple[Pane, ...]:
-    panes = []
+    panes: list[Pane] = []
     artifacts = []
     for exhibit in exhibits(result.evidence):
-        if exhibit.artifact:
+        if Path(exhibit.name).name == timeline.NAME:
+            panes[:0] = _plots(folder, exhibit)  # people look at pictures first
+        elif exhibit.artifact:
             artifacts.append(_file(folder, exhibit, limit))
         elif exhibit.label in LINKED or (exhibit.label == "argv" and result.argv):
             continue  # said elsewhere
@@ -196,6 +202,15 @@ def _panes(folder: Path, result: CellResult, limit: int) -> tuple[Pane, ...]:
     if artifacts:
         panes.append(Pane("artifacts", tuple(artifacts), listed=True))
     return tuple(panes)
+
+
+def _plots(folder: Path, exhibit: Exhibit) -> list[Pane]:
+    excerpt = read_excerpt(folder, exhibit.name, SAMPLES_LIMIT)
+    figure = make_figure(timeline.parse_timeline(excerpt.text)) if excerpt else None
+    if figure is None:
+        return []
+    file = File(exhibit.label, exhibit.name, _href(exhibit.name), None)
+    return [Pane("plots", (file,), figure=figure)]
 
 
 def _linked(folder: Path, result: CellResult) -> tuple[File, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from selenium.webdriver import Chrome, Keys
+from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
@@ -99,3 +99,40 @@ def test_a_narrow_window_needs_no_sideways_scrolling(sample: tuple[RunRecord, Pa
             "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
         assert wide == 0
+
+
+def test_from_a_cell_to_its_plot(page: Chrome, sample: tuple[RunRecord, Path]) -> None:
+    result = find(sample[0], "vmalloc-hygiene", "x86_64", 3, "anon")
+    cell(page, result).click()
+    opened = panel(page, result)
+    (tab,) = (t for t in opened.find_elements(By.CSS_SELECTOR, "[role=tab]") if t.text == "plots")
+    tab.click()
+    lines = opened.find_element(By.CSS_SELECTOR, ".pane .lines")
+    curve = lines.find_element(By.CSS_SELECTOR, ".curve")
+    assert curve.is_displayed()
+    assert curve.size["width"] > 300
+    assert curve.size["height"] > 20
+    titles = [
+        flag.get_property("textContent") for flag in lines.find_elements(By.CLASS_NAME, "flag")
+    ]
+    assert titles == ["3.00 s, OOM kill: OOM kill of anon, asked by anon"]
+    cases = [e.text for e in opened.find_elements(By.CSS_SELECTOR, ".bands li")]
+    assert cases == ["zeroed", "pages_are_distinct", "no_leak"]
+
+
+def test_pointing_at_a_plot_reads_off_its_values(
+    page: Chrome, sample: tuple[RunRecord, Path]
+) -> None:
+    result = find(sample[0], "vmalloc-hygiene", "arm64", 4, "anon")
+    cell(page, result).click()
+    opened = panel(page, result)
+    lines = opened.find_element(By.CSS_SELECTOR, ".pane .lines")
+    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", lines)
+    ActionChains(page).move_to_element(lines).perform()
+    when = opened.find_element(By.CLASS_NAME, "when")
+    WebDriverWait(page, PATIENCE_S).until(lambda _: when.text.startswith("At "))
+    assert 2.7 < float(when.text.split()[1]) < 3.1  # the middle of six seconds, axis and all
+    shown = opened.find_element(By.CSS_SELECTOR, ".keys b").text
+    ActionChains(page).move_to_element(opened.find_element(By.TAG_NAME, "h2")).perform()
+    WebDriverWait(page, PATIENCE_S).until(lambda _: not when.text.startswith("At "))
+    assert opened.find_element(By.CSS_SELECTOR, ".keys b").text != shown

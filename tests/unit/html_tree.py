@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.record import CellResult, RunRecord
 from harness.report import write_html, write_json
 
-VOID = {"meta", "link", "br", "img", "use", "path", "circle", "rect"}
+VOID = {"meta", "link", "br", "img", "use", "path", "circle"}
 
 
 @dataclass

@@ -9,7 +9,9 @@ where it should pass, and one guest printed everything that could break a report
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -224,7 +226,47 @@ def _keep(folder: Path, result: CellResult, suite: Suite) -> CellResult:
     files = ("console.log", "kmsg.log", "test.log", "argv.txt")
     evidence = tuple((Path(f).stem, f"{name}/{f}") for f in files)
     artifact = ("artifact proc_vmallocinfo", f"{name}/artifacts/proc_vmallocinfo")
-    return replace(result, evidence=(*evidence, artifact))
+    if result.cell.load == "none":
+        return replace(result, evidence=(*evidence, artifact))
+    (cell / "samples.jsonl").write_text("".join(_samples(result)))
+    return replace(result, evidence=(*evidence, artifact, ("samples", f"{name}/samples.jsonl")))
+
+
+def _samples(result: CellResult) -> Iterator[str]:
+    """Memory that a load eats up, until the OOM killer ends it and all begins anew."""
+    free, kills, stall = 90_000, 0, 0
+    for tick in range(60):
+        free -= 2_900
+        stall += max(0, 20_000 - free) * 5
+        if free < 3_000:
+            free, kills = 88_000, kills + 1
+            mark = {"t": tick / 10, "mark": "oom-kill", "text": "OOM kill of anon, asked by anon"}
+            yield json.dumps(mark) + "\n"
+        anon = 95_000 - free
+        sample = {
+            "t": tick / 10,
+            "free_kib": free,
+            "available_kib": free + 2_500,
+            "anon_kib": anon,
+            "slab_kib": 5_100 + tick * 3,
+            "vmalloc_kib": 900 + 8_192 * (tick % 7 == 3),
+            "psi_some_us": stall,
+            "psi_full_us": stall // 3,
+            "pgscan_direct": stall // 40,
+            "pgsteal": stall // 60,
+            "oom_kill": kills,
+            "done": tick * 40,
+            "latency_us": [tick, tick * 20, tick * 9, tick * 4, tick, 0, tick // 9, tick // 20],
+        }
+        yield json.dumps(sample) + "\n"
+    length = 6 / len(result.cases)
+    for number, case in enumerate(result.cases):
+        word = "ok" if case.verdict is Verdict.PASS else "not ok"
+        for at, mark, said in (
+            (number, "case-begin", case.name),
+            (number + 0.99, "case-end", f"{word} {case.name}"),
+        ):
+            yield json.dumps({"t": round(at * length, 3), "mark": mark, "text": said}) + "\n"
 
 
 def _spoil(folder: Path, result: CellResult) -> CellResult:

@@ -202,7 +202,7 @@ def test_panel_tells_all_about_its_cell(page: Element, record: RunRecord) -> Non
     assert "WARNING at mm/vmalloc.c:2247 vunmap_range line 87" in splat.text
     assert "frame_11+0xb/0x80" in splat.text
     panes = [e.attrs["data-pane"] for e in box.all("section", class_="pane")]
-    assert panes == ["KTAP log", "console log", "kernel log", "argv", "artifacts"]
+    assert panes == ["plots", "KTAP log", "console log", "kernel log", "argv", "artifacts"]
     assert "not ok" in pane(panel(page, find(record, "vmalloc-scope", "arm64", 0)), "KTAP log").text
     assert "boot message number 399" in pane(box, "console log").text
     assert "-append 'console=ttyS0 panic=-1" in pane(box, "argv").text

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Plots of a guest's memory: samples read, lines laid out, and hostile files survived."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.report.plots import LEFT, POINTS_LIMIT, RIGHT, WIDTH, make_figure, thin, ticks
+from harness.report.timeline import case_spans, parse_timeline, rates
+
+
+def lines(*entries: dict[str, object]) -> str:
+    return "".join(json.dumps(entry) + "\n" for entry in entries)
+
+
+def test_samples_and_marks_are_put_in_order_of_time() -> None:
+    text = lines({"t": 2, "free_kib": 5}, {"t": 1, "mark": "splat", "text": "x"}, {"t": 0, "a": 1})
+    timeline = parse_timeline(text)
+    assert [s.t for s in timeline.samples] == [0, 2]
+    assert [(m.t, m.kind, m.text) for m in timeline.marks] == [(1, "splat", "x")]
+
+
+def test_what_is_no_sample_is_left_out() -> None:
+    text = '{"t": 1e999}\n[1]\n{"t": true}\nno json\n{"t": "1"}\n{"free_kib": 3}\n{"t": 1e300}\n'
+    nested = "[" * 100_000
+    assert parse_timeline(text + nested).samples == ()
+
+
+def test_an_integer_beyond_all_floats_is_no_value() -> None:
+    timeline = parse_timeline('{"t": 1, "free_kib": ' + "9" * 400 + "}")
+    assert timeline.samples[0].values == {}
+
+
+def test_a_rate_is_the_slope_of_a_counter_and_nothing_where_it_went_back() -> None:
+    entries = [{"t": t, "n": n} for t, n in ((0, 10), (0.5, 20), (1, 5), (2, 6))]
+    assert rates(parse_timeline(lines(*entries)), "n") == ((0.5, 20.0), (2.0, 1.0))
+
+
+def test_a_case_that_never_ended_lasts_to_the_end() -> None:
+    text = lines(
+        {"t": 0, "mark": "case-begin", "text": "first"},
+        {"t": 1, "mark": "case-end", "text": "ok first"},
+        {"t": 2, "mark": "case-end", "text": "not ok second"},
+        {"t": 2, "mark": "case-begin", "text": "third"},
+        {"t": 9, "free_kib": 1},
+    )
+    spans = [(s.name, s.start, s.end, s.ok) for s in case_spans(parse_timeline(text))]
+    assert spans == [("first", 0, 1, True), ("second", 1, 2, False), ("third", 2, 9, None)]
+
+
+def test_a_line_runs_from_the_first_sample_to_the_last() -> None:
+    entries = [{"t": t / 10, "free_kib": 1024 * (100 - t)} for t in range(11)]
+    figure = make_figure(parse_timeline(lines(*entries)))
+    assert figure is not None
+    (plot,) = figure.plots
+    (curve,) = plot.curves
+    points = [tuple(map(float, p.split(","))) for p in curve.points.split()]
+    assert (points[0][0], points[-1][0]) == (LEFT, WIDTH - RIGHT)
+    assert points[0][1] < points[-1][1]  # less is lower
+    assert (curve.label, curve.data[0], curve.last) == ("free", 100.0, "90")
+
+
+def test_marks_stand_at_their_time() -> None:
+    entries: list[dict[str, object]] = [{"t": t, "free_kib": 1} for t in range(11)]
+    figure = make_figure(
+        parse_timeline(lines(*entries, {"t": 5, "mark": "oom-kill", "text": "of anon"}))
+    )
+    assert figure is not None
+    (flag,) = figure.flags
+    assert flag.x == LEFT + (WIDTH - LEFT - RIGHT) / 2
+    assert (flag.text, flag.when) == ("OOM kill: of anon", "5.00 s")
+
+
+def test_values_that_stay_naught_are_not_drawn() -> None:
+    entries = [{"t": t, "pswpin": 0, "pswpout": 0, "free_kib": 3} for t in range(3)]
+    figure = make_figure(parse_timeline(lines(*entries)))
+    assert figure is not None
+    assert [plot.title for plot in figure.plots] == ["Free memory"]
+
+
+def test_the_histogram_is_the_last_one() -> None:
+    entries = [{"t": t, "latency_us": [t, 3 * t, 0, t]} for t in range(3)]
+    figure = make_figure(parse_timeline(lines(*entries)))
+    assert figure is not None
+    assert figure.allocations == 10
+    assert figure.bars[0].text == "under 1 µs: 2 (20.0%)"
+    assert figure.bars[-1].text == "4 µs and more: 2 (20.0%)"
+    assert max(bar.height for bar in figure.bars) == figure.bars[1].height
+
+
+@pytest.mark.parametrize("text", ["", lines({"t": 0, "free_kib": 1})])
+def test_fewer_than_two_samples_make_no_line(text: str) -> None:
+    assert make_figure(parse_timeline(text)) is None
+
+
+def test_a_long_line_keeps_its_peaks() -> None:
+    points = [(float(t), 1000.0 if t == 4321 else 1.0) for t in range(10_000)]
+    kept = thin(points, POINTS_LIMIT)
+    assert len(kept) <= POINTS_LIMIT
+    assert (4321.0, 1000.0) in kept
+    assert list(kept) == sorted(kept)
+
+
+@given(st.floats(0, 1e6), st.floats(1e-3, 1e12), st.integers(2, 10))
+def test_ticks_are_few_and_inside(low: float, wide: float, count: int) -> None:
+    found = ticks(low, low + wide, count)
+    assert len(found) <= count + 1
+    assert all(low - wide * 1e-3 <= t <= low + wide * 1.001 for t in found)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=6,
+)
+KEYS = st.sampled_from(["t", "mark", "text", "free_kib", "psi_some_us", "done", "latency_us"])
+
+
+@given(st.lists(st.dictionaries(KEYS, JSON, max_size=7), max_size=8))
+def test_whatever_a_guest_sends_is_drawn_or_left_out(entries: list[dict[str, object]]) -> None:
+    figure = make_figure(parse_timeline("\n".join(json.dumps(e) for e in entries)))
+    for plot in figure.plots if figure else ():
+        for curve in plot.curves:
+            assert all(math.isfinite(float(n)) for n in curve.points.replace(",", " ").split())
