@@ -24,6 +24,7 @@ _MAY_DROP = re.compile(
     r"^#\s*CONFIG_(?P<symbol>\w+) may be dropped without CONFIG_(?P<without>\w+)\s*$"
 )
 _TAKES = re.compile(r"^#\s*Takes (?P<mib>\d{1,5}) MiB of a guest's RAM\b")
+_MAKE = re.compile(r"^#\s*make: (?P<variable>[A-Z][\w.-]*=\S*)\s*$")
 _STRING = re.compile(r'^"(?:[^"\\]|\\.)*"$')
 _NUMBER = re.compile(r"^(?:-?\d+|0[xX][0-9a-fA-F]+)$")
 
@@ -40,6 +41,7 @@ class Fragment:
     # Symbols (of any fragment) that Kconfig may drop, and the symbol of the architecture without
     # which it may: what a kernel cannot do is told by its own Kconfig, not by lists of versions.
     may_drop: Mapping[str, str] = field(default_factory=dict)
+    make: tuple[str, ...] = ()  # variables that make is given, for what no symbol says: "X=n"
     takes_mib: int = 0  # what of a guest's RAM is gone with it, in MiB
 
 
@@ -69,21 +71,15 @@ class Dropped:
 
 
 def parse_fragment(topic: str, text: str) -> Fragment:
-    """Read the text of a fragment.
+    """Read the text of a fragment: settings, comments, and comments that mean something.
 
     Raises:
         UserError: a line that is neither a setting nor a comment, or a symbol set twice.
     """
     values: dict[str, str] = {}
-    may_drop: dict[str, str] = {}
-    takes_mib = 0
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.strip()
         unset, assigned = _UNSET.match(line), _SET.match(line)
-        if drop := _MAY_DROP.match(line):
-            may_drop[drop["symbol"]] = drop["without"]
-        if takes := _TAKES.match(line):
-            takes_mib = int(takes["mib"])
         if not line or (line.startswith("#") and not unset):
             continue
         where = f"{topic}.config:{number}"
@@ -103,7 +99,16 @@ def parse_fragment(topic: str, text: str) -> Fragment:
                 hint="keep one of the two lines",
             )
         values[symbol] = value
-    return Fragment(topic, values, may_drop, takes_mib)
+    drops = [found for line in text.splitlines() if (found := _MAY_DROP.match(line.strip()))]
+    makes = [found for line in text.splitlines() if (found := _MAKE.match(line.strip()))]
+    takes = [found for line in text.splitlines() if (found := _TAKES.match(line.strip()))]
+    return Fragment(
+        topic,
+        values,
+        may_drop={found["symbol"]: found["without"] for found in drops},
+        make=tuple(found["variable"] for found in makes),
+        takes_mib=sum(int(found["mib"]) for found in takes),
+    )
 
 
 def _is_value(text: str) -> bool:
@@ -133,6 +138,11 @@ def merge(fragments: Iterable[Fragment]) -> tuple[Asked, ...]:
                 known = (*item.may_drop_without, without)
                 asked[symbol] = replace(item, may_drop_without=tuple(dict.fromkeys(known)))
     return tuple(asked[symbol] for symbol in sorted(asked))
+
+
+def make_variables(fragments: Iterable[Fragment]) -> tuple[str, ...]:
+    """Return the variables that *fragments* want make to be given, sorted."""
+    return tuple(sorted({variable for fragment in fragments for variable in fragment.make}))
 
 
 def merged_text(asked: Sequence[Asked]) -> str:

@@ -12,6 +12,7 @@ from harness.kconfig import (
     digest,
     dropped,
     laid_over,
+    make_variables,
     merge,
     merged_text,
     parse_config,
@@ -107,6 +108,13 @@ def test_a_symbol_may_be_dropped_for_either_of_two_reasons() -> None:
     assert not dropped(merged, {"X": "y"})
     assert not dropped(merged, {"Y": "y"})
     assert dropped(merged, {"X": "y", "Y": "y"})
+
+
+def test_a_fragment_may_give_make_a_variable() -> None:
+    one = parse_fragment("one", "# make: KASAN_SANITIZE_early.o=n\n# make: B=\nCONFIG_A=y\n")
+    two = parse_fragment("two", "# make: B=\n# make it fast: X=y\n# make sure\nCONFIG_A=y\n")
+    assert make_variables((one, two)) == ("B=", "KASAN_SANITIZE_early.o=n")
+    assert make_variables((parse_fragment("a", "CONFIG_A=y\n"),)) == ()
 
 
 def test_a_fragment_says_what_ram_it_takes() -> None:
