@@ -19,7 +19,7 @@ from harness.configure import Configuration, configure
 from harness.errors import BuildError, InfraError
 from harness.events import Event, Note, Stage
 from harness.kbuild import Kbuild
-from harness.kconfig import Asked, digest, merge, read_fragments
+from harness.kconfig import Asked, digest, make_variables, merge, read_fragments
 from harness.kernel_kit import headers_whole, keep_headers, make_kit
 from harness.layout import Cache
 from harness.make_log import MakeLog, all_warnings, merge_warnings
@@ -52,6 +52,7 @@ class _Job:
     series: Series
     position: int
     asked: tuple[Asked, ...]
+    variables: tuple[str, ...]  # that make is given, of the fragments
     tools: Toolchain
     cache: Cache
     report: Report
@@ -72,6 +73,7 @@ class _Job:
             self.tree.digest,
             *(patch.sha256 for patch in self.series.applied(self.position)),
             digest(self.asked),
+            *self.variables,
             self.arch.name,
             self.arch.kernel_arch,
             self.arch.image,
@@ -110,9 +112,11 @@ def build_kernel(
         BuildError: it does not compile; ``detail`` is the compiler's own first error.
         InfraError: a tool is missing, or no space.
     """
-    asked = merge(read_fragments(fragments))
-    tools = find_toolchain(arch)
-    job = _Job(tree, series, position, asked, tools, cache, report, jobs or host.cores())
+    asks = read_fragments(fragments)
+    job = _Job(
+        *(tree, series, position, merge(asks), make_variables(asks)),
+        *(find_toolchain(arch), cache, report, jobs or host.cores()),
+    )
     kernel = _from_store(job, reused=True)
     if kernel is not None:
         job.tell(f"{arch.name} position {position}: kernel is in the store", finished=True)
@@ -241,7 +245,8 @@ def _compile(job: _Job, kbuild: Kbuild, log: Path) -> tuple[str, ...]:
                 max(total, follow.done) if total else 0,
             )
 
-    done = kbuild.make((*job.arch.make_targets, "modules"), log, jobs=job.jobs, on_line=line)
+    goals = (*job.arch.make_targets, "modules")
+    done = kbuild.make(goals, log, jobs=job.jobs, variables=job.variables, on_line=line)
     memory.learn(job, follow, whole=done.ok)
     if not done.ok:
         raise _failure(job, follow, kbuild, log)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from harness import leaks
 from harness.capacity import Capacity
 from harness.deadline import Deadline, host_speed
 from harness.errors import GuestError
@@ -155,6 +156,7 @@ class Templates:
                 if self._stopped:
                     raise GuestError("the run was stopped before this guest was ready")
                 guest = stack.enter_context(boot(spec, folder))
+                leaks.forget(guest)
                 guest.why_cold = self._impossible.get(spec, "")
             yield guest
             took(guest.footprint_mib())
@@ -198,6 +200,7 @@ class Templates:
 def _save(spec: GuestSpec, deadline: Deadline | None, into: Path) -> None:
     """Boot *spec* and leave it in *into* as it is when ready."""
     with boot(spec, into, deadline=deadline, ram=into / RAM) as guest:
+        leaks.forget(guest)
         guest.hello()  # all that it had to say is said: a clone starts with a silent guest
         with (into / STATE).open("wb") as file:
             guest.monitor.save_state(file, Deadline(host_speed().scale(SAVE_S)))

@@ -7,6 +7,7 @@ import os
 import time
 from dataclasses import replace
 
+from harness import leaks
 from harness.deadline import Deadline
 from harness.machine import Machine
 from harness.model import GuestTest, Speed
@@ -32,6 +33,7 @@ class Trial:
         self._test = test
         self._begin = 0  # records of the recording that are older than the test
         self._end: int | None = None
+        self._leaks: tuple[str, ...] = ()  # what is found of them when it is over
 
     def run(self, unfit: str) -> TestOutcome:
         """Run the test; *unfit* says why the guest cannot run anything, "" where it can."""
@@ -44,7 +46,7 @@ class Trial:
             except NoAnswer as error:
                 outcome = self._lost(error)
             seconds = time.monotonic() - begun
-        log = self._log(recording)
+        log = [*self._log(recording), *self._leaks]
         if outcome.ended in (Ended.DIED, Ended.SILENT):
             log += self._last_words(recording, log)
         return replace(outcome, log=tuple(log), seconds=seconds, lost_records=recording.lost)
@@ -77,9 +79,18 @@ class Trial:
         answer = self._agent.call("rmmod", name, deadline=self._deadline(ANSWER_S))
         self._end = self._mark("ends", recording)[0]
         if answer.ok:
+            self._look_for_leaks()
             return TestOutcome(Ended.DONE, ())
         self.spoiled = f"module {name} cannot be unloaded: {answer.text}"
         return TestOutcome(Ended.DONE, (), reason=self.spoiled)
+
+    def _look_for_leaks(self) -> None:
+        """With the module gone, all that it still owns is lost."""
+        try:
+            self._leaks = leaks.found(self._agent, self._speed)
+        except NoAnswer:
+            self._end = None  # what the guest had to say meanwhile belongs to the test after all
+            raise
 
     def _mark(self, what: str, recording: Recording) -> tuple[int | None, int | None]:
         """Mark the kernel's log; return the place of the mark, and the one behind it."""

@@ -36,6 +36,8 @@ struct subject {
 	unsigned int order;	/* of the request under way */
 	gfp_t gfp;
 	bool slab;
+	/* aside.h */
+	unsigned int aside;	/* not 0: a checker of the kernel's works for itself */
 	/* pause.h */
 	unsigned int sleeps;	/* how often it went to sleep of its own accord */
 	unsigned long longest;	/* the longest time it asked for, in ticks */
@@ -49,12 +51,32 @@ struct subject {
 
 static struct subject subjects[SUBJECTS];
 
-/* The slot of current, NULL if it is not under test or is doing something else right now. */
+/* The slot of current, NULL if it is not under test. */
+static struct subject *subject_of_current(void)
+{
+	int i;
+
+	for (i = 0; i < SUBJECTS; i++) {
+		if (READ_ONCE(subjects[i].task) == current)
+			return &subjects[i];
+	}
+	return NULL;
+}
+
+/* Whether a checker of the kernel's is allocating for itself, in the name of current. */
+static __maybe_unused bool subject_aside(void)
+{
+	struct subject *subject = subject_of_current();
+
+	return subject && subject->aside;
+}
+
+/* The same as subject_of_current(), but NULL as well if it is doing something else now. */
 static __maybe_unused struct subject *subject_now(void)
 {
 	/* A breakpoint of x86, which a probe is, counts as NMI, and an NMI as one interrupt more. */
 	unsigned long probe = in_nmi() ? HARDIRQ_OFFSET : 0;
-	int i;
+	struct subject *subject;
 
 	/*
 	 * What it allocates while it reclaims or compacts is not part of the work it was asked
@@ -62,11 +84,8 @@ static __maybe_unused struct subject *subject_now(void)
 	 */
 	if (current->flags & PF_MEMALLOC || hardirq_count() > probe || in_serving_softirq())
 		return NULL;
-	for (i = 0; i < SUBJECTS; i++) {
-		if (READ_ONCE(subjects[i].task) == current)
-			return &subjects[i];
-	}
-	return NULL;
+	subject = subject_of_current();
+	return subject && !subject->aside ? subject : NULL;
 }
 
 /* Make current the subject number @slot. Two tasks must not take the same. */

@@ -4,7 +4,8 @@
  * hold for it, the pages and the kmalloc objects that nobody has freed yet.
  *
  * One watch at a time. What the task allocates while it reclaims (PF_MEMALLOC) is not part of the
- * work it was asked for, and is left out; so are interrupts that happen to hit it.
+ * work it was asked for, and is left out; so are interrupts that happen to hit it, and what the
+ * kernel's checkers take for themselves (aside.h).
  */
 #ifndef HARNESS_WATCH_H
 #define HARNESS_WATCH_H
@@ -16,6 +17,7 @@
 #include <linux/ptrace.h>
 #include <linux/sched.h>
 
+#include <harness/aside.h>
 #include <harness/subject.h>
 #include <harness/symbol.h>
 
@@ -46,12 +48,6 @@ static unsigned long *watch_frames;
 static atomic_t watch_held;
 
 /*
- * The task is allocating KASAN's shadow of an area. Its pages and their tables are GFP_KERNEL,
- * whatever the caller said, in mainline as in the series: no scope is promised for them.
- */
-static bool watch_shadow;
-
-/*
  * The flags that hold for a request by current: a NOIO scope takes away I/O and filesystem, a NOFS
  * scope the filesystem. The tracepoint gives the flags before that rule on the allocator's fast
  * path and after it on the slow one.
@@ -68,7 +64,7 @@ static gfp_t watch_effective(gfp_t gfp)
 static bool watch_on(void)
 {
 	return current == READ_ONCE(watch_task) && in_task() &&
-	       !(current->flags & PF_MEMALLOC) && !watch_shadow;
+	       !(current->flags & PF_MEMALLOC) && !subject_aside();
 }
 
 static void watch_take(struct page *page)
@@ -164,7 +160,7 @@ static int watch_bulk(struct kretprobe_instance *instance, struct pt_regs *regs)
 {
 	struct page ***array = (struct page ***)instance->data;
 
-	if (current != READ_ONCE(watch_task) || current->flags & PF_MEMALLOC)
+	if (current != READ_ONCE(watch_task) || current->flags & PF_MEMALLOC || subject_aside())
 		return 1; /* its return is of no interest */
 	watch_request((__force gfp_t)*probe_argument(regs, 0), !HARNESS_BULK_MAY_INSIST);
 	*array = (struct page **)*probe_argument(regs, HARNESS_BULK_ARRAY);
@@ -183,29 +179,10 @@ static int watch_bulk_done(struct kretprobe_instance *instance, struct pt_regs *
 	return 0;
 }
 
-static int watch_shadow_begin(struct kretprobe_instance *instance, struct pt_regs *regs)
-{
-	if (current != READ_ONCE(watch_task))
-		return 1;
-	watch_shadow = true;
-	return 0;
-}
-
-static int watch_shadow_end(struct kretprobe_instance *instance, struct pt_regs *regs)
-{
-	watch_shadow = false;
-	return 0;
-}
-
 static struct kretprobe watch_bulk_probe = {
 	.entry_handler = watch_bulk,
 	.handler = watch_bulk_done,
 	.data_size = sizeof(struct page **),
-};
-
-static struct kretprobe watch_shadow_probe = {
-	.entry_handler = watch_shadow_begin,
-	.handler = watch_shadow_end,
 };
 
 static struct hook watch_hooks[] = {
@@ -223,8 +200,8 @@ static __maybe_unused void watch_close(void)
 {
 	WRITE_ONCE(watch_task, NULL);
 	hooks_detach(watch_hooks, ARRAY_SIZE(watch_hooks));
-	return_probe_remove(&watch_shadow_probe);
 	return_probe_remove(&watch_bulk_probe);
+	aside_close();
 	vfree(watch_frames);
 	watch_frames = NULL;
 }
@@ -233,18 +210,14 @@ static __maybe_unused int watch_open(void)
 {
 	/* They got their suffix with allocation profiling, in 6.10. */
 	static const char *const bulk[] = { "alloc_pages_bulk_noprof", "__alloc_pages_bulk" };
-	static const char *const shadow[] = {
-		"__kasan_populate_vmalloc", "kasan_populate_vmalloc",
-	};
 	int error;
 
 	watch_frames = vzalloc(BITS_TO_LONGS(WATCH_PAGES) * sizeof(long));
 	if (!watch_frames)
 		return -ENOMEM;
-	/* Neither is in every kernel. */
-	error = return_probe(&watch_bulk_probe, bulk, ARRAY_SIZE(bulk));
-	if (!error || error == -ENOENT)
-		error = return_probe(&watch_shadow_probe, shadow, ARRAY_SIZE(shadow));
+	error = aside_open();
+	/* Not in every kernel. */
+	error = error ?: return_probe(&watch_bulk_probe, bulk, ARRAY_SIZE(bulk));
 	if (!error || error == -ENOENT)
 		error = hooks_attach(watch_hooks, ARRAY_SIZE(watch_hooks));
 	if (error)
@@ -261,7 +234,6 @@ static __maybe_unused void watch_begin(void)
 	if (atomic_read(&watch_held))
 		bitmap_zero(watch_frames, WATCH_PAGES);
 	atomic_set(&watch_held, 0);
-	watch_shadow = false;
 	WRITE_ONCE(watch_task, current);
 }
 

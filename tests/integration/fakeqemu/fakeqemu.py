@@ -207,6 +207,9 @@ class Fake:
             if end and not self.scenario.get("no_kmsg"):
                 self.play([{"agent": f"kmsg 12,{{seq}},{1000 + self.seq};{text}"}], number)
             replies = {specific: replies.get(specific, ANSWERS["write"])}
+        if specific == "write /sys/kernel/debug/kmemleak":  # few kernels have it
+            absent = [{"agent": "err {id} No%20such%20file%20or%20directory"}]
+            replies = {specific: replies.get(specific, absent)}
         unknown = [{"agent": "err {id} unknown%20verb"}]
         actions = replies.get(specific, replies.get(verb, ANSWERS.get(verb, unknown)))
         self.play(actions, number, argument)

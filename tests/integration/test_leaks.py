@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Leaks that a test leaves, as a guest with kmemleak reports them when the test is over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.capacity import Capacity
+from harness.leaks import KMEMLEAK, MAX_LINES
+from harness.model import Cell, GuestTest, SplatKind, Verdict
+from harness.record import Ended, TestOutcome
+from harness.session import boot
+from harness.splat import find_splats
+from harness.store import Store
+from harness.template import Templates
+from harness.verdict import judge
+from tests.integration.fakeqemu import BOOTS, fake_guest
+
+TEST = GuestTest(name="sweep", folder=Path("sweep"), summary="", module="sweep", suite="sweep")
+CELL = Cell("x86_64", "debian:5.10", 4, ("kmemleak",), 160, "sweep", "none")
+PASSES = """
+insmod = [
+    { agent = "kmsg 6,{seq},2000000;TAP version 14" },
+    { agent = "kmsg 6,{seq},2000001;1..1" },
+    { agent = "kmsg 6,{seq},2000002;    # Subtest: sweep" },
+    { agent = "kmsg 6,{seq},2000003;    1..1" },
+    { agent = "kmsg 6,{seq},2000004;    ok 1 - a" },
+    { agent = "kmsg 6,{seq},2000005;ok 1 - sweep" },
+    { agent = "end {id} exit:0 ms=3" },
+]
+"""
+HAS_KMEMLEAK = f'"write {KMEMLEAK}" = [{{ agent = "ok {{id}}" }}]'
+REPORT = """
+exec = [
+    { agent = "kmsg 6,{seq},9000000;kmemleak: 1 new suspected memory leaks" },
+    { agent = "out {id} unreferenced%20object%200xffff888004a3bd40%20(size%2064):" },
+    { agent = "out {id} %20%20comm%20%22insmod%22,%20pid%2071,%20jiffies%204294892512" },
+    { agent = "out {id} %20%20backtrace:" },
+    { agent = "out {id} %20%20%20%20[<00000000b2f1d6a2>]%20forgetful+0x2e/0x40%20[sweep]" },
+    { agent = "end {id} exit:0" },
+]
+"""
+
+
+def outcome_of(folder: Path, table: str) -> TestOutcome:
+    with boot(fake_guest(folder, f"{BOOTS}\n[on]\n{PASSES}\n{table}"), folder) as guest:
+        return guest.run_test(TEST)
+
+
+def test_a_leak_is_a_splat_of_the_test_that_left_it(tmp_path: Path) -> None:
+    outcome = outcome_of(tmp_path, HAS_KMEMLEAK + REPORT)
+    assert outcome.ended is Ended.DONE
+    (leak,) = find_splats(outcome.log)
+    assert leak.kind is SplatKind.LEAK
+    assert leak.title == "kmemleak: unreferenced object of 64 bytes, from insmod"
+    assert "forgetful+0x2e/0x40 [sweep]" in leak.text
+    result = judge(CELL, TEST, "none", outcome, frozenset())
+    assert (result.verdict, result.reason) == (Verdict.FAIL, leak.title)
+    assert not result.as_expected
+
+
+def test_nothing_that_leaked_is_nothing_said(tmp_path: Path) -> None:
+    outcome = outcome_of(tmp_path, HAS_KMEMLEAK + '\nexec = [{ agent = "end {id} exit:0" }]')
+    assert judge(CELL, TEST, "none", outcome, frozenset()).verdict is Verdict.PASS
+    assert outcome.log[-1] == "ok 1 - sweep"
+
+
+def test_a_kernel_without_kmemleak_is_asked_for_no_scan(tmp_path: Path) -> None:
+    outcome = outcome_of(tmp_path, 'exec = [{ agent = "kmsg 6,{seq},3;run" }, { exit = 1 }]')
+    assert (outcome.ended, outcome.log[-1]) == (Ended.DONE, "ok 1 - sweep")
+
+
+def test_kmemleak_that_has_given_up_is_told_and_no_verdict(tmp_path: Path) -> None:
+    gone = f'"write {KMEMLEAK}" = [{{ agent = "err {{id}} Operation%20not%20permitted" }}]'
+    outcome = outcome_of(tmp_path, gone)
+    assert outcome.log[-1].startswith("harness: leaks cannot be told: kmemleak has given up")
+    assert judge(CELL, TEST, "none", outcome, frozenset()).verdict is Verdict.PASS
+
+
+def test_a_scan_that_fails_is_told_and_no_verdict(tmp_path: Path) -> None:
+    table = (
+        HAS_KMEMLEAK + '\nexec = [{ agent = "out {id} sh:%20no" }, { agent = "end {id} exit:2" }]'
+    )
+    outcome = outcome_of(tmp_path, table)
+    assert outcome.log[-2:] == ("sh: no", "harness: leaks cannot be told: exit 2")
+    assert judge(CELL, TEST, "none", outcome, frozenset()).verdict is Verdict.PASS
+
+
+def test_a_guest_that_dies_in_the_scan_died_of_the_test(tmp_path: Path) -> None:
+    dies = """
+    exec = [
+        { agent = "kmsg 0,{seq},9000000;BUG: kernel NULL pointer dereference" },
+        { console = "[    9.000000] Kernel panic - not syncing: Fatal exception\\r\\n" },
+        { exit = 0 },
+    ]"""
+    outcome = outcome_of(tmp_path, HAS_KMEMLEAK + dies)
+    assert outcome.ended is Ended.DIED
+    assert "BUG: kernel NULL pointer dereference" in outcome.log
+
+
+def test_a_report_without_an_end_is_cut(tmp_path: Path) -> None:
+    many = ", ".join('{ agent = "out {id} unreferenced" }' for _ in range(MAX_LINES + 7))
+    table = f'{HAS_KMEMLEAK}\nexec = [{many}, {{ agent = "end {{id}} exit:0" }}]'
+    assert outcome_of(tmp_path, table).log[-1] == "harness: 7 lines more"
+
+
+def test_what_booting_leaked_is_forgotten_before_a_guest_is_copied(tmp_path: Path) -> None:
+    scenario = f"""{BOOTS}
+    [on]
+    {HAS_KMEMLEAK}
+    exec = [{{ agent = "kmsg 6,{{seq}},3;told to forget" }}, {{ agent = "end {{id}} exit:0" }}]
+    """
+    templates = Templates(Store(tmp_path / "store"), Capacity(1, 1))
+    with templates.guest(fake_guest(tmp_path, scenario), tmp_path / "first") as guest:
+        assert guest.origin == "clone"
+    (kept,) = (tmp_path / "store").rglob("kmsg.log")
+    assert "told to forget" in kept.read_text()
+    assert "told to forget" not in (tmp_path / "first" / "kmsg.log").read_text()
+
+
+def test_what_booting_leaked_is_forgotten_in_a_guest_that_cannot_be_copied(tmp_path: Path) -> None:
+    scenario = f"""unsavable = true
+    {BOOTS}
+    [on]
+    {HAS_KMEMLEAK}
+    exec = [{{ agent = "kmsg 6,{{seq}},3;told to forget" }}, {{ agent = "end {{id}} exit:0" }}]
+    """
+    templates = Templates(Store(tmp_path / "store"), Capacity(1, 1))
+    with templates.guest(fake_guest(tmp_path, scenario), tmp_path / "first") as guest:
+        assert guest.origin == "cold"
+    assert "told to forget" in (tmp_path / "first" / "kmsg.log").read_text()
