@@ -33,6 +33,7 @@ from harness.worktree import WorkTree
 Report = Callable[[Event], None]
 
 KERNEL = "kernel"
+GCOV = "gcov"  # in a kernel's folder: the compiler's notes on files that count their lines
 # Raise it when the same inputs would be built differently from now on.
 RECIPE = "3"
 
@@ -56,6 +57,7 @@ class _Job:
     cache: Cache
     report: Report
     jobs: int
+    profiled: tuple[str, ...] = ()
 
     @property
     def arch(self) -> Arch:
@@ -77,6 +79,7 @@ class _Job:
             self.arch.image,
             *self.arch.make_targets,
             self.tools.identity,
+            *self.profiled,
         )
 
     @property
@@ -98,11 +101,14 @@ def build_kernel(
     report: Report,
     jobs: int | None = None,
     before: Callable[[], None] = lambda: None,
+    profiled: tuple[str, ...] = (),
 ) -> Kernel:
     """Return the kernel of *tree* at *position* of *series*, with *fragments* over tinyconfig.
 
     A kernel that is in the store is not built again, and takes neither work tree nor make.
-    *before* is called before *tree* is used for a build.
+    *before* is called before *tree* is used for a build. The C files *profiled* (``mm/util.c``)
+    count which of their lines are executed, which takes gcov.config among the fragments; their
+    notes (``gcov/mm/util.gcno``) lie in the kernel's folder.
 
     Raises:
         UserError: fragments contradict each other, or Kconfig dropped a symbol.
@@ -112,7 +118,7 @@ def build_kernel(
     """
     asked = merge(read_fragments(fragments))
     tools = find_toolchain(arch)
-    job = _Job(tree, series, position, asked, tools, cache, report, jobs or host.cores())
+    job = _Job(tree, series, position, asked, tools, cache, report, jobs or host.cores(), profiled)
     kernel = _from_store(job, reused=True)
     if kernel is not None:
         job.tell(f"{arch.name} position {position}: kernel is in the store", finished=True)
@@ -168,6 +174,11 @@ def _keep(job: _Job, kbuild: Kbuild, facts: dict[str, Any], headers: Path) -> No
             if (kbuild.out / name).is_file() and not (into / copy).exists():
                 shutil.copy2(kbuild.out / name, into / copy)
         make_kit(kbuild, headers, into / "kit")
+        for source in job.profiled:
+            notes = Path(source).with_suffix(".gcno")
+            if (kbuild.out / notes).is_file():  # else this configuration does not build it
+                (into / GCOV / notes).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(kbuild.out / notes, into / GCOV / notes)
         meta = {
             **facts,
             "tree_version": job.tree.version,
@@ -241,7 +252,10 @@ def _compile(job: _Job, kbuild: Kbuild, log: Path) -> tuple[str, ...]:
                 max(total, follow.done) if total else 0,
             )
 
-    done = kbuild.make((*job.arch.make_targets, "modules"), log, jobs=job.jobs, on_line=line)
+    # kbuild knows an object by its last name: others of that name count as well, for nothing.
+    profile = tuple(f"GCOV_PROFILE_{Path(source).stem}.o=y" for source in job.profiled)
+    goals = (*job.arch.make_targets, "modules")
+    done = kbuild.make(goals, log, jobs=job.jobs, variables=profile, on_line=line)
     memory.learn(job, follow, whole=done.ok)
     if not done.ok:
         raise _failure(job, follow, kbuild, log)
