@@ -33,6 +33,7 @@ from harness.worktree import WorkTree
 Report = Callable[[Event], None]
 
 KERNEL = "kernel"
+GCOV = "gcov"  # in a kernel's folder: the compiler's notes on files that count their lines
 # Raise it when the same inputs would be built differently from now on.
 RECIPE = "3"
 
@@ -57,6 +58,7 @@ class _Job:
     cache: Cache
     report: Report
     jobs: int
+    profiled: tuple[str, ...] = ()
 
     @property
     def arch(self) -> Arch:
@@ -79,6 +81,7 @@ class _Job:
             self.arch.image,
             *self.arch.make_targets,
             self.tools.identity,
+            *self.profiled,
         )
 
     @property
@@ -100,11 +103,14 @@ def build_kernel(
     report: Report,
     jobs: int | None = None,
     before: Callable[[], None] = lambda: None,
+    profiled: tuple[str, ...] = (),
 ) -> Kernel:
     """Return the kernel of *tree* at *position* of *series*, with *fragments* over tinyconfig.
 
     A kernel that is in the store is not built again, and takes neither work tree nor make.
-    *before* is called before *tree* is used for a build.
+    *before* is called before *tree* is used for a build. The C files *profiled* (``mm/util.c``)
+    count which of their lines are executed, which takes gcov.config among the fragments; their
+    notes (``gcov/mm/util.gcno``) lie in the kernel's folder.
 
     Raises:
         UserError: fragments contradict each other, or Kconfig dropped a symbol.
@@ -115,7 +121,7 @@ def build_kernel(
     asks = read_fragments(fragments)
     job = _Job(
         *(tree, series, position, merge(asks), make_variables(asks)),
-        *(find_toolchain(arch), cache, report, jobs or host.cores()),
+        *(find_toolchain(arch), cache, report, jobs or host.cores(), profiled),
     )
     kernel = _from_store(job, reused=True)
     if kernel is not None:
@@ -172,6 +178,11 @@ def _keep(job: _Job, kbuild: Kbuild, facts: dict[str, Any], headers: Path) -> No
             if (kbuild.out / name).is_file() and not (into / copy).exists():
                 shutil.copy2(kbuild.out / name, into / copy)
         make_kit(kbuild, headers, into / "kit")
+        for source in job.profiled:
+            notes = Path(source).with_suffix(".gcno")
+            if (kbuild.out / notes).is_file():  # else this configuration does not build it
+                (into / GCOV / notes).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(kbuild.out / notes, into / GCOV / notes)
         meta = {
             **facts,
             "tree_version": job.tree.version,
@@ -224,6 +235,18 @@ def _inputs(job: _Job, contents: Contents) -> str:
     return key_of(*parts)
 
 
+def _profile(sources: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the variables that make objects of *sources* count, for make's command line.
+
+    kbuild knows an object by its last name: others of that name count as well, for nothing.
+    What gcc inlines before it puts counters in has none for the line of the call, as
+    memalloc_nofs_save() would: it has to inline later.
+    """
+    stems = [Path(source).stem for source in sources]
+    counts = [f"GCOV_PROFILE_{stem}.o=y" for stem in stems]
+    return (*counts, *(f"CFLAGS_{stem}.o=-fno-early-inlining" for stem in stems))
+
+
 def _compile(job: _Job, kbuild: Kbuild, log: Path) -> tuple[str, ...]:
     """Run make to the end; return the warnings of the whole kernel, objects made before included.
 
@@ -246,7 +269,8 @@ def _compile(job: _Job, kbuild: Kbuild, log: Path) -> tuple[str, ...]:
             )
 
     goals = (*job.arch.make_targets, "modules")
-    done = kbuild.make(goals, log, jobs=job.jobs, variables=job.variables, on_line=line)
+    variables = (*job.variables, *_profile(job.profiled))
+    done = kbuild.make(goals, log, jobs=job.jobs, variables=variables, on_line=line)
     memory.learn(job, follow, whole=done.ok)
     if not done.ok:
         raise _failure(job, follow, kbuild, log)

@@ -13,6 +13,7 @@ import hashlib
 import os
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,6 +35,9 @@ OBSERVATIONS, OBSERVED = "observation", "observation.json"
 # Ends that say what the kernel did. A refused module, a silent guest or a lost link may be
 # the fault of a test or the host: those cells run again next time.
 KEPT_ENDS = (Ended.DONE, Ended.DIED)
+
+# Does something of its own in a guest before and after the test.
+Around = Callable[[Guest], contextlib.AbstractContextManager[object]]
 
 
 @dataclass(frozen=True)
@@ -91,17 +95,17 @@ def run_cell(
     if kept is not None:
         _copy(kept, folder)
         text = (kept / OBSERVED).read_text(encoding="utf-8")
-        result = _judge(job, from_json(Observation, text))
+        result = judged(job, from_json(Observation, text))
     else:
         try:
-            seen = _observe(job, folder, templates)
+            seen = observe(job, folder, templates)
         except GuestError as error:
             result = missed_result(job.cell, job.test, job.series.name, error.what)
         else:
             (folder / OBSERVED).write_text(to_json(seen, indent=None), encoding="utf-8")
             if seen.outcome is not None and seen.outcome.ended in KEPT_ENDS:
                 store.put(OBSERVATIONS, job.key, lambda into: _copy(folder, into))
-            result = _judge(job, seen)
+            result = judged(job, seen)
     result = replace(
         result,
         reused=kept is not None,
@@ -113,7 +117,8 @@ def run_cell(
     return result
 
 
-def _judge(job: CellJob, seen: Observation) -> CellResult:
+def judged(job: CellJob, seen: Observation) -> CellResult:
+    """Return the verdict that *seen* is worth."""
     if seen.outcome is None:
         result = judge_boot_failure(job.cell, job.test, job.series.name, seen.boot_console)
     else:
@@ -122,23 +127,31 @@ def _judge(job: CellJob, seen: Observation) -> CellResult:
     return replace(result, argv=seen.argv, seconds=seen.seconds, boot=seen.boot, reason=reason)
 
 
-def _observe(job: CellJob, folder: Path, templates: Templates) -> Observation:
+def observe(
+    job: CellJob, folder: Path, templates: Templates, around: Around = contextlib.nullcontext
+) -> Observation:
+    """Run *job*'s test in a fresh guest, within *around*, and return what was seen.
+
+    Raises:
+        GuestError, InfraError: it could not be run, for a reason of ours.
+    """
     started = time.monotonic()
     try:
         with templates.guest(job.spec, folder) as guest:
-            seen = _test(job, guest, folder)
+            seen = _test(job, guest, folder, around)
     except BootFailure as failure:
         seen = Observation(None, failure.console)
     return replace(seen, seconds=time.monotonic() - started)
 
 
-def _test(job: CellJob, guest: Guest, folder: Path) -> Observation:
+def _test(job: CellJob, guest: Guest, folder: Path, around: Around) -> Observation:
     guest.put(f"{MODULES}/{job.test.module}.ko", job.module)
     with contextlib.ExitStack() as stack:
         if job.load is not None and job.program is not None:
             guest.put(f"{LOADS}/{job.load.name}", job.program)
             stack.enter_context(guest.load(job.load))
-        outcome = guest.run_test(job.test)
+        with around(guest):
+            outcome = guest.run_test(job.test)
         note = _fetch_artifacts(job, guest, folder)
     text = "\n".join(outcome.log) + "\n"
     (folder / "test.log").write_text(text, encoding="utf-8", errors="backslashreplace")

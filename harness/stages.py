@@ -144,8 +144,14 @@ def checked_positions(series: Series, wanted: tuple[int, ...]) -> tuple[int, ...
     return tuple(sorted(set(wanted))) or series.positions
 
 
-def make_kernel(ready: Prepared, arch: Arch, position: int, space: Workspace) -> Kernel:
-    """Build (or find) the kernel of one position."""
+def make_kernel(
+    ready: Prepared,
+    arch: Arch,
+    position: int,
+    space: Workspace,
+    profiled: tuple[str, ...] = (),
+) -> Kernel:
+    """Build (or find) the kernel of one position; C files *profiled* count their lines."""
     fragments = topic_files(space.checkout.kconfigs, arch.name, ready.plan.config)
 
     def pristine() -> None:
@@ -155,6 +161,7 @@ def make_kernel(ready: Prepared, arch: Arch, position: int, space: Workspace) ->
     return build_kernel(
         *(ready.tree, ready.series, position, arch, fragments, space.cache, space.report),
         before=pristine,
+        profiled=profiled,
     )
 
 

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from harness.coverage import coverage_of
 from harness.pipeline import exit_code, run_plan
 from harness.plan_options import add_plan_options, plan_of
 from harness.report import write_reports
+from harness.report.coverage import forget_coverage, print_coverage, write_coverage
 from harness.report.terminal import print_record
 from harness.runfolder import RunFolder, new_run_folder
 from harness.stages import Workspace
@@ -27,6 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_plan_options(parser)
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="put the run's folder there")
     parser.add_argument("--fresh", action="store_true", help="boot every cell, reuse no verdict")
+    parser.add_argument(
+        "--coverage", action="store_true",
+        help="see also which changed lines the tests execute, on a kernel that counts",
+    )  # fmt: skip
 
 
 def execute(args: argparse.Namespace, space: Workspace) -> int:
@@ -43,7 +49,14 @@ def execute(args: argparse.Namespace, space: Workspace) -> int:
         if not any(run.path.iterdir()):
             run.path.rmdir()  # nothing was started: leave no empty run behind
         raise
+    forget_coverage(run.path)  # of an earlier run that was given the same folder
     paths = write_reports(record, run.path)
+    counted = coverage_of(plan, space, run) if args.coverage else None
+    more = write_coverage(counted, run.path) if counted else ()
+    paths = write_reports(record, run.path) if more else paths  # with the coverage in it
     space.settle()
-    print_record(Console(highlight=False), record, paths)
+    console = Console(highlight=False)
+    print_record(console, record, paths)
+    if counted:
+        print_coverage(console, counted, more)
     return exit_code(record)

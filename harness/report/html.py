@@ -36,20 +36,21 @@ def write_html(record: RunRecord, folder: Path) -> Path:
 
 def render(record: RunRecord, page: Page) -> str:
     """Return the whole page as HTML."""
-    css, js = _part("style.css"), _part("page.js")
-    text: str = _template().render(
+    css, js = part("style.css"), part("page.js")
+    text: str = template("page.html").render(
         record=record,
         page=page,
         css=Markup(css),  # ours, not a guest's
         js=Markup(js),
-        policy=_policy(css, js),
-        icon=_icon(record),
+        policy=policy(css, js),
+        icon=icon(good=record.as_expected and bool(record.cells)),
     )
     return text
 
 
 @functools.cache
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """Return a template of this folder; each text in it is made visible and escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("harness.report", "."),
         autoescape=True,
@@ -58,7 +59,7 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html")
+    return environment.get_template(name)
 
 
 def _finalize(value: object) -> object:
@@ -67,11 +68,12 @@ def _finalize(value: object) -> object:
 
 
 @functools.cache
-def _part(name: str) -> str:
+def part(name: str) -> str:
+    """Return a style or script of this folder."""
     return Path(__file__).with_name(name).read_text(encoding="utf-8").strip()
 
 
-def _policy(css: str, js: str) -> str:
+def policy(css: str, js: str = "") -> str:
     """Return a policy that admits our own style and script, and nothing from anywhere else."""
     return (
         f"default-src 'none'; style-src {_digest(css)}; script-src {_digest(js)}; "
@@ -83,9 +85,9 @@ def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _icon(record: RunRecord) -> str:
+def icon(*, good: bool) -> str:
     """Return a dot for the browser's tab, in the colour of the headline."""
-    colour = "#1d7a48" if record.as_expected and record.cells else "#c23a1e"
+    colour = "#1d7a48" if good else "#c23a1e"
     dot = f"<circle cx='8' cy='8' r='7' fill='{colour}'/>"
     svg = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'>{dot}</svg>"
     return "data:image/svg+xml," + quote(svg)

@@ -33,6 +33,7 @@ from harness.report.panel import (
     cell_view,
     kernel_files,
 )
+from harness.report.say_coverage import CoverageView, coverage_view
 from harness.report.sentences import PatchEntry, patch_entries
 
 PAGE_BUDGET = 24 * 1024 * 1024  # bytes of logs in one page; more makes browsers slow
@@ -102,6 +103,7 @@ class Page:
     run_facts: tuple[tuple[str, str], ...]
     views: tuple[CellView, ...]
     titles: tuple[str, ...]
+    coverage: CoverageView | None = None
 
     def title_of(self, position: int) -> str:
         """Say what *position* is: the title of the last patch applied."""
@@ -148,6 +150,7 @@ def make_page(record: RunRecord, folder: Path) -> Page:
         run_facts=_run_facts(record),
         views=views,
         titles=record.patch_titles,
+        coverage=coverage_view(folder),
     )
 
 

@@ -27,6 +27,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             "harness",
             "harness.errors",
+            "harness.coverage_record",
             "harness.events",
             "harness.layout",
             "harness.model",
@@ -45,6 +46,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "harness.kconfig",
             "harness.klog",
             "harness.ktap",
+            "harness.linecount",
             "harness.plan",
             "harness.mutation",
             "harness.qemu.argv",
@@ -55,7 +57,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     ("effects", ()),
-    ("pipeline", ("harness.mutants", "harness.pipeline")),
+    ("pipeline", ("harness.coverage", "harness.mutants", "harness.pipeline")),
     (
         "thin",
         (
