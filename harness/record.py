@@ -141,6 +141,11 @@ class RunRecord:
     def as_expected(self) -> bool:
         return self.finished and all(c.as_expected for c in self.cells)
 
+    @property
+    def unpatched(self) -> bool:
+        """Whether the base was taken as it is: there is one position, and it needs no number."""
+        return not self.patch_titles
+
 
 class Fate(enum.Enum):
     """What became of a mutant."""

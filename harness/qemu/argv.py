@@ -133,6 +133,8 @@ def kernel_cmdline(spec: GuestSpec) -> str:
             # Since 6.1 KUnit runs nothing unless it is told to here or by an option that older
             # kernels do not have, so that no fragment can ask for it.
             "kunit.enable=1",
+            # The same again in a second parameter, which 7.2 has and 6.12 has not.
+            "kunit.autorun=1",
             *spec.arch.cmdline,
             *(spec.arch.lone_cpu_cmdline if spec.accel == "tcg" and spec.cpus == 1 else ()),
             *spec.cmdline,

@@ -107,6 +107,8 @@ class Page:
 
     def title_of(self, position: int) -> str:
         """Say what *position* is: the title of the last patch applied."""
+        if not self.titles:
+            return "the kernel as it is"
         if position == 0:
             return "base, without any patch of the series"
         return self.titles[position - 1] if position <= len(self.titles) else f"patch {position}"
@@ -136,7 +138,7 @@ def make_page(record: RunRecord, folder: Path) -> Page:
     )
     odd = {id(result) for result in differences(record)}
     return Page(
-        series=record.plan.series,
+        series="" if record.unpatched else record.plan.series,
         headline=headline(record),
         facts=_facts(record, matrix),
         matrix=matrix,
@@ -289,7 +291,9 @@ def _facts(record: RunRecord, matrix: Matrix) -> tuple[str, ...]:
     count = len(record.cells)
     facts = [f"{count} verdict{'s' if count != 1 else ''}", f"Linux {record.tree_version}"]
     facts += [", ".join(matrix.archs)] if matrix.archs else []
-    if matrix.positions:
+    if record.unpatched:
+        facts.append("no patch applied")
+    elif matrix.positions:
         first, last = matrix.positions[0], matrix.positions[-1]
         whole = matrix.positions == tuple(range(first, last + 1)) and first != last
         listed = ", ".join(map(str, matrix.positions))

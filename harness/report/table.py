@@ -63,8 +63,9 @@ class MatrixTable:
     by itself is broken, so that nothing is wrapped or cut at any width from 40 columns up.
     """
 
-    def __init__(self, matrix: Matrix) -> None:
+    def __init__(self, matrix: Matrix, *, unpatched: bool = False) -> None:
         self.matrix = matrix
+        self.unpatched = unpatched  # no position but the base as it is: columns have no numbers
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield from self.lines(options.max_width, ascii_only=options.ascii_only)
@@ -117,7 +118,8 @@ class MatrixTable:
         archs.rstrip()
         numbers.rstrip()
         yield archs
-        yield numbers
+        if not self.unpatched:
+            yield numbers
 
     def _cells(self, row: Row, block: Block, ascii_only: bool) -> Text:
         line = Text()
@@ -129,6 +131,7 @@ class MatrixTable:
                 sign = mark(result.verdict, odd=not result.as_expected, ascii_only=ascii_only)
             line.append_text(sign)
             line.append(" " * (block.column - len(sign)))
+        line.append(" " * (block.width - len(line)))
         return line
 
     def _legend(self, ascii_only: bool) -> Text:
@@ -167,7 +170,7 @@ def _bands(blocks: list[Block], width: int) -> list[list[Block]]:
 
 def matrix_table(record: RunRecord) -> MatrixTable:
     """Return the table position × test × arch of *record*, to be printed by rich."""
-    return MatrixTable(lay_out(record.cells, record.plan.arch))
+    return MatrixTable(lay_out(record.cells, record.plan.arch), unpatched=record.unpatched)
 
 
 def where(result: CellResult) -> str:

@@ -138,6 +138,9 @@ def _can_redraw(console: Console) -> bool:
 def print_record(console: Console, record: RunRecord, paths: Iterable[Path] = ()) -> None:
     """Print how a run ended: matrix, differences, what each patch changed, where reports are."""
     console.print()
+    if record.unpatched:
+        _say(console, record.series_title, "bold")
+        console.print()
     console.print(matrix_table(record))
     console.print()
     _say_differences(console, record)

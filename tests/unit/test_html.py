@@ -307,6 +307,30 @@ def test_run_that_was_stopped(record: RunRecord, tmp_path: Path) -> None:
     assert page.all(class_="none")  # places that the run did not get to
 
 
+def test_run_of_a_kernel_as_it_is(record: RunRecord, tmp_path: Path) -> None:
+    plan = replace(record.plan, series="none", positions=(0,))
+    cells = tuple(r for r in record.cells if r.cell.position == 0)
+    title = "linux-source-6.12 6.12.118-1, as it is"
+    page = read(
+        replace(
+            record,
+            plan=plan,
+            cells=cells,
+            patch_titles=(),
+            series_title=title,
+            tree_version="6.12.118",
+        ),
+        tmp_path,
+    )
+
+    assert page.all("title")[0].text.endswith(": Linux 6.12.118 as it is")
+    assert page.all("p", class_="series")[0].text == title
+    assert "no patch applied" in page.all("p", class_="facts")[0].text
+    assert not page.all(class_="position")  # one column each, which needs no number
+    assert len(page.all("a", class_="cell")) == len(cells)
+    assert not page.all("section", class_="patches")
+
+
 def test_run_without_any_verdict(record: RunRecord, tmp_path: Path) -> None:
     page = read(replace(record, cells=(), kernels=(), patch_titles=()), tmp_path)
 

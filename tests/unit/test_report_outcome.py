@@ -58,6 +58,21 @@ def test_outcome_at_80_columns(record: RunRecord) -> None:
     assert lines[-1] == "2 differences: 80 verdicts in 12 min 14 s"
 
 
+def test_kernel_as_it_is_has_no_positions(record: RunRecord) -> None:
+    cells = tuple(r for r in record.cells if r.cell.position == 0 and r.cell.load == "none")
+    title = "linux-source-6.12 6.12.118-1, as it is"
+    lines = printed(replace(record, cells=cells, patch_titles=(), series_title=title)).splitlines()
+
+    assert lines[1:6] == [
+        title,
+        "",
+        "                       x86_64   arm64",
+        "kvmalloc-flags         ✗        ✗",
+        "vmalloc-nofail-sweep   ✗        ✗",
+    ]
+    assert not any("position" in line or "patch" in line for line in lines)
+
+
 def test_ascii_terminal(record: RunRecord) -> None:
     console, raw = ascii_console()
 

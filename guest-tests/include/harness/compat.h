@@ -141,6 +141,13 @@ static __maybe_unused void harness_skip_case(struct kunit *test, const char *why
 #define HARNESS_TAKES_BACK (LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0))
 
 /*
+ * Does vmalloc with __GFP_NOFAIL that may use huge mappings make do with small ones where no place
+ * is aligned for huge ones? Mainline does not (as of 7.2): it waits for such a place, for ever if
+ * need be. Our series does, for 5.10 and 6.1.
+ */
+#define HARNESS_HUGE_GIVES_WAY (LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0))
+
+/*
  * May __GFP_NOFAIL reach the bulk allocator? It does since 6.11; before, and in our series, it is
  * kept from it.
  */

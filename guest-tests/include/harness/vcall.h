@@ -251,6 +251,12 @@ static __maybe_unused int vcall_run(struct vcall *call)
 	call->addr = NULL;
 	if (bounded_stuck)
 		return -ETIMEDOUT;
+	/*
+	 * The Nth request of a call must be the same each time. vmalloc keeps a descriptor in store
+	 * for areas that split a free one; where a lazily freed area lies in the way, the next call
+	 * splits none, and the request that fills the store comes and goes.
+	 */
+	vm_unmap_aliases();
 	if (call->crossing && fresh_cross())
 		return -ENOSPC;
 	vcall_place(call);
