@@ -10,7 +10,7 @@ import difflib
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.errors import UserError
@@ -20,6 +20,10 @@ DEFAULT_TOPICS = ("base", "kunit", "fault-injection", "trace", "swap-zram")
 
 _SET = re.compile(r"^CONFIG_(?P<symbol>\w+)=(?P<value>.*)$")
 _UNSET = re.compile(r"^#\s*CONFIG_(?P<symbol>\w+) is not set\s*$")
+_MAY_DROP = re.compile(
+    r"^#\s*CONFIG_(?P<symbol>\w+) may be dropped without CONFIG_(?P<without>\w+)\s*$"
+)
+_TAKES = re.compile(r"^#\s*Takes (?P<mib>\d{1,5}) MiB of a guest's RAM\b")
 _STRING = re.compile(r'^"(?:[^"\\]|\\.)*"$')
 _NUMBER = re.compile(r"^(?:-?\d+|0[xX][0-9a-fA-F]+)$")
 
@@ -33,6 +37,10 @@ class Fragment:
 
     topic: str
     values: Mapping[str, str]
+    # Symbols (of any fragment) that Kconfig may drop, and the symbol of the architecture without
+    # which it may: what a kernel cannot do is told by its own Kconfig, not by lists of versions.
+    may_drop: Mapping[str, str] = field(default_factory=dict)
+    takes_mib: int = 0  # what of a guest's RAM is gone with it, in MiB
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,7 @@ class Asked:
     symbol: str
     value: str
     topic: str  # the first fragment that asks for it
+    may_drop_without: tuple[str, ...] = ()  # symbols: where one is off, it may be dropped
 
     @property
     def line(self) -> str:
@@ -66,9 +75,15 @@ def parse_fragment(topic: str, text: str) -> Fragment:
         UserError: a line that is neither a setting nor a comment, or a symbol set twice.
     """
     values: dict[str, str] = {}
+    may_drop: dict[str, str] = {}
+    takes_mib = 0
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.strip()
         unset, assigned = _UNSET.match(line), _SET.match(line)
+        if drop := _MAY_DROP.match(line):
+            may_drop[drop["symbol"]] = drop["without"]
+        if takes := _TAKES.match(line):
+            takes_mib = int(takes["mib"])
         if not line or (line.startswith("#") and not unset):
             continue
         where = f"{topic}.config:{number}"
@@ -88,7 +103,7 @@ def parse_fragment(topic: str, text: str) -> Fragment:
                 hint="keep one of the two lines",
             )
         values[symbol] = value
-    return Fragment(topic, values)
+    return Fragment(topic, values, may_drop, takes_mib)
 
 
 def _is_value(text: str) -> bool:
@@ -102,6 +117,7 @@ def merge(fragments: Iterable[Fragment]) -> tuple[Asked, ...]:
         UserError: two fragments contradict each other; names both, the symbol and its values.
     """
     asked: dict[str, Asked] = {}
+    fragments = tuple(fragments)
     for fragment in fragments:
         for symbol, value in fragment.values.items():
             before = asked.setdefault(symbol, Asked(symbol, value, fragment.topic))
@@ -111,6 +127,11 @@ def merge(fragments: Iterable[Fragment]) -> tuple[Asked, ...]:
                     f"CONFIG_{symbol} is {before.value} and {value}",
                     hint="take one of the two fragments out, or make them agree",
                 )
+    for fragment in fragments:
+        for symbol, without in fragment.may_drop.items():
+            if item := asked.get(symbol):
+                known = (*item.may_drop_without, without)
+                asked[symbol] = replace(item, may_drop_without=tuple(dict.fromkeys(known)))
     return tuple(asked[symbol] for symbol in sorted(asked))
 
 
@@ -143,9 +164,14 @@ def parse_config(text: str) -> dict[str, str]:
 
 
 def dropped(asked: Sequence[Asked], final: Mapping[str, str]) -> tuple[Dropped, ...]:
-    """Return what *final*, a parsed .config, does not grant of *asked*."""
+    """Return what *final*, a parsed .config, does not grant of *asked* and may not drop."""
     granted = ((item, final.get(item.symbol, "n")) for item in asked)
-    return tuple(Dropped(item, got) for item, got in granted if not same_value(item.value, got))
+    return tuple(
+        Dropped(item, got)
+        for item, got in granted
+        if not same_value(item.value, got)
+        and all(final.get(symbol, "n") != "n" for symbol in item.may_drop_without)
+    )
 
 
 def same_value(one: str, other: str) -> bool:

@@ -245,7 +245,7 @@ class Plan:
     base: str = "debian:5.10"
     arch: tuple[str, ...] = ("x86_64", "arm64")
     positions: tuple[int, ...] = ()  # empty: every position of the series
-    ram_mib: tuple[int, ...] = (128,)
+    ram_mib: tuple[int, ...] = ()  # empty: 128, and what the config topics take
     cpus: int = 1
     tests: tuple[str, ...] = ()  # glob patterns; empty: every guest test
     loads: tuple[str, ...] = ("none", "anon")  # "none" is the run without a load

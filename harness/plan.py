@@ -18,11 +18,13 @@ from typing import Any, get_args
 
 from harness.errors import UserError
 from harness.jsonio import from_table, suggest
+from harness.kconfig import read_fragments
 from harness.layout import Checkout
 from harness.model import NO_SERIES, AccelChoice, GuestTest, Load, Plan
 
 MIN_RAM_MIB = 32  # below it no kernel of these configurations reaches its init
 MAX_RAM_MIB = 1 << 20
+RAM_MIB = 128  # what a guest has where nobody says; the tests and loads are written for it
 MAX_POSITION = 999
 NO_LOAD = "none"
 
@@ -209,6 +211,26 @@ def check_plan(plan: Plan, checkout: Checkout, *, archs: Collection[str], where:
         if not any(fnmatchcase(name, pattern) for name in tests):
             raise UserError(f"{where}no guest test matches '{pattern}': {suggest(pattern, tests)}")
     return plan
+
+
+def with_ram(plan: Plan, checkout: Checkout) -> Plan:
+    """Return *plan* with the RAM of its guests, in MiB: where it has none, enough for its topics.
+
+    Raises:
+        UserError: a RAM size that no guest can boot with once the topics took their part.
+    """
+    fragments = read_fragments(checkout.kconfigs / f"{topic}.config" for topic in plan.config)
+    takers = [fragment for fragment in fragments if fragment.takes_mib]
+    taken = sum(fragment.takes_mib for fragment in takers)
+    for mib in plan.ram_mib:
+        if takers and mib < MIN_RAM_MIB + taken:
+            names = ", ".join(f"{fragment.topic} {fragment.takes_mib}M" for fragment in takers)
+            raise UserError(
+                f"{mib}M of RAM is too little for a guest with these config topics: they take "
+                f"{taken}M of it ({names})",
+                hint=f"without --ram it gets {RAM_MIB + taken}M",
+            )
+    return plan if plan.ram_mib else replace(plan, ram_mib=(RAM_MIB + taken,))
 
 
 def _check_series(series: str, checkout: Checkout, where: str) -> None:

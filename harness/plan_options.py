@@ -15,7 +15,7 @@ from typing import Any
 from harness.arch import arch_names
 from harness.layout import Checkout
 from harness.model import Plan
-from harness.plan import check_plan, load_plan, plan_from
+from harness.plan import check_plan, load_plan, plan_from, with_ram
 from harness.repository import EDITS, range_base
 from harness.source import git
 
@@ -44,7 +44,7 @@ OPTIONS = (
     PlanOption("--base", "base", "SPEC", "kernel source: debian:5.10, dir:PATH, git:PATH#REF, ..."),
     PlanOption("--arch", "arch", "LIST", f"architectures, of {', '.join(arch_names())}"),
     PlanOption("--position", "positions", "LIST", "positions: 4, 0-4 or 0,2 (default: all)"),
-    PlanOption("--ram", "ram", "LIST", "RAM of a guest: 128M, or 64M,128M"),
+    PlanOption("--ram", "ram", "LIST", "RAM of a guest: 128M, or 64M,128M (default: enough)"),
     PlanOption("--cpus", "cpus", "N", "virtual CPUs of a guest"),
     PlanOption("--test", "tests", "GLOBS", "guest tests by name: 'vmalloc-*,kvmalloc-flags'"),
     PlanOption("--load", "loads", "LIST", "loads to run under; 'none' is the run without one"),
@@ -82,4 +82,5 @@ def plan_of(values: Mapping[str, Any], checkout: Checkout, file: Path | None = N
     series = str(values.get("series") or "")
     if "base" not in given and series.startswith((f"{EDITS}:", f"{git.SCHEME}:")):
         plan = replace(plan, base=range_base(series))
-    return check_plan(plan_from(plan, given), checkout, archs=arch_names())
+    plan = check_plan(plan_from(plan, given), checkout, archs=arch_names())
+    return with_ram(plan, checkout)

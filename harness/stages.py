@@ -28,7 +28,7 @@ from harness.model import (
     Series,
     SourceTree,
 )
-from harness.plan import load_loads, load_tests, select_tests
+from harness.plan import load_loads, load_tests, select_tests, with_ram
 from harness.qemu.process import qemu_version
 from harness.series import series_from
 from harness.session import LOADS
@@ -111,6 +111,7 @@ def prepare(plan: Plan, space: Workspace) -> Prepared:
         UserError: a name means nothing here, or a position is outside the series.
         InfraError: the source cannot be had.
     """
+    plan = with_ram(plan, space.checkout)
     archs = tuple(load_arch(name) for name in plan.arch)
     tests = select_tests(load_tests(space.checkout), plan.tests)
     loads = load_loads(space.checkout)

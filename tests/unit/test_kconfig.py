@@ -8,6 +8,7 @@ import pytest
 from harness.errors import UserError
 from harness.kconfig import (
     Asked,
+    Fragment,
     digest,
     dropped,
     laid_over,
@@ -76,6 +77,42 @@ def test_dropped_is_what_the_final_config_does_not_grant() -> None:
     )
     lost = {item.asked.symbol: item.got for item in dropped(asked, final)}
     assert lost == {"B": "y", "D": "y", "E": '"y"', "G": "n"}
+
+
+def test_what_an_architecture_cannot_do_may_be_dropped_there_and_only_there() -> None:
+    base = parse_fragment("base", "CONFIG_STACK=y\n")
+    asan = parse_fragment(
+        "asan",
+        "CONFIG_ASAN=y\nCONFIG_SHADOW=y\n"
+        "# CONFIG_SHADOW may be dropped without CONFIG_HAVE_SHADOW\n"
+        "# CONFIG_STACK may be dropped without CONFIG_HAVE_SHADOW\n"
+        "# CONFIG_NOBODY_ASKS may be dropped without CONFIG_HAVE_SHADOW\n",
+    )
+
+    def lost(*fragments: Fragment, final: str) -> list[str]:
+        return [one.asked.symbol for one in dropped(merge(fragments), parse_config(final))]
+
+    assert lost(asan, base, final="CONFIG_ASAN=y\n") == []
+    assert lost(base, asan, final="") == ["ASAN"]
+    assert lost(base, asan, final="CONFIG_HAVE_SHADOW=y\nCONFIG_ASAN=y\n") == ["SHADOW", "STACK"]
+    assert lost(base, final="") == ["STACK"]
+    # It says what is let pass, not what is asked for: the kernel stays the same one.
+    assert merged_text(merge((base, asan))) == "CONFIG_ASAN=y\nCONFIG_SHADOW=y\nCONFIG_STACK=y\n"
+
+
+def test_a_symbol_may_be_dropped_for_either_of_two_reasons() -> None:
+    one = parse_fragment("one", "CONFIG_A=y\n# CONFIG_A may be dropped without CONFIG_X\n")
+    two = parse_fragment("two", "CONFIG_A=y\n# CONFIG_A may be dropped without CONFIG_Y\n")
+    merged = merge((one, two))
+    assert not dropped(merged, {"X": "y"})
+    assert not dropped(merged, {"Y": "y"})
+    assert dropped(merged, {"X": "y", "Y": "y"})
+
+
+def test_a_fragment_says_what_ram_it_takes() -> None:
+    text = "# Slow.\n# Takes 64 MiB of a guest's RAM, and half of its speed.\nCONFIG_A=y\n"
+    assert parse_fragment("a", text).takes_mib == 64
+    assert parse_fragment("a", "# It takes a while.\nCONFIG_A=y\n").takes_mib == 0
 
 
 def test_same_value() -> None:

@@ -24,6 +24,7 @@ from harness.plan import (
     parse_rams,
     plan_from,
     select_tests,
+    with_ram,
 )
 
 ARCHS = ("arm64", "x86_64")
@@ -67,6 +68,23 @@ def checkout(tmp_path: Path) -> Checkout:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
     return there
+
+
+def test_guests_get_the_ram_that_the_config_topics_take_on_top(checkout: Checkout) -> None:
+    (checkout.kconfigs / "kasan.config").write_text("# Takes 64 MiB of a guest's RAM.\n")
+    (checkout.kconfigs / "lockdep.config").write_text("# Takes 16 MiB of a guest's RAM.\n")
+    assert with_ram(Plan(), checkout).ram_mib == (128,)
+    assert with_ram(Plan(config=("base",)), checkout).ram_mib == (128,)
+    assert with_ram(Plan(config=("kasan", "lockdep")), checkout).ram_mib == (208,)
+    # What is asked for stays, unless nothing can boot with it.
+    asked = Plan(config=("kasan",), ram_mib=(96, 512))
+    assert with_ram(asked, checkout) == asked
+    assert with_ram(Plan(ram_mib=(32,)), checkout).ram_mib == (32,)
+    with pytest.raises(
+        UserError, match=r"95M of RAM is too little.* take 64M.*kasan 64M"
+    ) as caught:
+        with_ram(Plan(config=("kasan",), ram_mib=(128, 95)), checkout)
+    assert "192M" in caught.value.hint
 
 
 def write(folder: Path, text: str) -> Path:

@@ -65,6 +65,15 @@ def test_an_option_lies_over_the_file_and_spares_the_rest(
     assert (plan.series, plan.ram_mib, plan.cpus) == ("mine", (96,), 4)
 
 
+def test_ram_follows_the_config_unless_it_is_given(checkout: Checkout, tmp_path: Path) -> None:
+    (checkout.kconfigs / "xfs.config").write_text("# Takes 32 MiB of a guest's RAM.\n")
+    file = tmp_path / "plan.toml"
+    file.write_text('series = "mine"\n')
+    assert parsed(checkout, file=file).ram_mib == (128,)
+    assert parsed(checkout, "--config", "xfs", file=file).ram_mib == (160,)
+    assert parsed(checkout, "--config", "xfs", "--ram", "96M", file=file).ram_mib == (96,)
+
+
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
