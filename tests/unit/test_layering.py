@@ -46,6 +46,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "harness.klog",
             "harness.ktap",
             "harness.plan",
+            "harness.pressure",
             "harness.mutation",
             "harness.qemu.argv",
             "harness.repeats",
