@@ -8,7 +8,6 @@ shares its observations and still is judged by what is expected of it.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import shutil
@@ -19,14 +18,15 @@ from pathlib import Path
 
 from harness.errors import GuestError
 from harness.jsonio import from_json, to_json
-from harness.model import Cell, GuestSpec, GuestTest, Kernel, Load, Series, SplatKind
+from harness.model import Cell, GuestSpec, GuestTest, Kernel, Series, SplatKind
 from harness.record import CellResult, Ended, Observation
 from harness.runfolder import RunFolder
-from harness.session import LOADS, BootFailure, Guest
+from harness.session import BootFailure, Guest
 from harness.store import Store, digest_files, key_of
 from harness.template import KEPT_OF_BOOT, Templates
 from harness.testrun import MODULES
-from harness.verdict import judge, judge_boot_failure, missed_result
+from harness.underload import Applied, under_loads
+from harness.verdict import judge, judge_boot_failure, missed_result, skipped_result
 
 # Part of every observation's key: raise it when the way a guest is booted or driven changes,
 # so that nothing seen by an older harness is reused.
@@ -46,24 +46,24 @@ class CellJob:
 
     cell: Cell
     test: GuestTest
-    load: Load | None
+    loads: tuple[Applied, ...]
     series: Series
     kernel: Kernel
     spec: GuestSpec
     module: Path  # the test's, built for the kernel
-    program: Path | None  # the load's
     qemu_version: str
+    lacks: str = ""  # why its loads cannot run on this kernel, one line
 
     @property
     def key(self) -> str:
         """Content key of the observation: the same key means the same experiment."""
         described = [self.test.folder / "test.toml"]
-        if self.load is not None:
-            described.append(self.load.folder / "load.toml")
+        described += [applied.load.folder / "load.toml" for applied in self.loads]
         return key_of(
             RECIPE,
             self.spec.content,
-            digest_files(*filter(None, (self.module, self.program))),
+            digest_files(self.module, *(applied.program for applied in self.loads)),
+            *(str(applied.pressure) for applied in self.loads),
             self.qemu_version,
             self.spec.accel,
             str(self.spec.ram_mib),
@@ -77,7 +77,8 @@ class CellJob:
     @property
     def weather(self) -> frozenset[SplatKind]:
         """Splats that are ordinary in this cell."""
-        return frozenset(self.test.weather + (self.load.weather if self.load else ()))
+        loads = (kind for applied in self.loads for kind in applied.load.weather)
+        return frozenset((*self.test.weather, *loads))
 
 
 def run_cell(
@@ -91,8 +92,10 @@ def run_cell(
     if folder.exists():  # of an earlier run that was given the same folder: nobody's evidence
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
-    kept = None if fresh else store.get(OBSERVATIONS, job.key)
-    if kept is not None:
+    kept = None if fresh or job.lacks else store.get(OBSERVATIONS, job.key)
+    if job.lacks:
+        result = skipped_result(job.cell, job.lacks)
+    elif kept is not None:
         _copy(kept, folder)
         text = (kept / OBSERVED).read_text(encoding="utf-8")
         result = judged(job, from_json(Observation, text))
@@ -146,18 +149,16 @@ def observe(
 
 def _test(job: CellJob, guest: Guest, folder: Path, around: Around) -> Observation:
     guest.put(f"{MODULES}/{job.test.module}.ko", job.module)
-    with contextlib.ExitStack() as stack:
-        if job.load is not None and job.program is not None:
-            guest.put(f"{LOADS}/{job.load.name}", job.program)
-            stack.enter_context(guest.load(job.load))
+    with under_loads(guest, job.loads, folder, job.cell.repeat) as traces:
         with around(guest):
             outcome = guest.run_test(job.test)
         note = _fetch_artifacts(job, guest, folder)
+    outcome = replace(outcome, unsound=traces.unsound)
     text = "\n".join(outcome.log) + "\n"
     (folder / "test.log").write_text(text, encoding="utf-8", errors="backslashreplace")
     cold = f"no clone: {guest.why_cold}" if guest.why_cold else ""
-    note = "; ".join(filter(None, (note, cold)))
-    return Observation(outcome, argv=guest.argv, boot=guest.origin, note=note)
+    note = "; ".join(filter(None, (note, *traces.notes, cold)))
+    return Observation(outcome, argv=guest.argv, boot=guest.origin, note=note, shown=traces.shown)
 
 
 def _fetch_artifacts(job: CellJob, guest: Guest, folder: Path) -> str:
@@ -177,10 +178,11 @@ def _fetch_artifacts(job: CellJob, guest: Guest, folder: Path) -> str:
 
 def _evidence(run: RunFolder, folder: Path) -> tuple[tuple[str, str], ...]:
     names = (
-        *("console.log", "kmsg.log", "test.log", "argv.txt", "qemu.log"),
+        *("console.log", "kmsg.log", "test.log", "loads.txt", "argv.txt", "qemu.log"),
         *(copy for _, copy in KEPT_OF_BOOT),
     )
     files = [folder / n for n in names if (folder / n).is_file()]
+    files += sorted(folder.glob("fsck-*.txt"))
     artifacts = sorted((folder / "artifacts").glob("*"))
     return tuple((f.stem, run.relative(f)) for f in files) + tuple(
         (f"artifact {f.name}", run.relative(f)) for f in artifacts

@@ -16,12 +16,13 @@ from harness.events import Event, Note, Stage
 from harness.kbuild import Kbuild
 from harness.layout import Cache
 from harness.make_log import MakeLog, all_warnings, first_error
-from harness.model import Arch, GuestTest, Kernel
+from harness.model import Arch, GuestTest, Kernel, Load
 from harness.space import clear_when_full, full, says_full
 from harness.store import Store, digest_files, key_of
 from harness.toolchain import Toolchain, find_toolchain
 
 Report = Callable[[Event], None]
+Modular = GuestTest | Load  # has a module
 
 MODULE, PROGRAM = "module", "program"
 # Raise it when the same inputs would be built differently from now on.
@@ -37,7 +38,7 @@ class _ModuleBuild:
 
     kernel: Kernel
     tools: Toolchain
-    tests: tuple[GuestTest, ...]
+    tests: tuple[Modular, ...]
     include: Path
     cache: Cache
     report: Report
@@ -50,7 +51,7 @@ class _ModuleBuild:
 def build_modules(
     kernel: Kernel,
     arch: Arch,
-    tests: tuple[GuestTest, ...],
+    tests: tuple[Modular, ...],
     include: Path,
     cache: Cache,
     report: Report,
@@ -92,7 +93,7 @@ def build_modules(
     return modules
 
 
-def _module(store: Store, key: str, test: GuestTest) -> Path | None:
+def _module(store: Store, key: str, test: Modular) -> Path | None:
     folder = store.get(MODULE, key)
     return folder / f"{test.module}.ko" if folder else None
 
@@ -158,7 +159,7 @@ def _make(job: _ModuleBuild, top: Path, log: Path) -> tuple[str, ...]:
     )
 
 
-def _keep(store: Store, key: str, test: GuestTest, top: Path) -> None:
+def _keep(store: Store, key: str, test: Modular, top: Path) -> None:
     built = top / test.name / f"{test.module}.ko"
     if not built.is_file():
         there = sorted(file.name for file in (top / test.name).glob("*.ko"))
@@ -178,8 +179,12 @@ def _keep(store: Store, key: str, test: GuestTest, top: Path) -> None:
 # ---------------------------------------------------------------- programs
 
 
-def build_program(arch: Arch, folder: Path, cache: Cache, report: Report) -> Path:
+def build_program(
+    arch: Arch, folder: Path, cache: Cache, report: Report, include: Path | None = None
+) -> Path:
     """Return the static program made of the C files in *folder*, named after the folder.
+
+    The compiler looks for headers in *include* as well.
 
     Raises:
         UserError: there is no C file.
@@ -187,7 +192,8 @@ def build_program(arch: Arch, folder: Path, cache: Cache, report: Report) -> Pat
         InfraError: a tool is missing, or no space.
     """
     sources = tuple(sorted(folder.glob("*.c")))
-    headers = tuple(sorted(folder.glob("*.h")))
+    shared = sorted(include.glob("*.h")) if include is not None else []
+    headers = (*sorted(folder.glob("*.h")), *shared)
     if not sources:
         raise UserError(f"no C file in {folder}")
     tools = find_toolchain(arch)
@@ -198,13 +204,18 @@ def build_program(arch: Arch, folder: Path, cache: Cache, report: Report) -> Pat
     if kept is None:
         stage = f"program {arch.name} {folder.name}"
         report(Stage(stage, f"compiling {folder.name} for {arch.name}"))
-        kept = store.put(PROGRAM, key, lambda into: _compile(tools, sources, into / folder.name))
+        kept = store.put(
+            PROGRAM, key, lambda into: _compile(tools, sources, into / folder.name, include)
+        )
         report(Stage(stage, f"{folder.name} for {arch.name} is compiled", finished=True))
     return kept / folder.name
 
 
-def _compile(tools: Toolchain, sources: Sequence[Path], program: Path) -> None:
-    argv = (tools.cc, *PROGRAM_FLAGS, "-o", str(program), *map(str, sources))
+def _compile(
+    tools: Toolchain, sources: Sequence[Path], program: Path, include: Path | None
+) -> None:
+    found = ("-I", str(include)) if include is not None else ()
+    argv = (tools.cc, *PROGRAM_FLAGS, *found, "-o", str(program), *map(str, sources))
     done = process.run(argv)
     if done.ok:
         return

@@ -53,6 +53,9 @@ GENERAL = (
         ("debian-archive-keyring",),
         "apt verifies what it fetches",
     ),
+    # Outside of what a user's PATH names.
+    Requirement("/usr/sbin/mkfs.xfs", ("xfsprogs",), "loads on XFS", optional=True),
+    Requirement("/usr/sbin/mkfs.ext4", ("e2fsprogs",), "loads on ext4", optional=True),
     Requirement("ccache", ("ccache",), "compiles once what many positions share", optional=True),
 )
 

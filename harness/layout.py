@@ -43,6 +43,11 @@ class Checkout:
         return self.guest_tests / "loads"
 
     @property
+    def load_include(self) -> Path:
+        """C headers for the loads."""
+        return self.loads / "_include"
+
+    @property
     def include(self) -> Path:
         """C headers for the guest tests."""
         return self.guest_tests / "include"

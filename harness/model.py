@@ -109,6 +109,9 @@ class Patch:
     touches: tuple[str, ...]  # files of the kernel tree, sorted
 
 
+# Instead of a load's name: the run without one.
+NO_LOAD = "none"
+
 # Instead of a series' name: the kernel as it is. It has position 0 only, and no claim of a test
 # is about it, so every case must pass.
 NO_SERIES = "none"
@@ -222,15 +225,23 @@ class GuestTest:
 
 @dataclass(frozen=True)
 class Load:
-    """A program that puts memory under pressure until it is stopped; ``load.toml`` describes it."""
+    """What puts memory under pressure until it is stopped; ``load.toml`` describes it.
+
+    A program, or with ``module`` a kernel module.
+    """
 
     name: str
     folder: Path
     summary: str
+    module: str = ""  # name of the module, without ".ko"; empty: it is a program
+    intensity: str = ""  # how much of it where a plan does not say: "125%", or a count
     args: tuple[str, ...] = ()
     ready_timeout_s: float = 30.0  # until it prints "ready"; scaled by the guest's speed
     setup: tuple[tuple[str, ...], ...] = ()  # commands run in the guest before it starts
     disk_mib: int = 0  # size of the scratch disk that it needs; 0: none
+    filesystem: Literal["", "ext4", "xfs"] = ""  # made on its disk, mounted for it, checked after
+    needs: tuple[str, ...] = ()  # Kconfig symbols without which it cannot run
+    shows: tuple[tuple[str, str], ...] = ()  # (counter of the guest, what it must do): its purpose
     weather: tuple[SplatKind, ...] = ()  # splats that are ordinary under this load
 
 
@@ -248,7 +259,8 @@ class Plan:
     ram_mib: tuple[int, ...] = ()  # empty: 128, and what the config topics take
     cpus: int = 1
     tests: tuple[str, ...] = ()  # glob patterns; empty: every guest test
-    loads: tuple[str, ...] = ("none", "anon")  # "none" is the run without a load
+    # Combinations as :mod:`harness.pressure` spells them; "none" is the run without a load.
+    loads: tuple[str, ...] = ("none", "anon")
     config: tuple[str, ...] = ()  # further fragments, by topic
     accel: AccelChoice = "tcg"
     jobs: int = 0  # cells at a time; 0: as many as cores and memory allow
@@ -266,14 +278,16 @@ class Cell:
     config: tuple[str, ...]
     ram_mib: int
     test: str
-    load: str  # "none" without one
+    load: str  # a combination as :mod:`harness.pressure` spells it; "none" without one
     repeat: int = 0  # which of several runs of the same cell
 
     @property
     def id(self) -> str:
         """Names the cell everywhere: reports, folders, pytest; safe as a path."""
         base = self.base.replace("/", "_").replace(":", "-")
-        suffix = "" if self.load == "none" else f"+{self.load}"
+        suffix = "" if self.load == NO_LOAD else f"+{self.load}"
+        # Neither a path nor an address in a report takes them; no load's name has '~' in it.
+        suffix = suffix.replace(":", "~").replace("%", "pct")
         suffix += f"@{self.repeat}" if self.repeat else ""
         config = "".join(f"+{topic}" for topic in self.config)
         return f"{self.arch}/{base}{config}/p{self.position}/{self.ram_mib}M/{self.test}{suffix}"

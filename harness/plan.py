@@ -21,12 +21,12 @@ from harness.jsonio import from_table, suggest
 from harness.kconfig import read_fragments
 from harness.layout import Checkout
 from harness.model import NO_SERIES, AccelChoice, GuestTest, Load, Plan
+from harness.pressure import check_load, check_pressures, parse_loads
 
 MIN_RAM_MIB = 32  # below it no kernel of these configurations reaches its init
 MAX_RAM_MIB = 1 << 20
 RAM_MIB = 128  # what a guest has where nobody says; the tests and loads are written for it
 MAX_POSITION = 999
-NO_LOAD = "none"
 
 _RAM = re.compile(r"(?P<number>\d{1,7})\s*(?P<unit>[MG]?)(?:i?B)?", re.I)
 _RANGE = re.compile(r"(?P<low>\d{1,6})(?:\s*-\s*(?P<high>\d{1,6}))?")
@@ -137,7 +137,7 @@ _KEYS: dict[str, _Key] = {
     "ram": _Key("ram_mib", parse_rams),
     "cpus": _Key("cpus", _count(1)),
     "tests": _Key("tests", parse_names),
-    "loads": _Key("loads", parse_names),
+    "loads": _Key("loads", parse_loads),
     "config": _Key("config", parse_names),
     "accel": _Key("accel", _accel),
     "jobs": _Key("jobs", _count(0)),
@@ -203,7 +203,7 @@ def check_plan(plan: Plan, checkout: Checkout, *, archs: Collection[str], where:
             "tar:PATH#sha256=HEX, git:PATH#REF"
         )
     _check_names("architecture", plan.arch, archs or plan.arch, where)
-    _check_names("load", plan.loads, {NO_LOAD, *_folders(checkout.loads, "load.toml")}, where)
+    _check_loads(plan, checkout, where)
     topics = {file.stem for file in checkout.kconfigs.glob("*.config")}
     _check_names("config topic", plan.config, topics, where)
     tests = _folders(checkout.tests, "test.toml")
@@ -252,6 +252,15 @@ def _check_series(series: str, checkout: Checkout, where: str) -> None:
         raise UserError(f"{where}series '{series}': there is no such file or folder")
     else:
         raise UserError(f"{where}unknown series '{series}': {suggest(series, names)}")
+
+
+def _check_loads(plan: Plan, checkout: Checkout, where: str) -> None:
+    loads = load_loads(checkout)
+    for combination in plan.loads:
+        try:
+            check_pressures(combination, loads)
+        except UserError as error:
+            raise UserError(f"{where}{error.what}", hint=error.hint) from None
 
 
 def _check_names(what: str, names: Iterable[str], known: Collection[str], where: str) -> None:
@@ -324,13 +333,12 @@ def load_loads(checkout: Checkout) -> dict[str, Load]:
         file = folder / "load.toml"
         table = dict(read_toml(file))
         _own(table, file)
+        if isinstance(table.get("shows"), dict):
+            table["shows"] = [[counter, want] for counter, want in table["shows"].items()]
         load = from_table(
             Load, {**table, "name": folder.name, "folder": str(folder)}, where=str(file)
         )
-        if load.name == NO_LOAD:
-            raise UserError(f"{folder}: '{NO_LOAD}' stands for no load: give it another name")
-        if load.ready_timeout_s <= 0:
-            raise UserError(f"{file}: ready_timeout_s = {load.ready_timeout_s}: must be above 0")
+        check_load(load, str(file))
         loads[load.name] = load
     return loads
 

@@ -45,6 +45,18 @@ class Ended(enum.Enum):
 
 
 @dataclass(frozen=True)
+class Shown:
+    """A claim of a load about the guest's counters, and what became of it."""
+
+    load: str
+    counter: str
+    want: str  # "> 0": it grew; "is > 100": its value
+    before: int  # before the load was started
+    after: int  # while it still ran
+    borne_out: bool
+
+
+@dataclass(frozen=True)
 class TestOutcome:
     """What one test did in a guest, before anybody judges it."""
 
@@ -57,6 +69,7 @@ class TestOutcome:
     lost_records: int = 0  # gaps in the kernel log's sequence numbers
     reason: str = ""  # one line where ended is not DONE
     load_ended: str = ""  # how the load ended, where it did so by itself
+    unsound: tuple[str, ...] = ()  # loads whose file system its own check found broken, and how
 
 
 @dataclass(frozen=True)
@@ -69,6 +82,7 @@ class Observation:
     seconds: float = 0.0  # boot, load and test together
     boot: str = "cold"  # how the guest came to be: "cold", "clone"
     note: str = ""  # what could not be collected, one line
+    shown: tuple[Shown, ...] = ()  # what the loads showed in the guest's counters
 
 
 @dataclass(frozen=True)

@@ -25,13 +25,14 @@ from typing import TYPE_CHECKING, Literal
 from harness.deadline import Deadline, host_speed, speed_of
 from harness.errors import GuestError
 from harness.events import Event, Stage
+from harness.loadrun import LoadRun
 from harness.machine import Machine
 from harness.model import GuestSpec, GuestTest, Load, Speed
 from harness.qemu.argv import SSH_PORT, qemu_argv
 from harness.qemu.process import find_emulator
 from harness.record import TestOutcome
 from harness.testrun import Trial
-from harness.transport.agent import Agent, NoAnswer, Request
+from harness.transport.agent import Agent, NoAnswer
 from harness.transport.console import Console
 from harness.transport.protocol import Ready
 from harness.transport.pump import Wait
@@ -44,9 +45,7 @@ READY_S = 60.0  # from launch to ready; a guest of reference speed takes one to 
 ANSWER_S = 15.0  # for a request that only needs the guest to be alive
 COMMAND_S = 30.0  # for a program that a load or a person runs
 SSH_S = 30.0  # to a session: a key is made and two are checked, under emulation
-STOP_S = 10.0  # for a load to end: PID 1 kills it after 5
-
-LOADS = "/harness/loads"
+SCRATCH = "scratch.img"  # the scratch disk, in a guest's folder
 
 Origin = Literal["cold", "clone"]
 
@@ -95,7 +94,7 @@ class Guest:
         self._client_key: ClientKey | None = None
         self._host_key = ""
         self._ssh_port = 0
-        self._loads: list[tuple[Load, Request]] = []
+        self._loads: list[LoadRun] = []
         self._spoiled = ""  # why nothing more can be run in it
 
     # ------------------------------------------------------------ what it is
@@ -149,8 +148,8 @@ class Guest:
         return replace(outcome, load_ended=self._load_ended())
 
     @contextlib.contextmanager
-    def load(self, load: Load) -> Iterator[None]:
-        """Keep *load* running while inside.
+    def load(self, load: Load, words: Sequence[str] = ()) -> Iterator[LoadRun]:
+        """Keep *load*, told *words*, running while inside.
 
         A guest that dies or hangs while the load starts raises nothing here: the test that
         follows says so.
@@ -158,22 +157,20 @@ class Guest:
         Raises:
             GuestError: the load itself is broken: a setup command fails, or it ends unready.
         """
-        asked: Request | None = None
+        running = LoadRun(self._agent, load, self._deadline)
         try:
-            asked = self._start(load)
+            running.start(words)
         except NoAnswer as error:
             if error.how is Wait.LATE:
                 self._spoiled = f"load {load.name}: {error.what}"
-        if asked is None:
-            yield
+            yield running
             return
-        running = (load, asked)
         self._loads.append(running)
         try:
-            yield
+            yield running
         finally:
             self._loads.remove(running)
-            self._end(asked)
+            self._spoiled = running.stop(self.alive) or self._spoiled
 
     def exec(self, argv: Sequence[str], timeout_s: float = COMMAND_S) -> Executed:
         """Run a program by its path and wait for its end; *timeout_s* is scaled by the speed.
@@ -286,42 +283,8 @@ class Guest:
     def _deadline(self, seconds: float) -> Deadline:
         return Deadline(self.speed.scale(seconds))
 
-    def _start(self, load: Load) -> Request:
-        for command in load.setup:
-            done = self.exec(command)
-            if not done.ok:
-                raise GuestError(
-                    f"load {load.name}: '{' '.join(command)}' ended with {done.how} {done.number}",
-                    detail="\n".join(done.lines),
-                )
-        deadline = self._deadline(load.ready_timeout_s)
-        asked = self._agent.start(f"{LOADS}/{load.name}", *load.args, deadline=deadline)
-        heard = self._agent.hear(asked, "ready", deadline)
-        if heard is Wait.MET and "ready" in asked.outs:
-            return asked
-        self._agent.forget(asked)
-        if heard is Wait.MET:
-            raise GuestError(
-                f"load {load.name} ended before it was ready: {asked.end}",
-                detail="\n".join(asked.outs[-20:]),
-            )
-        raise NoAnswer(f"not ready within {deadline.seconds:.0f} s", heard)
-
-    def _end(self, asked: Request) -> None:
-        """Stop a load. One that does not stop leaves the guest unfit, and that is all."""
-        try:
-            if asked.end is None and self.alive:
-                deadline = self._deadline(STOP_S)
-                self._agent.call("stop", str(asked.id), deadline=deadline)
-                if self._agent.wait_end(asked, deadline) is Wait.LATE:
-                    self._spoiled = "a load did not end"
-        except NoAnswer as error:
-            self._spoiled = error.what
-        finally:
-            self._agent.forget(asked)
-
     def _load_ended(self) -> str:
-        return "; ".join(f"{load.name}: {asked.end}" for load, asked in self._loads if asked.end)
+        return "; ".join(ended for run in self._loads if (ended := run.ended))
 
 
 @contextlib.contextmanager
@@ -366,7 +329,7 @@ def scratch_disk(spec: GuestSpec, folder: Path) -> Iterator[Path | None]:
     if not spec.disk_mib:
         yield None
         return
-    disk = folder / "scratch.img"
+    disk = folder / SCRATCH
     try:
         with disk.open("wb") as file:
             file.truncate(spec.disk_mib * 2**20)

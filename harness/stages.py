@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,8 +14,9 @@ from harness.errors import UserError
 from harness.events import Event
 from harness.guest_build import build_modules, build_program
 from harness.image import SSH, assemble, base_image, extra_image
-from harness.kconfig import topic_files
+from harness.kconfig import read_fragments, topic_files
 from harness.layout import Cache, Checkout
+from harness.loadrun import path_of
 from harness.model import (
     AccelName,
     Arch,
@@ -29,12 +30,13 @@ from harness.model import (
     SourceTree,
 )
 from harness.plan import load_loads, load_tests, select_tests, with_ram
+from harness.pressure import loads_named, pressures
 from harness.qemu.process import qemu_version
 from harness.series import series_from
-from harness.session import LOADS
 from harness.source import fetch, known
 from harness.store import Store, key_of
 from harness.testrun import MODULES
+from harness.underload import Applied
 
 Report = Callable[[Event], None]
 
@@ -63,7 +65,8 @@ class Prepared:
     archs: tuple[Arch, ...]
     positions: tuple[int, ...]
     tests: tuple[GuestTest, ...]
-    loads: tuple[Load | None, ...]
+    loads: tuple[Load, ...]  # every one that some combination of the plan has
+    topics: Mapping[str, frozenset[str]] = field(default_factory=dict)  # symbols that each sets
 
     def cells(self, arch: Arch, position: int) -> tuple[Cell, ...]:
         """Return the cells of one kernel, in the order in which they run."""
@@ -75,11 +78,11 @@ class Prepared:
                 config=self.plan.config,
                 ram_mib=ram,
                 test=test.name,
-                load=load.name if load else "none",
+                load=load,
                 repeat=repeat,
             )
             for ram in self.plan.ram_mib
-            for load in self.loads
+            for load in self.plan.loads
             for test in self.tests
             for repeat in range(self.plan.repeat)
         )
@@ -88,9 +91,21 @@ class Prepared:
         """Return the test of this plan called *name*."""
         return next(test for test in self.tests if test.name == name)
 
-    def load(self, name: str) -> Load | None:
-        """Return the load of this plan called *name*, None for "none"."""
-        return next((load for load in self.loads if load and load.name == name), None)
+    def load(self, name: str) -> Load:
+        """Return the load called *name* that some combination of the plan has."""
+        return next(load for load in self.loads if load.name == name)
+
+    def lacking(self, load: Load, config: Collection[str]) -> str:
+        """Say what *load* misses on a kernel whose .config has the lines *config*; "" if nothing.
+
+        One line, with the config topic that brings it.
+        """
+        missing = [symbol for symbol in load.needs if f"CONFIG_{symbol}=y" not in config]
+        if not missing:
+            return ""
+        bring = [topic for topic, symbols in self.topics.items() if symbols >= set(missing)]
+        how = f": add --config {bring[0]}" if bring else ""
+        return f"load {load.name} needs a kernel with {', '.join(missing)}{how}"
 
 
 @dataclass(frozen=True)
@@ -101,7 +116,7 @@ class Bench:
     initramfs: Path  # PID 1 and its tools; all else comes into the running guest
     ssh: Path  # the SSH server, for whoever asks for it
     modules: Mapping[str, Path] = field(default_factory=dict)  # by test
-    programs: Mapping[str, Path] = field(default_factory=dict)  # by load
+    programs: Mapping[str, Path] = field(default_factory=dict)  # or modules, by load
 
 
 def prepare(plan: Plan, space: Workspace) -> Prepared:
@@ -125,8 +140,17 @@ def prepare(plan: Plan, space: Workspace) -> Prepared:
         archs=archs,
         positions=checked_positions(series, plan.positions),
         tests=tests,
-        loads=tuple(None if name == "none" else loads[name] for name in plan.loads),
+        loads=tuple(loads[name] for name in loads_named(plan.loads)),
+        topics=_topics(space.checkout),
     )
+
+
+def _topics(checkout: Checkout) -> dict[str, frozenset[str]]:
+    files = sorted(checkout.kconfigs.glob("*.config"))
+    return {
+        fragment.topic: frozenset(s for s, value in fragment.values.items() if value == "y")
+        for fragment in read_fragments(files)
+    }
 
 
 def checked_positions(series: Series, wanted: tuple[int, ...]) -> tuple[int, ...]:
@@ -171,10 +195,13 @@ def make_bench(ready: Prepared, arch: Arch, kernel: Kernel, space: Workspace) ->
     modules = build_modules(
         kernel, arch, ready.tests, space.checkout.include, space.cache, space.report
     )
-    programs = {
-        load.name: build_program(arch, load.folder, space.cache, space.report)
+    where = (space.cache, space.report)
+    modular = tuple(load for load in ready.loads if load.module)
+    programs = build_modules(kernel, arch, modular, space.checkout.include, *where)
+    programs |= {
+        load.name: build_program(arch, load.folder, *where, include=space.checkout.load_include)
         for load in ready.loads
-        if load is not None
+        if not load.module
     }
     return replace(bare, modules=modules, programs=programs)
 
@@ -188,7 +215,7 @@ def bare_bench(ready: Prepared, arch: Arch, kernel: Kernel, space: Workspace) ->
 def furnished_image(ready: Prepared, bench: Bench, space: Workspace) -> Path:
     """Return an initramfs with every module and load in it, for a person who looks around."""
     files = {f"{MODULES[1:]}/{t.module}.ko": bench.modules[t.name] for t in ready.tests}
-    files |= {f"{LOADS[1:]}/{name}": program for name, program in bench.programs.items()}
+    files |= {path_of(load)[1:]: bench.programs[load.name] for load in ready.loads}
     return assemble((bench.initramfs, extra_image(files, space.cache)), space.cache)
 
 
@@ -213,16 +240,20 @@ def guest_spec(
 def cell_job(ready: Prepared, arch: Arch, bench: Bench, cell: Cell, accel: AccelName) -> CellJob:
     """Describe the experiment that gives *cell* its verdict."""
     config = frozenset(bench.kernel.config.read_text(encoding="utf-8").splitlines())
-    test, load = ready.test(cell.test).on(config), ready.load(cell.load)
-    disk_mib = max(test.disk_mib, load.disk_mib if load else 0)
+    test = ready.test(cell.test).on(config)
+    loads = tuple(
+        Applied(load := ready.load(p.name), p, bench.programs[load.name])
+        for p in pressures(cell.load)
+    )
+    disk_mib = max((test.disk_mib, *(applied.load.disk_mib for applied in loads)))
     return CellJob(
         cell=cell,
         test=test,
-        load=load,
+        loads=loads,
         series=ready.series,
         kernel=bench.kernel,
         spec=guest_spec(ready.plan, arch, bench, cell.ram_mib, accel, disk_mib),
         module=bench.modules[cell.test],
-        program=bench.programs.get(cell.load),
         qemu_version=qemu_version(arch),
+        lacks="; ".join(filter(None, (ready.lacking(a.load, config) for a in loads))),
     )

@@ -31,6 +31,7 @@ __all__ = [
     "judge",
     "judge_boot_failure",
     "missed_result",
+    "skipped_result",
     "what_changed",
 ]
 
@@ -154,6 +155,11 @@ def missed_result(cell: Cell, test: GuestTest, series: str, reason: str) -> Cell
     )
 
 
+def skipped_result(cell: Cell, reason: str) -> CellResult:
+    """Return the SKIP of a cell that its kernel has no means for, for *reason* (one line)."""
+    return CellResult(cell=cell, verdict=Verdict.SKIP, expected=Verdict.SKIP, reason=reason)
+
+
 def _judged(case: CaseResult, test: GuestTest, series: str, position: int) -> CaseResult:
     expected = expected_case(test, series, position, case.name)
     # A case may skip itself where it does not apply, but not one that is to prove a patch.
@@ -260,7 +266,11 @@ def _of_load(
     splats: Sequence[Splat],
     ordinary: frozenset[SplatKind],
 ) -> Iterator[_Anomaly]:
-    """A load that went away leaves a test without what the cell says it ran under."""
+    """A load that went away leaves a test without what the cell says it ran under.
+
+    A broken file system was broken by the kernel, whatever became of the load.
+    """
+    yield from (_Anomaly(Verdict.FAIL, text) for text in outcome.unsound)
     if not outcome.load_ended:
         return
     killed = any(splat.kind is SplatKind.OOM_KILL for splat in splats)

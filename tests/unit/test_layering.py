@@ -48,6 +48,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "harness.ktap",
             "harness.linecount",
             "harness.plan",
+            "harness.pressure",
             "harness.mutation",
             "harness.qemu.argv",
             "harness.repeats",

@@ -22,6 +22,7 @@ def checkout(tmp_path: Path) -> Checkout:
     ):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / file).touch()
+    (tmp_path / "guest-tests/loads/anon/load.toml").write_text('summary = "s"\n')
     (tmp_path / "kconfigs").mkdir()
     (tmp_path / "kconfigs" / "xfs.config").touch()
     return Checkout(tmp_path)

@@ -4,7 +4,10 @@
  * that the kernel reclaims all the time: pages are swapped out, and in again when their turn
  * comes.
  *
- *	anon [percent]	size of the working set, as a share of the memory available (125)
+ *	anon intensity=PERCENT [seed=N] [ramp_ms=N] [after_ms=N]
+ *
+ * The working set is that share of the memory available. With a ramp or a delay it is ready at
+ * once, and fills memory while the test runs.
  *
  * Two processes. The worker touches the memory; it is the OOM killer's first choice, and a new one
  * takes over should it be chosen. The parent sets up the swap, says "ready" once reclaim is seen
@@ -35,6 +38,8 @@
  * about what real memory compresses to, and enough to make room.
  */
 #define NOISE_WORDS (PAGE / sizeof(uint64_t) / 4)
+
+static unsigned long seed, ramp_ms, after_ms;
 
 static void die(const char *what)
 {
@@ -156,6 +161,40 @@ static void breathe(struct timespec *batch)
 	clock_gettime(CLOCK_MONOTONIC, batch);
 }
 
+static void sleep_ms(unsigned long ms)
+{
+	struct timespec pause = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L };
+
+	nanosleep(&pause, NULL);
+}
+
+static unsigned long now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000UL + now.tv_nsec / 1000000L;
+}
+
+/* Fill all of it, and as slowly as the ramp says: no page before its time. */
+static void fill(char *memory, unsigned long bytes)
+{
+	unsigned long at, begun;
+
+	sleep_ms(after_ms);
+	begun = now_ms();
+	for (at = 0; at < bytes; at += PAGE) {
+		if (ramp_ms && at % (BATCH_PAGES * PAGE) == 0) {
+			unsigned long due = ramp_ms * (at / PAGE) / (bytes / PAGE);
+			unsigned long passed = now_ms() - begun;
+
+			if (passed < due)
+				sleep_ms(due - passed);
+		}
+		fill_page((uint64_t *)(memory + at), (seed << 32) + at + 1);
+	}
+}
+
 static void work(unsigned long bytes, int filled)
 {
 	struct timespec batch;
@@ -169,8 +208,7 @@ static void work(unsigned long bytes, int filled)
 	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED)
 		die("mmap");
-	for (at = 0; at < bytes; at += PAGE)
-		fill_page((uint64_t *)(memory + at), at + 1);
+	fill(memory, bytes);
 	if (write(filled, "", 1) < 0)
 		_exit(1);
 	clock_gettime(CLOCK_MONOTONIC, &batch);
@@ -229,10 +267,22 @@ static void finish(pid_t worker, unsigned int lost)
 	exit(0);
 }
 
+/* The number that the argument @name gives, 0 without it. */
+static unsigned long word(char **argv, const char *name)
+{
+	size_t len = strlen(name);
+
+	while (*++argv) {
+		if (!strncmp(*argv, name, len))
+			return strtoul(*argv + len, NULL, 10);
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const struct timespec sample = { .tv_nsec = SAMPLE_MS * 1000000L };
-	unsigned long percent = argc > 1 ? strtoul(argv[1], NULL, 10) : 125;
+	unsigned long percent = word(argv, "intensity=");
 	unsigned long available, bytes;
 	unsigned int lost = 0;
 	bool ready = false;
@@ -241,8 +291,11 @@ int main(int argc, char **argv)
 	sigset_t set;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (percent < 10 || percent > 1000) {
-		fprintf(stderr, "usage: %s [percent of available memory, 10 to 1000]\n", argv[0]);
+	seed = word(argv, "seed=");
+	ramp_ms = word(argv, "ramp_ms=");
+	after_ms = word(argv, "after_ms=");
+	if (argc < 2 || percent < 10 || percent > 1000) {
+		fprintf(stderr, "usage: %s intensity=PERCENT, 10 to 1000\n", argv[0]);
 		return 2;
 	}
 	sigemptyset(&set);
@@ -267,7 +320,7 @@ int main(int argc, char **argv)
 			lost++;
 			worker = start_worker(bytes, filled[1]);
 		}
-		if (!ready && is_filled(filled[0]) && reclaiming()) {
+		if (!ready && (ramp_ms || after_ms || (is_filled(filled[0]) && reclaiming()))) {
 			ready = true;
 			puts("ready");
 		}

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A guest under the loads of its cell, and what of them is evidence.
+
+Before: file systems are made and mounted, counters read. Then the loads start one after the
+other, until each shows what it claims. After: counters again, while the loads still run; all
+stopped, unmounted, and the file systems checked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.counters import Claim, claims, toothless
+from harness.errors import GuestError
+from harness.filesystem import check_filesystem, make_filesystem
+from harness.loadrun import LoadRun, path_of
+from harness.model import Load
+from harness.pressure import Pressure
+from harness.record import Shown
+from harness.session import SCRATCH, Guest
+
+DISK = "/dev/vda"  # the only disk of a guest
+UNMOUNT_S = 60.0  # all that a storm has left unwritten
+POLL_S = 0.2  # between two looks at the counters of a load that has not shown its purpose yet
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A load as one cell has it."""
+
+    load: Load
+    pressure: Pressure
+    program: Path  # or module, built for the guest
+
+
+@dataclass
+class Traces:
+    """What the loads left behind; complete once the guest is out from under them."""
+
+    shown: tuple[Shown, ...] = ()
+    unsound: tuple[str, ...] = ()  # file systems that their own check found broken
+    notes: list[str] = field(default_factory=list)  # what could not be seen
+
+
+@contextlib.contextmanager
+def under_loads(
+    guest: Guest, applied: Sequence[Applied], folder: Path, repeat: int = 0
+) -> Iterator[Traces]:
+    """Keep *guest*, whose folder is *folder*, under all of *applied* while inside.
+
+    Leaves loads.txt there, with what was shown and said, and fsck-LOAD.txt.
+
+    Raises:
+        GuestError: a load is broken.
+        InfraError: a file system cannot be made or checked on this host.
+    """
+    traces = Traces()
+    if not applied:
+        yield traces
+        return
+    wanted = tuple(claim for a in applied for claim in claims(a.load))
+    for a in applied:
+        guest.put(path_of(a.load), a.program)
+        _mount(guest, a.load, folder)
+    before = _files(guest, wanted)
+    runs: list[LoadRun] = []
+    with contextlib.ExitStack() as stack:
+        for a in applied:
+            run = guest.load(a.load, _words(a, repeat))
+            runs.append(stack.enter_context(run))
+            if not a.pressure.gradual:
+                _await_purpose(guest, a.load, before)
+        try:
+            yield traces
+        finally:
+            traces.shown = _shown(guest, wanted, before, traces)
+    ended = {run.load.name for run in runs}
+    traces.unsound = tuple(
+        text for a in applied if a.load.name in ended if (text := _check(guest, a, folder, traces))
+    )
+    _write(folder, traces, runs)
+
+
+def _words(a: Applied, repeat: int) -> tuple[str, ...]:
+    words = a.pressure.words(a.load, repeat)
+    if a.load.filesystem:
+        words += (f"dir={_mount_point(a.load)}",)
+    elif a.load.disk_mib:
+        words += (f"disk={DISK}",)
+    return words
+
+
+def _mount_point(load: Load) -> str:
+    return f"/tmp/{load.name}"
+
+
+def _mount(guest: Guest, load: Load, folder: Path) -> None:
+    if not load.filesystem:
+        return
+    # The guest has looked at its disk for partitions, and kept nothing: nobody has it open.
+    make_filesystem(load.filesystem, folder / SCRATCH)
+    where = _mount_point(load)
+    for argv in (("/bin/mkdir", where), ("/bin/mount", "-t", load.filesystem, DISK, where)):
+        done = guest.exec(argv)
+        if not done.ok:
+            raise GuestError(f"load {load.name}: {argv[0]} failed", detail="\n".join(done.lines))
+
+
+def _files(guest: Guest, wanted: Sequence[Claim]) -> dict[str, str]:
+    """Return the files of the guest that hold the counters; one that is not there is empty."""
+    found = dict.fromkeys((claim.file for claim in wanted), "")
+    for path in found:
+        with contextlib.suppress(GuestError):
+            if guest.alive:
+                found[path] = guest.read(path)
+    return found
+
+
+def _await_purpose(guest: Guest, load: Load, before: dict[str, str]) -> None:
+    """Wait until *load* shows what it is for; one that never does is told of afterwards."""
+    wanted = claims(load)
+    end = time.monotonic() + guest.speed.scale(load.ready_timeout_s)
+    while guest.alive and time.monotonic() < end:
+        now = _files(guest, wanted)
+        if all(claim.shown(before, now).borne_out for claim in wanted):
+            return
+        time.sleep(POLL_S)
+
+
+def _shown(
+    guest: Guest, wanted: Sequence[Claim], before: dict[str, str], traces: Traces
+) -> tuple[Shown, ...]:
+    if not guest.alive:
+        return ()
+    after = _files(guest, wanted)
+    if any(not text for text in after.values()):
+        traces.notes.append("not all counters of the loads could be read")
+    shown = tuple(claim.shown(before, after) for claim in wanted if after[claim.file])
+    if said := toothless(shown):
+        traces.notes.append(said)
+    return shown
+
+
+def _check(guest: Guest, a: Applied, folder: Path, traces: Traces) -> str:
+    """Unmount and check the file system of a load; return what is wrong with it, or ""."""
+    kind, name = a.load.filesystem, a.load.name
+    if not kind:
+        return ""
+    try:
+        done = guest.exec(("/bin/umount", _mount_point(a.load)), UNMOUNT_S) if guest.alive else None
+    except GuestError:
+        done = None
+    if done is None or not done.ok:
+        traces.notes.append(f"the {kind} of load {name} was not checked: it is still mounted")
+        return ""
+    sound, said = check_filesystem(kind, folder / SCRATCH)
+    (folder / f"fsck-{name}.txt").write_text(said, encoding="utf-8", errors="backslashreplace")
+    return "" if sound else f"the {kind} of load {name} is broken: see fsck-{name}.txt"
+
+
+def _write(folder: Path, traces: Traces, runs: Sequence[LoadRun]) -> None:
+    lines = [
+        f"{s.load}: {s.counter} {s.want}: {s.before} before, {s.after} under it: "
+        f"{'shown' if s.borne_out else 'NOT SHOWN'}"
+        for s in traces.shown
+    ]
+    lines += [f"{run.load.name}: {line}" for run in runs for line in run.said[-50:]]
+    text = "".join(f"{line}\n" for line in lines)
+    (folder / "loads.txt").write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Claims of loads about the guest's counters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.counters import VMSTAT, claims, toothless
+from harness.errors import UserError
+from harness.layout import find_checkout
+from harness.model import Load
+from harness.plan import load_loads
+
+LOAD = Load("anon", Path("anon"), "fills memory")
+BEFORE = {VMSTAT: "pswpin 10\npswpin_x 99\n", "/f": "Mlocked:   12 kB\nig 1 2 3\n"}
+AFTER = {VMSTAT: "pswpin 15\npswpin_x 99\n", "/f": "Mlocked:   4 kB\nig 1 7 3\n"}
+
+
+@pytest.mark.parametrize(
+    ("counter", "want", "figures", "borne_out"),
+    [
+        ("pswpin", "> 0", (10, 15), True),
+        ("pswpin", ">= 6", (10, 15), False),
+        ("pswpin", "is >= 15", (10, 15), True),
+        ("pswpi", "> 0", (0, 0), False),
+        ("/f:Mlocked", "< 0", (12, 4), True),
+        ("/f:ig.1", "> 4", (2, 7), True),
+        ("/f:ig.5", "> 0", (0, 0), False),
+        ("/gone:x", "> 0", (0, 0), False),
+    ],
+)
+def test_a_claim_is_held_against_the_guest(
+    counter: str, want: str, figures: tuple[int, int], borne_out: bool
+) -> None:
+    (claim,) = claims(replace(LOAD, shows=((counter, want),)))
+    shown = claim.shown(BEFORE, AFTER)
+    assert ((shown.before, shown.after), shown.borne_out) == (figures, borne_out)
+    assert (toothless([shown]) == "") is borne_out
+
+
+@pytest.mark.parametrize(("counter", "want"), [("pswpin", "grows"), ("a b", "> 0"), ("f:x", "> 0")])
+def test_what_is_no_claim(counter: str, want: str) -> None:
+    with pytest.raises(UserError) as caught:
+        claims(replace(LOAD, shows=((counter, want),)))
+    assert "load.toml: shows" in caught.value.what
+
+
+def test_every_load_of_the_checkout_claims_something() -> None:
+    for load in load_loads(find_checkout(Path(__file__).parent)).values():
+        assert claims(load), load.name

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Combinations of loads: as people write them, and as programs in a guest are told."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.errors import UserError
+from harness.model import Cell, Load
+from harness.pressure import (
+    Pressure,
+    check_load,
+    check_pressures,
+    loads_named,
+    parse_loads,
+    pressures,
+)
+
+ANON = Load("anon", Path("anon"), "fills memory", intensity="125%")
+TASKS = Load("tasks", Path("tasks"), "many tasks", intensity="300")
+PLAIN = Load("plain", Path("plain"), "has one size")
+LOADS = {load.name: load for load in (ANON, TASKS, PLAIN)}
+
+
+@pytest.mark.parametrize(
+    ("written", "spelled"),
+    [
+        ('"none"', ("none",)),
+        ('"none,anon"', ("none", "anon")),
+        ('["none", "anon"]', ("none", "anon")),
+        ('["anon", "anon:seed=1", "anon:ramp=0"]', ("anon",)),
+        ('" anon:95% + xfs-metadata "', ("anon:95%+xfs-metadata",)),
+        ('"anon:after=2:ramp=05.0:90%:seed=7"', ("anon:90%:seed=7:ramp=5:after=2",)),
+        ('[{name = "anon", intensity = "95%"}, {name = "xfs"}]', ("anon:95%+xfs",)),
+        ('{name = "tasks", intensity = 200, seed = 3, after_s = 1.5}',
+         ("tasks:200:seed=3:after=1.5",)),
+        ('["none", [{name = "a"}, {name = "b", ramp_s = 2}], {name = "c"}]',
+         ("none", "a+b:ramp=2", "c")),
+    ],
+)  # fmt: skip
+def test_what_a_plan_may_say(written: str, spelled: tuple[str, ...]) -> None:
+    assert parse_loads(tomllib.loads(f"load = {written}")["load"]) == spelled
+    assert parse_loads(list(spelled)) == spelled
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("", "allowed are"),
+        ([], "allowed are"),
+        (4, "allowed are"),
+        ("anon+anon:90%", "'anon' is there twice"),
+        ("anon+none", "'none' goes with nothing else"),
+        ("anon:0%", "'0%'"),
+        ("anon:95%:96%", "'96%'"),
+        ("anon:sede=1", "'sede=1'"),
+        ("anon:seed=-1", "seed=-1: must be a number"),
+        (f"anon:seed={2**32}", "must be a number from 0"),
+        ("anon:ramp=soon", "ramp=soon: must be seconds"),
+        ("anon:after=99999", "after=99999: must be seconds"),
+        ("../anon", "allowed are"),
+        ([{"name": "anon", "intensty": "95%"}], "did you mean 'intensity'?"),
+        ([{"intensity": "95%"}], "needs a name"),
+        (["none", []], "allowed are"),
+        (["none", ["anon"]], "allowed are"),
+    ],
+)
+def test_what_is_no_load(value: object, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_loads(value)
+    assert said in caught.value.what
+    assert "\n" not in caught.value.what
+
+
+@pytest.mark.parametrize(
+    ("combination", "said"),
+    [
+        ("anno", "did you mean 'anon'?"),
+        ("anon:200", "must be like its default, 125%"),
+        ("tasks:50%", "must be like its default, 300"),
+        ("plain:50%", "has none"),
+    ],
+)
+def test_what_the_loads_do_not_bear(combination: str, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        check_pressures(combination, LOADS)
+    assert said in caught.value.what
+
+
+def test_what_the_loads_bear() -> None:
+    for combination in ("none", "anon", "anon:80%+tasks:100+plain:seed=9"):
+        check_pressures(combination, LOADS)
+    assert loads_named(["none", "anon:1%+tasks", "anon"]) == ("anon", "tasks")
+    assert pressures("none") == ()
+
+
+def test_a_program_is_told_numbers_only() -> None:
+    assert Pressure("anon").words(ANON) == ("intensity=125", "seed=1", "ramp_ms=0", "after_ms=0")
+    (given,) = pressures("anon:95%:seed=4294967295:ramp=0.25:after=3")
+    assert given.gradual
+    assert given.words(ANON, seed_offset=2) == (
+        "intensity=95", "seed=1", "ramp_ms=250", "after_ms=3000",
+    )  # fmt: skip
+    assert Pressure("plain").words(PLAIN)[0] == "seed=1"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"name": "none"}, "stands for no load"),
+        ({"ready_timeout_s": 0.0}, "ready_timeout_s = 0.0: must be above 0"),
+        ({"intensity": "lots"}, "intensity = 'lots'"),
+        ({"filesystem": "xfs"}, "needs disk_mib"),
+        ({"needs": ("CONFIG_ZRAM",)}, "without CONFIG_"),
+    ],
+)
+def test_faults_in_a_load_toml(change: dict[str, object], said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        check_load(replace(ANON, **change), "load.toml")  # type: ignore[arg-type]
+    assert said in caught.value.what
+
+
+def test_a_cell_with_a_combination_has_a_name_fit_for_a_file() -> None:
+    cell = Cell("x86_64", "debian:5.10", 4, (), 64, "sweep", "anon:95%:ramp=2.5+xfs-metadata")
+    assert cell.id == "x86_64/debian-5.10/p4/64M/sweep+anon~95pct~ramp=2.5+xfs-metadata"
