@@ -12,7 +12,7 @@
 #include <linux/ktime.h>
 
 #include <harness/compat.h>
-#include <harness/fragments.h>
+#include <harness/held.h>
 #include <harness/measure.h>
 #include <harness/memory.h>
 #include <harness/payers.h>
@@ -226,7 +226,7 @@ static bool relieve(void)
 {
 	WRITE_ONCE(stop, true);
 	wake_up_all(&moved);
-	fragments_free();
+	held_give_all();
 	payers_dismiss();
 	if (wait_event_timeout(moved, all_finished(), 20 * HZ))
 		return true;
@@ -335,7 +335,7 @@ static void run(struct kunit *test, const struct diet *diet)
 		payers_dismiss();
 		return;
 	}
-	fragments_make();
+	held_fragment();
 	if (payers_fill(usable * PAYERS_SHARE / 100 / PAYERS_CALLED))
 		KUNIT_FAIL(test, "the programs do not get their memory");
 	paid = payers_gone();
