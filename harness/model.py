@@ -183,6 +183,7 @@ class Proves:
     series: str
     patch: int  # position from which `cases` pass
     cases: tuple[str, ...] = ("*",)  # glob patterns of the cases that must fail before it
+    weather: tuple[SplatKind, ...] = ()  # splats that are ordinary before it
 
 
 @dataclass(frozen=True)
@@ -201,6 +202,7 @@ class GuestTest:
     artifacts: tuple[str, ...] = ()  # guest files fetched over SSH when the test is done
     disk_mib: int = 0  # size of the scratch disk that it needs; 0: none
     needs: tuple[str, ...] = ()  # Kconfig symbols without which its cases skip themselves
+    own_pressure: bool = False  # it makes its own: a run with and without loads goes without
     proves: tuple[Proves, ...] = ()
 
     def on(self, config: Collection[str]) -> GuestTest:
@@ -217,6 +219,15 @@ class GuestTest:
             if claim.series == series and any(fnmatchcase(case, p) for p in claim.cases):
                 return claim.patch
         return 0
+
+    def runs_under(self, load: str, loads: Collection[str]) -> bool:
+        """Is *load* for this test, in a plan with the loads named *loads*?"""
+        return load == "none" or not self.own_pressure or "none" not in loads
+
+    def weather_at(self, series: str, position: int) -> frozenset[SplatKind]:
+        """Splats that are ordinary at *position* of *series*."""
+        before = (c.weather for c in self.proves if c.series == series and position < c.patch)
+        return frozenset(self.weather).union(*before)
 
     def patch_of(self, series: str) -> int:
         """Number of the patch of *series* that this test proves; 0: none."""

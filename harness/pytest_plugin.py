@@ -170,10 +170,11 @@ class GuestTestFile(pytest.File):
         if plan.tests and not any(fnmatchcase(test.name, pattern) for pattern in plan.tests):
             return
         positions = plan.positions or lab.prepared.positions
+        loads = [load for load in plan.loads if test.runs_under(load, plan.loads)]
         for position in positions:
             for arch in plan.arch:
                 for ram in plan.ram_mib:
-                    for load in plan.loads:
+                    for load in loads:
                         cell = Cell(arch, plan.base, position, plan.config, ram, test.name, load)
                         yield GuestTestItem.from_parent(self, test=test, cell=cell)
 

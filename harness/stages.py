@@ -84,6 +84,7 @@ class Prepared:
             for ram in self.plan.ram_mib
             for load in self.plan.loads
             for test in self.tests
+            if test.runs_under(load.name if load else "none", self.plan.loads)
             for repeat in range(self.plan.repeat)
         )
 

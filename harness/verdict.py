@@ -97,7 +97,7 @@ def judge(
     """
     ktap = parse(outcome.log)
     splats = find_splats(outcome.log)
-    ordinary = weather | frozenset(test.weather)
+    ordinary = weather | test.weather_at(series, cell.position)
     cases = tuple(
         _judged(case, test, series, cell.position)
         for case in ktap.cases(unfinished=_verdict_of_end(outcome.ended, splats))

@@ -30,7 +30,7 @@ def test_guest_tests_are_items_that_pass_with_the_series_applied(arch: str) -> N
     assert done.returncode == 0, done.stdout
     assert "1 deselected" in done.stdout
     # All but the one that skips itself on a kernel without lockdep.
-    assert "4 passed, 1 skipped" in done.stdout
+    assert "5 passed, 1 skipped" in done.stdout
 
 
 def test_a_test_that_fails_as_declared_is_an_xfail() -> None:

@@ -72,6 +72,21 @@ def test_the_patchset_hash_is_that_of_the_patches_hashes() -> None:
     assert len({SERIES.patchset_hash(n) for n in SERIES.positions}) == 3
 
 
+@pytest.mark.parametrize(
+    ("own_pressure", "loads", "under"),
+    [
+        (False, ("none", "anon"), ["none", "anon"]),
+        (True, ("none", "anon"), ["none"]),
+        (True, ("anon", "slab"), ["anon", "slab"]),
+    ],
+)
+def test_a_test_with_pressure_of_its_own_goes_without_loads_where_it_can(
+    own_pressure: bool, loads: tuple[str, ...], under: list[str]
+) -> None:
+    test = GuestTest("t", Path(), "", "t", "t", own_pressure=own_pressure)
+    assert [load for load in loads if test.runs_under(load, loads)] == under
+
+
 def test_a_test_knows_from_which_patch_a_case_passes() -> None:
     test = GuestTest(
         "n", Path(), "", "m", "s",

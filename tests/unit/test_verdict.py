@@ -273,6 +273,17 @@ def test_weather_of_test_or_load_fails_nothing() -> None:
     assert judge(cell(2), test, SERIES, outcome, frozenset()).reason == "OOM kill of anon"
 
 
+def test_weather_of_a_claim_is_ordinary_before_its_patch_only() -> None:
+    claim = replace(TEST.proves[0], weather=(SplatKind.WARNING,))
+    test = replace(TEST, proves=(claim,))
+    before = TestOutcome(Ended.DONE, (WARNING, *log("always", "!mended_a")))
+    after = TestOutcome(Ended.DONE, (WARNING, *log("always", "mended_a")))
+    result = judge(cell(1), test, SERIES, before, frozenset())
+    assert (result.as_expected, result.reason) == (True, "1 of 2 cases failed: mended_a")
+    assert not judge(cell(2), test, SERIES, after, frozenset()).as_expected
+    assert not judge(cell(0), test, "another", after, frozenset()).as_expected
+
+
 def test_many_splats_make_a_short_reason() -> None:
     lines = [WARNING.replace("demo_put", f"demo_{letter}") for letter in "abcdefgh"]
     result = seen(2, *lines, *log("always", "mended_a"))
