@@ -8,6 +8,7 @@ shares its observations and still is judged by what is expected of it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
