@@ -127,6 +127,8 @@ def test_a_slow_test_is_left_to_end(bench: Bench, tmp_path: Path) -> None:
     samples = [s for s in seen.samples if "mark" not in s]
     assert len(samples) > 10
     assert 0 < samples[-1]["free_kib"] < samples[-1]["available_kib"] + samples[-1]["free_kib"]  # type: ignore[operator]
-    assert sum(samples[-1]["latency_us"]) == samples[-1]["done"]  # type: ignore[call-overload]
+    # The last samples may be of a guest from which the module is gone.
+    counted = [s for s in samples if s.get("done")]
+    assert sum(counted[-1]["latency_us"]) == counted[-1]["done"]  # type: ignore[call-overload]
     named = [(s["mark"], s["text"]) for s in seen.samples if "mark" in s]
     assert ("case-end", "ok at_seed") in named
