@@ -31,11 +31,11 @@ from harness.verdict import judge, judge_boot_failure, missed_result, skipped_re
 
 # Part of every observation's key: raise it when the way a guest is booted or driven changes,
 # so that nothing seen by an older harness is reused.
-RECIPE = "3"
+RECIPE = "4"
 OBSERVATIONS, OBSERVED = "observation", "observation.json"
 # Ends that say what the kernel did. A refused module, a silent guest or a lost link may be
 # the fault of a test or the host: those cells run again next time.
-KEPT_ENDS = (Ended.DONE, Ended.DIED)
+KEPT_ENDS = (Ended.DONE, Ended.DIED, Ended.STUCK)
 
 # Does something of its own in a guest before and after the test.
 Around = Callable[[Guest], contextlib.AbstractContextManager[object]]
@@ -179,7 +179,8 @@ def _fetch_artifacts(job: CellJob, guest: Guest, folder: Path) -> str:
 
 def _evidence(run: RunFolder, folder: Path) -> tuple[tuple[str, str], ...]:
     names = (
-        *("console.log", "kmsg.log", "test.log", "loads.txt", "argv.txt", "qemu.log"),
+        *("console.log", "kmsg.log", "test.log", "samples.jsonl", "stuck.txt"),
+        *("loads.txt", "argv.txt", "qemu.log"),
         *(copy for _, copy in KEPT_OF_BOOT),
     )
     files = [folder / n for n in names if (folder / n).is_file()]

@@ -24,6 +24,7 @@ from harness.qemu.process import Qemu, death_of
 from harness.transport.agent import Agent
 from harness.transport.console import Console
 from harness.transport.pump import CappedLog, Pump, Vitals, Wait
+from harness.transport.sampling import NAME, Sampling
 
 if TYPE_CHECKING:
     from harness.qemu.monitor import Monitor
@@ -37,7 +38,8 @@ END_S = 5.0  # from the close of QEMU's channels to its exit
 class Machine:
     """A guest's emulator, console, agent and monitor; a context manager, all gone after it.
 
-    Writes console.log, kmsg.log, qemu.log and argv.txt into its folder.
+    Writes console.log, kmsg.log, qemu.log and argv.txt into its ``folder``, and samples.jsonl
+    once a test begins.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Machine:
         Raises:
             InfraError: the emulator cannot be started.
         """
+        self.folder = folder
         self.vitals = Vitals()
         self._stderr = _Stderr(folder / "qemu.log")
         with contextlib.ExitStack() as stack:
@@ -68,12 +71,15 @@ class Machine:
             (folder / "argv.txt").write_text(shlex.join(self._qemu.argv) + "\n")
             self._qemu.console.settimeout(SEND_S)
             self._qemu.agent.settimeout(SEND_S)
+            self._qemu.samples.settimeout(SEND_S)
             self.console = Console(self._qemu.console, folder / "console.log", self.vitals)
             self.agent = Agent(self._qemu.agent, folder / "kmsg.log", self.vitals)
+            self.sampling = Sampling(self._qemu.samples, folder / NAME, self.vitals)
             pump = Pump(
                 {
                     self._qemu.console: self.console,
                     self._qemu.agent: self.agent,
+                    self._qemu.samples: self.sampling,
                     self._qemu.stderr: self._stderr,
                 },
                 self._finished,

@@ -196,6 +196,7 @@ class GuestTest:
     module: str  # name of the module, without ".ko"
     suite: str  # name of the KUnit suite it registers
     timeout_s: float = 45.0  # on a guest of reference speed; scaled by the guest's own
+    stall_s: float = 0.0  # how long it may show no progress; 0: a part of timeout_s
     knobs: tuple[tuple[str, str], ...] = ()  # (path, value): files to write before the module loads
     params: tuple[str, ...] = ()  # module parameters
     weather: tuple[SplatKind, ...] = ()  # splats that are ordinary for this test

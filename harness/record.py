@@ -40,8 +40,16 @@ class Ended(enum.Enum):
     DONE = "done"  # module loaded, all records in
     REFUSED = "refused"  # the kernel refused the module; `errno` says why
     DIED = "died"  # the guest was gone: panic, reset, triple fault
+    STUCK = "stuck"  # no progress for so long that waiting on makes no sense; `stuck` says how
     SILENT = "silent"  # no answer before the deadline
     LOST = "lost"  # our link or QEMU broke
+
+
+class Stuck(enum.Enum):
+    """How a test came to a standstill."""
+
+    LIVELOCK = "livelock"  # the kernel is busy, and gets nowhere
+    HANG = "hang"  # it waits for what never comes
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,8 @@ class TestOutcome:
     reason: str = ""  # one line where ended is not DONE
     load_ended: str = ""  # how the load ended, where it did so by itself
     unsound: tuple[str, ...] = ()  # loads whose file system its own check found broken, and how
+    stuck: Stuck | None = None  # how the test was stuck, where ended is STUCK
+    where: str = ""  # function of the kernel that it was stuck in, "" where nobody knows
 
 
 @dataclass(frozen=True)

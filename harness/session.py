@@ -89,7 +89,7 @@ class Guest:
         self.why_cold = ""  # why it is no clone, where it should have been one
         self.speed: Speed = speed_of(ready.spin_us)
         self._machine = machine
-        self._ssh_server = spec.ssh
+        self._spec = spec
         self._agent: Agent = machine.agent
         self._client_key: ClientKey | None = None
         self._host_key = ""
@@ -142,7 +142,8 @@ class Guest:
         Never raises for what the guest does, dying included. A test that does not end in time
         goes on hanging in the guest, so nothing more can be run in it: ``alive`` is false.
         """
-        trial = Trial(self._machine, self.speed, test)
+        symbols = self._spec.kernel.with_name("System.map")
+        trial = Trial(self._machine, self.speed, test, symbols)
         outcome = trial.run(self._spoiled)
         self._spoiled = self._spoiled or trial.spoiled
         return replace(outcome, load_ended=self._load_ended())
@@ -228,7 +229,7 @@ class Guest:
         return Ssh(self._ssh_port, self._client_key, self._host_key, deadline)
 
     def _put_ssh_server(self) -> None:
-        server = self._ssh_server
+        server = self._spec.ssh
         for file in sorted(server.rglob("*")) if server else ():
             if server and file.is_file():
                 self.put(f"/{file.relative_to(server)}", file)

@@ -84,7 +84,7 @@ class Prepared:
             for ram in self.plan.ram_mib
             for load in self.plan.loads
             for test in self.tests
-            if test.runs_under(load.name if load else "none", self.plan.loads)
+            if test.runs_under(load, self.plan.loads)
             for repeat in range(self.plan.repeat)
         )
 

@@ -68,7 +68,7 @@ def template_key(spec: GuestSpec) -> str:
     # By their content, not by where they lie.
     symbolic = replace(spec, kernel=Path("kernel"), initramfs=Path("initramfs"))
     disk = Path("disk") if spec.disk_mib else None
-    argv = qemu_argv(symbolic, Channels("", "", ""), disk=disk, ram=Path(RAM))
+    argv = qemu_argv(symbolic, Channels("", "", "", ""), disk=disk, ram=Path(RAM))
     host_cpu = _host_cpu() if spec.accel == "kvm" else ""
     return key_of(
         RECIPE, spec.content, str(spec.disk_mib), qemu_version(spec.arch), host_cpu, *argv

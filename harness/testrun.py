@@ -3,19 +3,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from dataclasses import replace
+from pathlib import Path
 
 from harness import leaks
+from harness.autopsy import Autopsy, Findings
 from harness.deadline import Deadline
 from harness.machine import Machine
 from harness.model import GuestTest, Speed
-from harness.record import Ended, TestOutcome
+from harness.oracle import STARVED_S, Oracle, limit_of
+from harness.record import Ended, Stuck, TestOutcome
+from harness.samples import Mark, marks
+from harness.splat import find_splats
 from harness.transport.agent import NoAnswer, Recording
 from harness.transport.console import newer_than
 from harness.transport.protocol import lines_of
 from harness.transport.pump import Wait
+from harness.vigil import Vigil, Watch
 
 ANSWER_S = 15.0  # for a request that only needs the guest to be alive
 MARK_S = 5.0  # for a mark to come back; a flood of records may have swallowed it
@@ -25,8 +32,12 @@ MODULES = "/harness/modules"
 class Trial:
     """A test's run in one guest. ``spoiled`` says afterwards why the guest is unfit for more."""
 
-    def __init__(self, machine: Machine, speed: Speed, test: GuestTest) -> None:
+    def __init__(self, machine: Machine, speed: Speed, test: GuestTest, symbols: Path) -> None:
+        """Prepare a run of *test*; *symbols* is the System.map of the guest's kernel."""
         self.spoiled = ""
+        self._symbols = symbols
+        self._vigil: Vigil | None = None
+        self._oracle = Oracle(speed.scale(limit_of(test.timeout_s, test.stall_s)))
         self._machine = machine
         self._agent = machine.agent
         self._speed = speed
@@ -34,6 +45,7 @@ class Trial:
         self._begin = 0  # records of the recording that are older than the test
         self._end: int | None = None
         self._leaks: tuple[str, ...] = ()  # what is found of them when it is over
+        self._words: list[str] = []  # what only the console got, after the recording's end
 
     def run(self, unfit: str) -> TestOutcome:
         """Run the test; *unfit* says why the guest cannot run anything, "" where it can."""
@@ -44,11 +56,14 @@ class Trial:
                     raise NoAnswer(unfit, Wait.GONE if self._machine.vitals.gone else Wait.LATE)
                 outcome = self._insert(recording)
             except NoAnswer as error:
-                outcome = self._lost(error)
+                outcome = self._lost(error, recording)
             seconds = time.monotonic() - begun
-        log = [*self._log(recording), *self._leaks]
-        if outcome.ended in (Ended.DIED, Ended.SILENT):
-            log += self._last_words(recording, log)
+        log = self._log(recording)
+        self._machine.sampling.end(self._marks(recording, log, outcome))
+        log += self._leaks
+        if outcome.ended is Ended.DIED:
+            self._words = self._last_words(recording, log)
+        log += self._words
         return replace(outcome, log=tuple(log), seconds=seconds, lost_records=recording.lost)
 
     def _insert(self, recording: Recording) -> TestOutcome:
@@ -59,8 +74,11 @@ class Trial:
                 return TestOutcome(Ended.REFUSED, (), reason=f"knob {path}: {answer.text}")
         # Marks in the kernel's own log, because that is what is cut at them: what came before
         # the test may still be on its way when the module goes in.
+        self._machine.sampling.begin(test.module.replace("-", "_"))
         self._begin = self._mark("begins", recording)[1] or 0
-        deadline = self._deadline(test.timeout_s)
+        watch = Watch(self._machine.pid, self._machine.sampling, recording)
+        seconds = self._speed.scale(test.timeout_s)
+        deadline = self._vigil = Vigil(seconds, self._oracle, watch.glance)
         path = f"{MODULES}/{test.module}.ko"
         done = self._agent.run("insmod", path, *test.params, deadline=deadline)
         if done.end is None:
@@ -98,12 +116,13 @@ class Trial:
         place = self._agent.mark(text, recording, self._deadline(MARK_S))
         return place, None if place is None else place + 1
 
-    def _lost(self, error: NoAnswer) -> TestOutcome:
+    def _lost(self, error: NoAnswer, recording: Recording) -> TestOutcome:
         """Say why the guest did not answer."""
         vitals = self._machine.vitals
         self.spoiled = error.what
         if error.how is Wait.LATE and not vitals.panic:
-            return TestOutcome(Ended.SILENT, (), reason=f"{error.what}; {self._signs_of_life()}")
+            self._cut_log(recording)
+            return self._stuck() or self._silent(error)
         self._machine.settle()
         failure = self._machine.failure()
         if vitals.panic:
@@ -114,12 +133,64 @@ class Trial:
             return TestOutcome(Ended.DIED, (), reason="the guest reset or powered off")
         return TestOutcome(Ended.LOST, (), reason=error.what)
 
+    def _stuck(self) -> TestOutcome | None:
+        """Return how the test is stuck, None where it is slow, or nothing is known of the guest."""
+        stall = self._vigil.stall if self._vigil else None
+        if stall is None:
+            return None
+        found = self._examine(stall.kind, f"for {stall.seconds:.0f} s; {stall.why}")
+        if not found.answered:
+            return None
+        kind = found.kind or stall.kind
+        self.spoiled = f"{kind.value} in test {self._test.name}"
+        reason = f"no progress for {stall.seconds:.0f} s: {stall.why}"
+        return TestOutcome(Ended.STUCK, (), reason=reason, stuck=kind, where=found.where)
+
+    def _silent(self, error: NoAnswer) -> TestOutcome:
+        reason = f"{error.what}; {self._signs_of_life()}"
+        if self._vigil is not None:
+            reason += f"; {self._oracle.moved}"
+            if self._vigil.stall is None:
+                self._examine(Stuck.HANG, error.what)
+        return TestOutcome(Ended.SILENT, (), reason=reason)
+
+    def _examine(self, kind: Stuck, why: str) -> Findings:
+        scale = self._speed.scale(1.0)
+        return Autopsy(self._machine, self._symbols, scale).perform(self._test.module, kind, why)
+
+    def _cut_log(self, recording: Recording) -> None:
+        """End the test's log here: what is printed from here on is what we ask for."""
+        with contextlib.suppress(NoAnswer):
+            # KUnit of 5.10 prints results without a line's end, and the kernel keeps such a record
+            # to itself until the next one comes. A guest that does not even sample has no CPU for
+            # an answer.
+            if self._machine.sampling.silent_s < STARVED_S:
+                self._end = self._mark("does not end", recording)[0]
+        if self._end is None:
+            self._end = len(recording.records)
+            self._words = self._last_words(recording, self._log(recording))
+
     def _signs_of_life(self) -> str:
         beat = self._agent.beat
         if beat is None:
             return "it has shown no sign of life since it was ready"
         ago = time.monotonic() - self._agent.beat_at
         return f"its last sign of life {ago:.0f} s ago: {beat.mem_free_kb} KiB were free"
+
+    def _marks(self, recording: Recording, log: list[str], outcome: TestOutcome) -> list[Mark]:
+        """Return what happened when, for who looks at the samples."""
+        records = recording.records[self._begin : self._end]
+        begun = recording.records[self._begin - 1] if self._begin else next(iter(records), None)
+        if begun is None:
+            return []
+        times = [(record.usec, text) for record, text in zip(records, log, strict=True)]
+        found = list(marks(times, find_splats(log), begun.usec))
+        stall = self._vigil.stall if self._vigil else None
+        if stall is not None and outcome.stuck is not None:
+            last = max((mark.t for mark in found), default=0.0)
+            text = f"{outcome.stuck.value} in {outcome.where}"
+            found.append(Mark(last + stall.seconds, "stuck", text))
+        return found
 
     def _log(self, recording: Recording) -> list[str]:
         records = recording.records[self._begin : self._end]

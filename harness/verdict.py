@@ -176,7 +176,7 @@ def _verdict_of_end(ended: Ended, splats: Sequence[Splat]) -> Verdict:
     match ended:
         case Ended.DIED:
             return Verdict.MISS if _ours(splats) else Verdict.FAIL
-        case Ended.SILENT:
+        case Ended.SILENT | Ended.STUCK:
             return Verdict.FAIL
         case Ended.LOST:
             return Verdict.MISS
@@ -193,7 +193,8 @@ def _of_end(
     test: GuestTest, outcome: TestOutcome, ktap: KtapResult, splats: Sequence[Splat]
 ) -> Iterator[_Anomaly]:
     if ktap.running:
-        where = f"in case {ktap.running}"
+        # KUnit of 5.10 names a case only when it ends: "case 2" is all that is known.
+        where = f"in case {ktap.running.removeprefix('case ')}"
     elif ktap.tests:
         where = "after the last case" if not ktap.missing else "between cases"
     else:
@@ -204,6 +205,10 @@ def _of_end(
             said = deaths[0] if deaths else outcome.reason or "without a word"
             who = "the guest's init died" if _ours(splats) else "the kernel died"
             yield _Anomaly(_verdict_of_end(outcome.ended, splats), f"{who} {where}: {said}")
+        case Ended.STUCK:
+            kind = outcome.stuck.value.upper() if outcome.stuck else "STUCK"
+            place = f" in {outcome.where}" if outcome.where else ""
+            yield _Anomaly(Verdict.FAIL, f"{kind}{place}, {where}: {outcome.reason}")
         case Ended.SILENT:
             sign = f" ({outcome.reason})" if outcome.reason else ""
             yield _Anomaly(Verdict.FAIL, f"no answer for {outcome.seconds:.0f} s {where}{sign}")

@@ -35,7 +35,9 @@ enum link_use {
 	LINK_BEAT,   /* goes out only if nothing else waits */
 };
 
-/* Find and open the port; waits up to @wait_ms for it to appear. */
+/* Find and open the port called @name, or -1; waits up to @wait_ms for it to appear. */
+int port_open(const char *name, int wait_ms);
+/* The same for the port to the host. */
 bool link_open(int wait_ms);
 int link_fd(void);
 /* Whether the host has the other end open; notices both changes. */
@@ -99,6 +101,12 @@ size_t put_take(const char *from, size_t len);
 size_t put_left(void);
 /* The host is gone in the middle of a file. */
 void put_drop(void);
+
+/* ---- sampler.c: figures of memory, from a process of their own */
+
+/* Start that process; it is this program again, run as "init sampler". */
+void sampler_start(void);
+int sampler_main(void);
 
 /* ---- shell.c: interactive shell on the console */
 

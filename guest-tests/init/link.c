@@ -36,7 +36,7 @@ static bool rx_skip; /* in a line that was too long */
 static int port = -1;
 static bool connected, was_connected;
 
-static bool find_port(char *path, size_t room)
+static bool find_port(const char *wanted, char *path, size_t room)
 {
 	DIR *dir = opendir(PORTS);
 	struct dirent *entry;
@@ -51,7 +51,7 @@ static bool find_port(char *path, size_t room)
 		if (entry->d_name[0] == '.' || read_file(file, name, sizeof(name)) <= 0)
 			continue;
 		name[strcspn(name, "\n")] = '\0';
-		if (strcmp(name, PORT_NAME))
+		if (strcmp(name, wanted))
 			continue;
 		snprintf(path, room, "/dev/%s", entry->d_name);
 		found = true;
@@ -60,7 +60,7 @@ static bool find_port(char *path, size_t room)
 	return found;
 }
 
-bool link_open(int wait_ms)
+int port_open(const char *name, int wait_ms)
 {
 	const struct timespec pause = { .tv_nsec = 2000000 };
 	uint64_t until = now_ms() + wait_ms;
@@ -68,15 +68,23 @@ bool link_open(int wait_ms)
 
 	/* The port gets its name from a message that the device sends after it was found. */
 	for (;;) {
-		if (find_port(path, sizeof(path))) {
-			port = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-			if (port >= 0)
-				break;
+		if (find_port(name, path, sizeof(path))) {
+			int fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+
+			if (fd >= 0)
+				return fd;
 		}
 		if (now_ms() >= until)
-			return false;
+			return -1;
 		nanosleep(&pause, NULL);
 	}
+}
+
+bool link_open(int wait_ms)
+{
+	port = port_open(PORT_NAME, wait_ms);
+	if (port < 0)
+		return false;
 	/* The driver sends SIGIO when the host opens or closes its end. */
 	fcntl(port, F_SETOWN, getpid());
 	fcntl(port, F_SETFL, fcntl(port, F_GETFL) | O_ASYNC);

@@ -52,7 +52,8 @@ ARCH = Arch(
     firmware=("-bios", "qboot.rom"),
     virtio="pci",
     console="ttyS0",
-    cmdline=(),
+    # A guest that is stuck with interrupts off is sent an NMI, and dies with a backtrace.
+    cmdline=("unknown_nmi_panic",),
     # TCG has no TSC deadline, so the kernel would watch the local APIC's timer go by for 0.2 s:
     # the HPET is as exact without. (With more than one CPU it cannot stand in for all of their
     # timers, and the guest would be left without exact ones.) That its interrupt comes need not

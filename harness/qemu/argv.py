@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """From a guest's description to QEMU's command line; pure.
 
-Every guest has three channels: the serial console, a virtio-serial port for results, and QMP.
+Every guest has four channels: the serial console, a virtio-serial port for results, another for
+samples of its memory, and QMP.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from pathlib import Path
 
 from harness.model import AccelName, Arch, GuestSpec
 
-AGENT_PORT = "harness.agent"  # the name PID 1 finds its port by
+# The names by which PID 1 and its sampler find their ports.
+AGENT_PORT, SAMPLES_PORT = "harness.agent", "harness.samples"
 SSH_PORT = 22  # of the SSH server inside the guest
 
 # A guest kernel is what we test, so it may be broken in any way: QEMU itself gets no right
@@ -23,21 +25,22 @@ IGNORE_SHARED = {"capabilities": [{"capability": "x-ignore-shared", "state": Tru
 
 @dataclass(frozen=True)
 class Channels:
-    """The back ends of a guest's three channels, each as ``-chardev`` wants it, without id."""
+    """The back ends of a guest's channels, each as ``-chardev`` wants it, without id."""
 
     console: str
     agent: str
+    samples: str
     monitor: str
 
     @classmethod
-    def of_fds(cls, console: int, agent: int, monitor: int) -> Channels:
+    def of_fds(cls, console: int, agent: int, samples: int, monitor: int) -> Channels:
         """Return back ends on sockets that QEMU inherits under these numbers."""
-        return cls(*(f"socket,fd={fd}" for fd in (console, agent, monitor)))
+        return cls(*(f"socket,fd={fd}" for fd in (console, agent, samples, monitor)))
 
     @classmethod
     def by_hand(cls) -> Channels:
         """Return back ends for a person: the console on the terminal (Ctrl-A x ends it)."""
-        return cls("stdio,mux=on,signal=off", "null", "null")
+        return cls("stdio,mux=on,signal=off", "null", "null", "null")
 
 
 def qemu_argv(
@@ -146,10 +149,12 @@ def _channel_argv(arch: Arch, channels: Channels) -> tuple[str, ...]:
     return (
         *("-chardev", _chardev("console", channels.console), "-serial", "chardev:console"),
         *("-chardev", _chardev("agent", channels.agent)),
+        *("-chardev", _chardev("samples", channels.samples)),
         # Port 0 is kept for a console by the protocol; each further one costs the guest two
         # queues, and the default is 31.
-        *("-device", f"virtio-serial-{arch.virtio},max_ports=2"),
+        *("-device", f"virtio-serial-{arch.virtio},max_ports=3"),
         *("-device", f"virtserialport,chardev=agent,name={AGENT_PORT}"),
+        *("-device", f"virtserialport,chardev=samples,name={SAMPLES_PORT}"),
         *("-chardev", _chardev("monitor", channels.monitor)),
         *("-mon", "chardev=monitor,mode=control"),
     )

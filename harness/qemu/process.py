@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One QEMU process: started with its three channels connected, and certainly gone afterwards.
+"""One QEMU process: started with its channels connected, and certainly gone afterwards.
 
 Each channel is a socket pair whose far end QEMU inherits. It is connected before QEMU runs, so
 not one byte of the console is missed; QEMU's death closes it, so nobody waits for the dead; and
@@ -39,7 +39,8 @@ _alive_lock = threading.Lock()
 
 
 class Qemu:
-    """A running emulator, with our ends of its channels: ``console``, ``agent``, ``monitor``.
+    """A running emulator, with our ends of its channels: ``console``, ``agent``, ``samples``,
+    ``monitor``.
 
     A context manager: :meth:`stop` runs on exit. ``stderr`` is a binary pipe that somebody must
     read to its end; the end comes exactly when the process is gone.
@@ -59,8 +60,8 @@ class Qemu:
         Raises:
             InfraError: the emulator is not installed, or the host cannot start a process.
         """
-        ours, theirs = zip(*(socket.socketpair() for _ in range(3)), strict=True)
-        self.console, self.agent, self.monitor = ours
+        ours, theirs = zip(*(socket.socketpair() for _ in range(4)), strict=True)
+        self.console, self.agent, self.samples, self.monitor = ours
         self._lock = threading.Lock()
         self.stopped = False  # we ended it: how it ended says nothing about the guest
         try:
@@ -125,7 +126,7 @@ class Qemu:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
-        for end in (self.console, self.agent, self.monitor, self.stderr):
+        for end in (self.console, self.agent, self.samples, self.monitor, self.stderr):
             end.close()
 
 

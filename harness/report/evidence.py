@@ -24,6 +24,8 @@ _LABELS = {
     "test.log": "KTAP log",
     "console.log": "console log",
     "kmsg.log": "kernel log",
+    "stuck.txt": "stacks and memory of the stuck guest",
+    "samples.jsonl": "samples",
     "argv.txt": "argv",
     "qemu.log": "QEMU's messages",
     "boot-console.log": BOOT_CONSOLE,

@@ -13,7 +13,7 @@ from harness.arch import all_archs, load_arch
 from harness.model import Arch, GuestSpec
 from harness.qemu.argv import Channels, clone_argv, clone_words, kernel_cmdline, qemu_argv
 
-FDS = Channels.of_fds(console=7, agent=8, monitor=9)
+FDS = Channels.of_fds(console=7, agent=8, samples=9, monitor=10)
 ARCHS = pytest.mark.parametrize("arch", all_archs(), ids=lambda arch: arch.name)
 
 
@@ -59,17 +59,19 @@ def test_qemu_is_confined_and_has_no_device_of_its_own_accord(arch: Arch) -> Non
 
 
 @ARCHS
-def test_the_three_channels_are_the_inherited_sockets(arch: Arch) -> None:
+def test_the_four_channels_are_the_inherited_sockets(arch: Arch) -> None:
     argv = qemu_argv(spec(arch), FDS)
     assert option(argv, "-chardev") == [
         "socket,id=console,fd=7",
         "socket,id=agent,fd=8",
-        "socket,id=monitor,fd=9",
+        "socket,id=samples,fd=9",
+        "socket,id=monitor,fd=10",
     ]
     assert option(argv, "-serial") == ["chardev:console"]
     assert option(argv, "-mon") == ["chardev=monitor,mode=control"]
     assert "virtserialport,chardev=agent,name=harness.agent" in option(argv, "-device")
-    assert f"virtio-serial-{arch.virtio},max_ports=2" in option(argv, "-device")
+    assert "virtserialport,chardev=samples,name=harness.samples" in option(argv, "-device")
+    assert f"virtio-serial-{arch.virtio},max_ports=3" in option(argv, "-device")
 
 
 @ARCHS
@@ -96,6 +98,7 @@ def test_by_hand_the_console_is_the_terminal() -> None:
     assert option(argv, "-chardev") == [
         "stdio,id=console,mux=on,signal=off",
         "null,id=agent",
+        "null,id=samples",
         "null,id=monitor",
     ]
 

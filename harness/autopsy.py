@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The last look at a guest whose test does not end: where it is, before it is ended.
+
+Three ways, from the most telling to the one that always works: the kernel's own dump of tasks and
+memory, asked for through the agent; QEMU's registers and a walk along the frames, where the guest
+answers nobody; and last an NMI, of which a kernel that was told ``unknown_nmi_panic`` dies with
+the backtrace of its stuck processor, where the board has such a thing.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.deadline import Deadline
+from harness.errors import GuestError
+from harness.machine import Machine
+from harness.oracle import STARVED_S
+from harness.record import Stuck
+from harness.traces import (
+    Symbols,
+    culprit,
+    function_of,
+    in_kernel,
+    processor,
+    tasks_of,
+    two_words,
+    unwound,
+)
+from harness.transport.agent import NoAnswer
+
+NAME = "stuck.txt"
+SYSRQ = "/proc/sysrq-trigger"
+# All tasks with their stacks, those that wait for something, memory; processors are looked at
+# from outside, as with one of them the kernel's own backtrace (l) shows who asked for it.
+KEYS = "twm"
+DUMP_S = 10.0  # for one of them, on a guest of reference speed
+STARVED_DUMP_S = 1.0  # the same where not even the sampler gets any CPU
+LOOKS = 5  # at the registers
+PAUSE_S = 0.1  # between them
+NMI_S = 3.0  # from an NMI to the kernel's end by it
+MAX_LINES = 3900  # of a dump; the console keeps 4000
+
+_SCHEDULING = re.compile(
+    r"cpu_startup_entry|do_idle|default_idle|cpuidle|arch_cpu_idle|native_\w*halt"
+)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the last look showed."""
+
+    answered: bool = False  # by QEMU: without, nothing can be said of the guest
+    kind: Stuck | None = None  # None: nothing that was seen tells
+    where: str = ""  # function of the kernel
+    task: str = ""  # its name, where a task is known
+
+
+class Autopsy:
+    """Looks at one guest, and writes what it finds into ``stuck.txt`` of its folder."""
+
+    def __init__(self, machine: Machine, symbols: Path, scale: float) -> None:
+        """Prepare a look at *machine*; *symbols* is its kernel's System.map, if there is one.
+
+        *scale* is how much slower than a reference guest it is.
+        """
+        self._machine = machine
+        self._system_map = symbols
+        self._scale = scale
+        self._text: list[str] = []
+
+    def perform(self, module: str, kind: Stuck, why: str) -> Findings:
+        """Find out where the test *module* is stuck; *kind* is what it looks like from outside."""
+        self._say(f"no progress: {why}")
+        findings = Findings()
+        try:
+            busy = self._processors()
+            findings = Findings(
+                answered=True, kind=kind, where=max(busy, key=busy.__getitem__, default="")
+            )
+            findings = self._tasks(module, kind) or findings
+            if not findings.task and busy:
+                self._interrupt()
+        except GuestError as error:
+            self._say(f"it went no further: {error.what}")
+        path = self._machine.folder / NAME
+        path.write_text("\n".join(self._text) + "\n", encoding="utf-8", errors="backslashreplace")
+        return findings
+
+    def _say(self, *lines: str) -> None:
+        self._text.extend(lines)
+
+    # ------------------------------------------------------------ from outside
+
+    def _processors(self) -> Counter[str]:
+        """Look at the processors a few times; return how often each function was seen at work."""
+        text = self._system_map.read_text("ascii") if self._system_map.is_file() else ""
+        symbols = Symbols(text)
+        seen: Counter[str] = Counter()
+        for look in range(LOOKS):
+            time.sleep(PAUSE_S if look else 0)
+            registers = self._ask("info registers -a")
+            for number, one in enumerate(_each(registers)):
+                stack = self._stack(symbols, *one) if number == 0 else [symbols.name(one[0])]
+                self._say("", f"processor {number}, look {look + 1}:", *(f"  {n}" for n in stack))
+                if in_kernel(one[0]) and not any(_SCHEDULING.match(name) for name in stack):
+                    seen[next(filter(None, map(function_of, stack)), stack[0])] += 1
+            if look == 0:
+                self._say("", registers.rstrip())
+        return seen
+
+    def _stack(self, symbols: Symbols, counter: int, frame: int) -> list[str]:
+        """Return the names of the first processor's stack: the monitor reads memory as it does."""
+
+        def read(address: int) -> tuple[int, int] | None:
+            return two_words(self._ask(f"x /2gx {address:#x}"))
+
+        return [symbols.name(address) for address in unwound(read, counter, frame)]
+
+    def _ask(self, line: str) -> str:
+        return self._machine.monitor.human(line, deadline=self._deadline()).replace("\r", "")
+
+    def _interrupt(self) -> None:
+        """Send an NMI; where it makes the kernel die, its last words are on the console."""
+        before = len(self._machine.console.lines)
+        try:
+            self._machine.monitor.execute("inject-nmi", deadline=self._deadline())
+        except GuestError:
+            return  # this board has none
+        self._machine.wait_end(Deadline(NMI_S * self._scale))
+        self._say("", "after an NMI:", *self._machine.console.lines[before:])
+
+    # ------------------------------------------------------------ from inside
+
+    def _tasks(self, module: str, kind: Stuck) -> Findings | None:
+        """Ask the kernel for its tasks; None where nobody answers, or none runs the test."""
+        dump: list[str] = []
+        starved = self._machine.sampling.silent_s > STARVED_S
+        patience = (STARVED_DUMP_S if starved else DUMP_S) * self._scale
+        for key in KEYS:
+            before = self._machine.console.lines
+            try:
+                self._machine.agent.call("write", SYSRQ, key, deadline=Deadline(patience))
+            except NoAnswer as error:
+                self._say("", f"sysrq {key}: {error.what}")
+                break
+            lines = list(_since(before, self._machine.console.lines))
+            self._say("", f"sysrq {key}:", *lines)
+            dump += lines if key == KEYS[0] else []
+        task = culprit(tasks_of(dump), module, kind)
+        if task is None:
+            return None
+        found = Stuck.LIVELOCK if task.state == "R" else Stuck.HANG
+        self._say(
+            "", f"the test is stuck in task {task.name} (state {task.state}), in {task.where}"
+        )
+        return Findings(True, found, task.where, task.name)
+
+    def _deadline(self) -> Deadline:
+        return Deadline(DUMP_S * self._scale)
+
+
+def _each(registers: str) -> list[tuple[int, int]]:
+    """Return counter and frame pointer of each processor."""
+    parts = re.split(r"^CPU#\d+$", registers, flags=re.M)
+    return [found for found in map(processor, parts) if found is not None]
+
+
+def _since(before: tuple[str, ...], now: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what came after *before*; the console forgets the oldest of its lines."""
+    if not before:
+        return now[-MAX_LINES:]
+    for index in range(len(now) - 1, -1, -1):
+        if now[index] is before[-1]:
+            return now[index + 1 :]
+    return now

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Slow or stuck: what a guest shows while a test runs in it, and what follows from that.
+
+Progress is a line of the test's own (a result, a diagnostic), or a higher count of what it has
+done, where it counts (``include/harness/progress.h``). Tries that came to nothing are none, nor
+is memory that somebody else in the guest allocates. A test without progress for a stretch of time
+that is calibrated by the guest's speed is stuck, if the processor's time says how: spent in the
+kernel, that is a livelock; not spent, a hang. Whatever is neither goes on to the plain time-out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.record import Stuck
+
+# The part of a test's time-out that may pass without progress. A third is what a stuck test may
+# cost as a whole, its last dumps included; the longest that a test of ours was ever silent, on a
+# busy host, was 6 s of its 90.
+PART = 0.25
+LEAST_S = 5.0
+
+BUSY, IDLE = 0.8, 0.2  # parts of the processors' time
+# A sampler that sends nothing for so long, where it should ten times a second, gets no CPU.
+STARVED_S = 2.0
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What was known of a guest and its test at one moment."""
+
+    at: float  # seconds, on any clock of the host
+    said: int  # lines of the test's own so far
+    done: int | None = None  # what it has counted as done; None: it does not count
+    retries: int | None = None  # what it has tried in vain
+    emulator_s: float = 0.0  # CPU time that the emulator took so far
+    sampled_at: float = 0.0  # when the newest sample came, on the same clock
+    cpu_ms: tuple[int, int, int] | None = None  # by then, the guest's CPU time: user, system, idle
+
+
+@dataclass(frozen=True)
+class Stall:
+    """A test that is stuck, as far as one can see without asking the guest."""
+
+    kind: Stuck
+    seconds: float  # without progress
+    why: str  # what the kind follows from
+
+
+def limit_of(timeout_s: float, stall_s: float) -> float:
+    """Return how long a test may go without progress, in seconds of a reference guest.
+
+    *stall_s* is what its ``test.toml`` says, 0 where that says nothing.
+    """
+    return stall_s or max(LEAST_S, timeout_s * PART)
+
+
+class Oracle:
+    """Looks at one test from time to time, and says when it is stuck."""
+
+    def __init__(self, limit_s: float, cpus: int = 1) -> None:
+        self.limit_s = limit_s
+        self._cpus = cpus
+        self._since: Glance | None = None  # the first glance after the latest progress
+        self._latest: Glance | None = None
+
+    @property
+    def moved(self) -> str:
+        """What the test did lately, for who has to say why it ran out of time."""
+        if self._since is None or self._latest is None:
+            return "it was not seen at work"
+        ago = self._latest.at - self._since.at
+        return f"its last progress {ago:.0f} s ago: {_counts(self._latest)}"
+
+    def look(self, now: Glance) -> Stall | None:
+        """Take in what is seen *now*; return how the test is stuck, None while it is not."""
+        since, self._latest = self._since, now
+        if since is None or now.said != since.said or (now.done or 0) > (since.done or 0):
+            self._since = now
+            return None
+        seconds = now.at - since.at
+        if seconds < self.limit_s:
+            return None
+        if now.at - now.sampled_at > STARVED_S or now.cpu_ms is None or since.cpu_ms is None:
+            return self._unseen(since, now, seconds)
+        user, system, idle = (b - a for a, b in zip(since.cpu_ms, now.cpu_ms, strict=True))
+        total = max(1, user + system + idle)
+        if idle >= BUSY * total:
+            return Stall(Stuck.HANG, seconds, f"its processors were idle {idle / total:.0%}")
+        if system >= BUSY * total or (_tried(since, now) and idle <= IDLE * total):
+            tries = f"; {_counts(now)}" if now.done is not None else ""
+            why = f"{system / total:.0%} of its processors' time went into the kernel{tries}"
+            return Stall(Stuck.LIVELOCK, seconds, why)
+        return None
+
+    def _unseen(self, since: Glance, now: Glance, seconds: float) -> Stall | None:
+        """Judge a guest that sends nothing any more by the time that its emulator takes."""
+        took = now.emulator_s - since.emulator_s
+        if took <= IDLE * seconds:
+            return Stall(Stuck.HANG, seconds, "the guest is silent, its processors idle")
+        # As much work as an idle host would have done for it: a busy one has to be waited for.
+        if took >= BUSY * self.limit_s:
+            why = f"the guest is silent and took {took:.0f} s of CPU time meanwhile"
+            return Stall(Stuck.LIVELOCK, seconds, why)
+        return None
+
+
+def _tried(since: Glance, now: Glance) -> bool:
+    return (now.retries or 0) > (since.retries or 0)
+
+
+def _counts(glance: Glance) -> str:
+    if glance.done is None:
+        return f"{glance.said} lines printed"
+    return f"{glance.done} done, {glance.retries or 0} tries in vain"

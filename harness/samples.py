@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Time series of a guest under test, and the events to be marked beside them.
+
+``samples.jsonl`` of a cell holds one JSON object a line: samples, which the guest's sampler sent,
+and marks, which have the key "mark". guest-tests/README.md names the figures.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.klog import log_lines
+from harness.model import SplatKind
+from harness.record import Splat
+
+# A sample as it was sent: figure → number, or numbers.
+Figures = Mapping[str, int | tuple[int, ...]]
+
+CLOCK = "at_us"  # the figure that says when, in microseconds since the guest's boot
+MAX_FIGURES = 64
+MAX_MARKS = 2000
+MAX_TEXT = 200
+
+_WORD = re.compile(r"([a-z][a-z0-9_]{0,39})=([0-9]{1,20}(?:,[0-9]{1,20}){0,63})")
+_SUITE = re.compile(r"\s*# Subtest: ")
+_RESULT = re.compile(r"\s+((?:not )?ok) \d+(?: -)? (\S.*)")  # indented: a case's, not a suite's
+# What a test says: results, plans, diagnostics. Splats and other tasks' messages are not.
+SAID = re.compile(r"\s*(?:#|(?:not )?ok \d|K?TAP version|\d\.\.\d)")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """An event on the time axis of a test."""
+
+    t: float  # seconds since the test began
+    kind: str  # "case-begin", "case-end", "oom-kill", "splat", "stuck"
+    text: str  # one line
+
+    def json(self) -> str:
+        """Return its line of ``samples.jsonl``."""
+        return json.dumps({"t": round(self.t, 6), "mark": self.kind, "text": self.text[:MAX_TEXT]})
+
+
+def parse_sample(line: bytes) -> Figures | None:
+    """Return the figures of a line from the sampler's port; None where it is no sample.
+
+    Words that are none are left out: a guest under test may send anything.
+    """
+    words = (_WORD.fullmatch(w) for w in line.decode("ascii", "replace").split(" ")[:MAX_FIGURES])
+    found = {word[1]: _numbers(word[2]) for word in words if word}
+    return found if isinstance(found.get(CLOCK), int) else None
+
+
+def _numbers(text: str) -> int | tuple[int, ...]:
+    numbers = tuple(map(int, text.split(",")))
+    return numbers if len(numbers) > 1 else numbers[0]
+
+
+def sample_json(figures: Figures, begun_us: int) -> str:
+    """Return the line of ``samples.jsonl`` for *figures*, in a test that began at *begun_us*."""
+    at = figures[CLOCK]
+    assert isinstance(at, int)
+    rest = {name: value for name, value in figures.items() if name not in (CLOCK, "t")}
+    return json.dumps({"t": round((at - begun_us) / 1e6, 6), **rest})
+
+
+def marks(
+    records: Sequence[tuple[int, str]], splats: Iterable[Splat], begun_us: int
+) -> Iterator[Mark]:
+    """Yield the marks of a test whose kernel log is *records*, (microseconds, text) each.
+
+    ``Splat.line`` counts the records from 1. A case begins where the one before it ended.
+    """
+    for at, kind, text in sorted(_events(records, splats))[:MAX_MARKS]:
+        yield Mark((at - begun_us) / 1e6, kind, text)
+
+
+def _events(
+    records: Sequence[tuple[int, str]], splats: Iterable[Splat]
+) -> Iterator[tuple[int, str, str]]:
+    for splat in splats:
+        kind = "oom-kill" if splat.kind is SplatKind.OOM_KILL else "splat"
+        if records:
+            yield records[min(splat.line, len(records)) - 1][0], kind, splat.title
+    begun: int | None = None
+    for line in log_lines(text for _, text in records):
+        at = records[line.record - 1][0]
+        if not line.quoted and _SUITE.match(line.text):
+            begun = at
+        result = None if line.quoted else _RESULT.match(line.text)
+        if result is None:
+            continue
+        name = result[2].partition(" #")[0]
+        if begun is not None:
+            yield begun, "case-begin", name
+        yield at, "case-end", f"{result[1]} {name}"
+        begun = at

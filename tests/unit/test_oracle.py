@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Slow or stuck, by what was seen."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.oracle import Glance, Oracle, limit_of
+from harness.record import Stuck
+
+
+def verdict(*glances: Glance) -> Stuck | None:
+    oracle = Oracle(limit_s=10.0)
+    stalls = [oracle.look(glance) for glance in glances]
+    assert not any(stalls[:-1])
+    last = stalls[-1]
+    return last.kind if last else None
+
+
+@pytest.mark.parametrize(
+    ("cpu_ms", "retries", "kind"),
+    [
+        ((0, 200, 9_800), 0, Stuck.HANG),
+        ((200, 9_800, 0), 0, Stuck.LIVELOCK),
+        ((5_000, 5_000, 0), 0, None),  # somebody works in userspace
+        ((5_000, 5_000, 0), 9, Stuck.LIVELOCK),  # and the test says that it gets nowhere
+        ((0, 5_000, 5_000), 9, None),
+    ],
+)
+def test_without_progress_the_processors_tell(
+    cpu_ms: tuple[int, int, int], retries: int, kind: Stuck | None
+) -> None:
+    first = Glance(at=0.0, said=3, done=0, retries=0, sampled_at=0.0, cpu_ms=(0, 0, 0))
+    last = Glance(at=10.0, said=3, done=0, retries=retries, sampled_at=9.9, cpu_ms=cpu_ms)
+    assert verdict(first, last) is kind
+
+
+@pytest.mark.parametrize(("said", "done"), [(4, 0), (3, 1)])
+def test_a_line_or_a_thing_done_is_progress(said: int, done: int) -> None:
+    first = Glance(at=0.0, said=3, done=0, sampled_at=0.0, cpu_ms=(0, 0, 0))
+    last = Glance(at=30.0, said=said, done=done, sampled_at=29.9, cpu_ms=(0, 30_000, 0))
+    assert verdict(first, last) is None
+
+
+@pytest.mark.parametrize(
+    ("emulator_s", "kind"), [(0.1, Stuck.HANG), (5.0, None), (9.0, Stuck.LIVELOCK)]
+)
+def test_of_a_silent_guest_the_emulator_tells(emulator_s: float, kind: Stuck | None) -> None:
+    last = Glance(at=10.0, said=0, emulator_s=emulator_s, sampled_at=0.5)
+    assert verdict(Glance(at=0.0, said=0), last) is kind
+
+
+def test_the_limit_is_a_part_of_the_time_out_unless_the_test_says() -> None:
+    assert limit_of(90.0, 0.0) == 22.5
+    assert limit_of(8.0, 0.0) == 5.0
+    assert limit_of(90.0, 40.0) == 40.0

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Samples and marks, whatever a guest sends."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.samples import marks, parse_sample, sample_json
+from harness.splat import find_splats
+
+LOG = (
+    "    # Subtest: demo",
+    "    1..2",
+    "    ok 1 - a",
+    "anon invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0",
+    "Out of memory: Killed process 28 (anon) total-vm:1332kB",
+    "    not ok 2 - b",
+    "not ok 1 - demo",
+)
+
+
+def test_a_sample_is_its_figures_relative_to_the_begin() -> None:
+    figures = parse_sample(b"at_us=2500000 free_kib=12 free_orders=1,2,0 t=9 Bad=1 x=-1 y=")
+    assert figures == {"at_us": 2500000, "free_kib": 12, "free_orders": (1, 2, 0), "t": 9}
+    assert json.loads(sample_json(figures, 2_000_000)) == {
+        "t": 0.5,
+        "free_kib": 12,
+        "free_orders": [1, 2, 0],
+    }
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_sample_or_none(line: bytes) -> None:
+    figures = parse_sample(line)
+    assert figures is None or isinstance(figures["at_us"], int)
+
+
+def test_cases_and_kills_are_marked_when_they_were() -> None:
+    records = [(1_000_000 * n, text) for n, text in enumerate(LOG, start=1)]
+    found = [(m.t, m.kind, m.text) for m in marks(records, find_splats(LOG), 1_000_000)]
+    assert found == [
+        (0.0, "case-begin", "a"),
+        (2.0, "case-begin", "b"),
+        (2.0, "case-end", "ok a"),
+        (3.0, "oom-kill", "OOM kill of anon, asked by anon"),
+        (5.0, "case-end", "not ok b"),
+    ]
