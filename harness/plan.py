@@ -23,7 +23,7 @@ from harness.layout import Checkout
 from harness.model import NO_SERIES, AccelChoice, GuestTest, Load, Plan
 from harness.pressure import check_load, check_pressures, parse_loads
 
-MIN_RAM_MIB = 32  # below it no kernel of these configurations reaches its init
+MIN_RAM_MIB = 16  # below it a kernel of these configurations has not even room for itself
 MAX_RAM_MIB = 1 << 20
 RAM_MIB = 128  # what a guest has where nobody says; the tests and loads are written for it
 MAX_POSITION = 999

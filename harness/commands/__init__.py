@@ -28,10 +28,10 @@ class Command(Protocol):
 
 
 def command_names() -> tuple[str, ...]:
-    """Return the names of all commands, sorted."""
-    return tuple(sorted(info.name for info in pkgutil.iter_modules(__path__)))
+    """Return the names of all commands as people type them, sorted."""
+    return tuple(sorted(info.name.replace("_", "-") for info in pkgutil.iter_modules(__path__)))
 
 
 def load_command(name: str) -> Command:
     """Return the command called *name*, which must be one of :func:`command_names`."""
-    return cast(Command, importlib.import_module(f"{__name__}.{name}"))
+    return cast(Command, importlib.import_module(f"{__name__}.{name.replace('-', '_')}"))

@@ -56,12 +56,16 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "harness.samples",
             "harness.splat",
             "harness.splat_rules",
+            "harness.threshold",
             "harness.traces",
             "harness.verdict",
         ),
     ),
     ("effects", ()),
-    ("pipeline", ("harness.coverage", "harness.mutants", "harness.pipeline")),
+    (
+        "pipeline",
+        ("harness.coverage", "harness.mutants", "harness.pipeline", "harness.ram_threshold"),
+    ),
     (
         "thin",
         (

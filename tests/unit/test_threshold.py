@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The search for the smallest RAM that is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import ceil, log2
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.threshold import Bounds, Threshold, Tries, conclude, next_size
+
+
+def search(bounds: Bounds, enough: Callable[[int, int], bool], most: int = 1000) -> Threshold:
+    """Search where the nth try (from 0) of a size passes as *enough* says."""
+    known: dict[int, Tries] = {}
+    for _ in range(most):
+        size = next_size(known, bounds)
+        if size is None:
+            break
+        tries = known.get(size, Tries())
+        passed = enough(size, tries.passed + tries.failed)
+        known[size] = tries.add(passed, f"{size} is too little")
+    return conclude(known, bounds)
+
+
+def test_sizes_are_multiples_of_the_step_and_the_two_ends() -> None:
+    assert Bounds(30, 51, 8, 1).sizes == (30, 32, 40, 48, 51)
+    assert Bounds(32, 32, 8, 1).sizes == (32,)
+
+
+@given(st.integers(16, 200), st.integers(1, 200), st.integers(1, 32), st.integers(1, 4), st.data())
+def test_the_smallest_size_that_is_enough_is_found(
+    low: int, wide: int, step: int, repeats: int, data: st.DataObject
+) -> None:
+    bounds = Bounds(low, low + wide, step, repeats)
+    need = data.draw(st.integers(low - 1, low + wide))
+    found = search(bounds, lambda size, _: size >= need)
+    assert found.finished
+    assert found.mib == min(size for size in bounds.sizes if size >= need)
+    assert not found.doubtful
+    lookups = ceil(log2(len(bounds.sizes))) + 4
+    assert found.tries <= lookups * repeats
+
+
+def test_the_reason_is_that_of_the_next_smaller_size() -> None:
+    found = search(Bounds(32, 128, 8, 3), lambda size, _: size >= 56)
+    assert (found.mib, found.why) == (56, "48 is too little")
+
+
+def test_where_the_largest_is_too_little_one_try_is_enough() -> None:
+    found = search(Bounds(32, 128, 8, 5), lambda *_: False)
+    assert (found.mib, found.tries, found.why) == (None, 1, "128 is too little")
+
+
+def test_a_size_that_passes_only_sometimes_is_not_enough_and_is_named() -> None:
+    found = search(Bounds(32, 128, 8, 3), lambda size, n: size > 64 or (size == 64 and n < 2))
+    assert (found.mib, found.mixed) == (72, (64,))
+    assert found.doubtful
+
+
+def test_the_size_below_is_tried_as_often_as_the_one_that_passes() -> None:
+    # Its first failure was bad luck: the second and third try say so.
+    found = search(Bounds(32, 128, 8, 3), lambda size, n: size > 64 or (size == 64 and n > 0))
+    assert (found.mib, found.mixed) == (72, (64,))
+
+
+def test_a_larger_size_that_fails_is_named() -> None:
+    found = search(Bounds(32, 128, 8, 1), lambda size, _: size >= 48 and size not in (88,))
+    assert found.uneven or found.mib == 96
+
+
+@given(st.integers(0, 30))
+def test_a_search_that_was_stopped_says_so(most: int) -> None:
+    bounds = Bounds(32, 256, 2, 2)
+    whole = search(bounds, lambda size, _: size >= 100)
+    cut = search(bounds, lambda size, _: size >= 100, most)
+    assert cut.finished is (most >= whole.tries)
+
+
+@pytest.mark.parametrize("tries", [Tries(1, 0), Tries(0, 2), Tries()])
+def test_tries_are_mixed_only_where_both_happened(tries: Tries) -> None:
+    assert not tries.mixed
+    assert Tries(2, 1).mixed
