@@ -29,6 +29,7 @@ from harness.report.matrix import difference, duration
 from harness.report.plots import Figure, make_figure
 
 SAMPLES_LIMIT = 8 * 1024 * 1024  # bytes of a cell's samples; of a longer file the two ends
+FEW_LINES = 8  # that a case may say without being folded up
 TEXT_LIMIT = 16 * 1024  # characters of one splat or of what one case said
 
 
@@ -89,6 +90,7 @@ class CaseView:
     as_expected: bool
     directive: str
     diagnostics: str
+    folded: int  # how many lines of diagnostics, where they are folded up; else 0
 
 
 @dataclass(frozen=True)
@@ -169,8 +171,16 @@ def cell_view(
 
 def _case_view(case: CaseResult) -> CaseView:
     said = clip("\n".join(case.diagnostics), TEXT_LIMIT)
+    lines = said.count("\n") + 1
     return CaseView(
-        one_line(case.name), case.verdict, case.expected, case.as_expected, case.directive, said
+        name=one_line(case.name),
+        verdict=case.verdict,
+        expected=case.expected,
+        as_expected=case.as_expected,
+        directive=case.directive,
+        diagnostics=said,
+        # An OOM report in a case that is well must not push the plots out of sight.
+        folded=lines if case.as_expected and lines > FEW_LINES else 0,
     )
 
 

@@ -337,3 +337,18 @@ def test_run_without_any_verdict(record: RunRecord, tmp_path: Path) -> None:
     assert page.all("h1")[0].text == "no verdicts"
     assert page.all("header", class_="bad")
     assert "This run has no verdicts." in page.text
+
+
+def test_what_a_good_case_printed_is_folded_up_where_it_is_long(
+    record: RunRecord, folder: Path
+) -> None:
+    good = find(record, "vmalloc-scope", "x86_64", 4)
+    long = tuple(f"line {n}" for n in range(50))
+    bad = CaseResult("bad", Verdict.FAIL, diagnostics=long)
+    cases = (replace(good.cases[0], diagnostics=long), bad)
+    page = read(replace(record, cells=(replace(good, cases=cases),)), folder)
+    first, second = panel(page, good).all("tr", class_="said")
+    assert [e.text for e in first.all("summary")] == ["50 lines that it printed"]
+    assert second.all("summary") == []
+    assert "line 49" in first.text
+    assert "line 49" in second.text
