@@ -18,7 +18,6 @@ from harness.splat import find_splats
 from tests.unit.golden import golden_logs
 
 PROVOKED = [log for log in golden_logs("splat") if log.stem.startswith("provoked-")]
-# A report of kmemleak comes when the test is over; a case before it has its result by then.
 KIND_OF = {log.stem: log.stem.removeprefix("provoked-").rpartition("-")[0] for log in PROVOKED}
 
 
