@@ -142,6 +142,17 @@ def build_kernel(
     return kernel
 
 
+def build_folder(
+    tree: SourceTree, series: Series, arch: Arch, fragments: tuple[Path, ...], cache: Cache
+) -> Path:
+    """Return where kernels with *fragments* are built, whether or not there is anything yet."""
+    return _folder(WorkTree(tree, series, cache), arch, merge(read_fragments(fragments)))
+
+
+def _folder(work: WorkTree, arch: Arch, asked: tuple[Asked, ...]) -> Path:
+    return work.folder / f"build-{arch.name}-{digest(asked)[:8]}"
+
+
 # ---------------------------------------------------------------- the store
 
 
@@ -209,7 +220,7 @@ def _build(job: _Job, work: WorkTree) -> None:
     contents = contents_at(job.tree, job.series, job.position)
     job.tell(f"{job.arch.name} position {job.position}: going to the position")
     work.show(contents)
-    out = work.folder / f"build-{job.arch.name}-{digest(job.asked)[:8]}"
+    out = _folder(work, job.arch, job.asked)
     kbuild = Kbuild(work.path, out, job.tools, job.cache)
     with clear_when_full(out, "a build folder"):
         if kbuild.half_done:

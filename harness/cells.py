@@ -17,12 +17,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness.decode import DebugSource, decode
 from harness.errors import GuestError
 from harness.jsonio import from_json, to_json
 from harness.model import Cell, GuestSpec, GuestTest, Kernel, Series, SplatKind
 from harness.record import CellResult, Ended, Observation
 from harness.runfolder import RunFolder
 from harness.session import BootFailure, Guest
+from harness.splat import is_death
 from harness.store import Store, digest_files, key_of
 from harness.template import KEPT_OF_BOOT, Templates
 from harness.testrun import MODULES
@@ -54,6 +56,7 @@ class CellJob:
     module: Path  # the test's, built for the kernel
     qemu_version: str
     lacks: str = ""  # why its loads cannot run on this kernel, one line
+    debug: DebugSource | None = None  # None: splats are not decoded
 
     @property
     def key(self) -> str:
@@ -127,6 +130,11 @@ def judged(job: CellJob, seen: Observation) -> CellResult:
         result = judge_boot_failure(job.cell, job.test, job.series.name, seen.boot_console)
     else:
         result = judge(job.cell, job.test, job.series.name, seen.outcome, job.weather)
+    if job.debug is not None and result.splats:
+        ordinary = job.weather | job.test.weather_at(job.series.name, job.cell.position)
+        mattering = [s for s in result.splats if s.kind not in ordinary or is_death(s)]
+        decoded = dict(zip(mattering, decode(mattering, job.debug, job.module), strict=True))
+        result = replace(result, splats=tuple(decoded.get(s, s) for s in result.splats))
     reason = "; ".join(filter(None, (result.reason, seen.note)))
     return replace(result, argv=seen.argv, seconds=seen.seconds, boot=seen.boot, reason=reason)
 

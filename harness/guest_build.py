@@ -26,7 +26,7 @@ Modular = GuestTest | Load  # has a module
 
 MODULE, PROGRAM = "module", "program"
 # Raise it when the same inputs would be built differently from now on.
-RECIPE = "3"
+RECIPE = "4"
 
 # -Os: the guests' RAM is small. Static: their root has no shared library to rely on.
 PROGRAM_FLAGS = ("-static", "-Os", "-Wall", "-Wextra", "-Werror", "-std=gnu11")
@@ -112,7 +112,7 @@ def _make_modules(job: _ModuleBuild, store: Store, keys: dict[str, str]) -> None
             log = top / "build.log"
             warnings = _make(job, top, log)
             for test in job.tests:
-                _keep(store, keys[test.name], test, top)
+                _keep(store, keys[test.name], test, top, job.tools)
     for warning in warnings:
         job.report(Note(f"{job.stage}: {warning}", "warning"))
 
@@ -140,7 +140,7 @@ def _make(job: _ModuleBuild, top: Path, log: Path) -> tuple[str, ...]:
     # A module names its sources in messages: as <test>/<file>, wherever the copy lies.
     variables = (
         f"M={top}",
-        f"KCFLAGS=-I{top / 'include'} -ffile-prefix-map={top}/=",
+        f"KCFLAGS=-I{top / 'include'} -ffile-prefix-map={top}/= -g",
     )
     done = kbuild.make(
         ("modules",), log, jobs=host.cores(), variables=variables, on_line=follow.feed
@@ -159,7 +159,12 @@ def _make(job: _ModuleBuild, top: Path, log: Path) -> tuple[str, ...]:
     )
 
 
-def _keep(store: Store, key: str, test: Modular, top: Path) -> None:
+def debug_of(module: Path) -> Path:
+    """Return the file beside *module* that holds its debug info, which no guest has room for."""
+    return module.with_suffix(".debug")
+
+
+def _keep(store: Store, key: str, test: Modular, top: Path, tools: Toolchain) -> None:
     built = top / test.name / f"{test.module}.ko"
     if not built.is_file():
         there = sorted(file.name for file in (top / test.name).glob("*.ko"))
@@ -170,10 +175,21 @@ def _keep(store: Store, key: str, test: Modular, top: Path) -> None:
         )
 
     def fill(into: Path) -> None:
-        shutil.copy2(built, into / built.name)
+        _part(tools, "--strip-debug", built, into / built.name)
+        debug = debug_of(into / built.name)
+        _part(tools, "--compress-debug-sections", built, debug)
         shutil.copy2(top / "build.log", into / "build.log")
 
     store.put(MODULE, key, fill)
+
+
+def _part(tools: Toolchain, option: str, module: Path, into: Path) -> None:
+    done = process.run((f"{tools.prefix}objcopy", option, module, into))
+    if done.ok:
+        return
+    if says_full(done.stderr):
+        raise full(into.parent, f"module {module.name}")
+    raise InfraError(f"cannot copy {module.name}: {done.stderr.strip()[-500:]}")
 
 
 # ---------------------------------------------------------------- programs

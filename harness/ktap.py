@@ -52,6 +52,7 @@ class KtapTest:
     diagnostics: tuple[str, ...] = ()  # lines before its result that are nobody else's
     planned: int | None = None  # subtests it announced
     tests: tuple[KtapTest, ...] = ()  # subtests
+    ended: int = 0  # 1-based record of the log with its result line; 0: none
 
     @property
     def missing(self) -> int:
@@ -79,6 +80,7 @@ class KtapResult:
     tests: tuple[KtapTest, ...]  # the outermost: suites, as a rule
     planned: int | None  # how many of these were announced
     problems: tuple[str, ...]  # what is wrong with the KTAP itself, one line each
+    began: int = 0  # 1-based record of the log with its first line of KTAP; 0: none
 
     @property
     def missing(self) -> int:
@@ -210,6 +212,8 @@ class _Reader:
         self._pending = _Kept()
         self._problems: list[str] = []
         self._results = 0
+        self._began = 0
+        self._record = 0  # that is being read
 
     def read(self, line: LogLine) -> None:
         text = line.text.expandtabs(8)
@@ -217,6 +221,7 @@ class _Reader:
         indent = len(text) - len(words)
         if not words:
             return
+        self._record = line.record
         if line.quoted:
             self._pending.add(text)
         elif found := _RESULT.match(words):
@@ -241,12 +246,13 @@ class _Reader:
             self._abandon()
         root = self._levels[0]
         self._check_numbers(root, "the log", numbered=False)
-        return KtapResult(tuple(root.tests), root.planned, tuple(self._problems))
+        return KtapResult(tuple(root.tests), root.planned, tuple(self._problems), self._began)
 
     # -------- lines
 
     def _header(self, indent: int, name: str) -> None:
         """A version line or a "# Subtest:" line: a level begins, or a new one in its place."""
+        self._began = self._began or self._record
         level = self._level(indent)
         if level is self._levels[0]:
             return
@@ -270,6 +276,7 @@ class _Reader:
             self._problem(f"more than {MAX_RESULTS} results: the rest is not read")
             return
         self._results += 1
+        self._began = self._began or self._record
         name, directive, remark = _describe(found["rest"] or "")
         number = int(found["number"] or 0)
         inner = self._close_subtest(indent, name)
@@ -287,6 +294,7 @@ class _Reader:
                 diagnostics=(inner.diagnostics if inner else ()) + self._pending.take(),
                 planned=inner.planned if inner else None,
                 tests=tuple(inner.tests) if inner else (),
+                ended=self._record,
             )
         )
 

@@ -295,6 +295,7 @@ class _Round:
         cells = ready.cells(subject.arch, position)
         cell = next(cell for cell in cells if cell.test == name)
         job = cell_job(ready, subject.arch, bench, cell, subject.accel)
+        job = replace(job, debug=None)  # nobody looks, and the source is not that of a position
         return run_cell(job, subject.run, subject.space.store, self._templates)
 
     def _forget(self, kernel: Kernel) -> None:

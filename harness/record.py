@@ -10,6 +10,26 @@ from harness.model import Cell, Plan, SplatKind, Verdict
 
 
 @dataclass(frozen=True)
+class Place:
+    """A line of source."""
+
+    function: str  # that it is in, inlined ones by their own name
+    file: str  # in the kernel tree, or <test>/<file> for a guest test's module
+    line: int
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A place in code that a splat names, and the source it was compiled from."""
+
+    symbol: str  # "function+0x1b/0x40"
+    module: str  # "" for the kernel itself
+    line: int  # 1-based line of the splat's text
+    exact: bool  # the processor stood there; else it is where a call returns to
+    places: tuple[Place, ...] = ()  # innermost inlined function first; empty: not known
+
+
+@dataclass(frozen=True)
 class Splat:
     """One complaint of the kernel, cut out of its log."""
 
@@ -17,6 +37,9 @@ class Splat:
     title: str  # one line: what it says, without addresses
     text: str  # all its lines
     line: int  # 1-based line of the log at which it starts
+    case: str = ""  # the case that was running; "" where none was
+    when: str = ""  # the same in words: "in case X", "after the last case"
+    frames: tuple[Frame, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.arch import load_arch
-from harness.build import build_kernel
+from harness.build import build_folder, build_kernel
 from harness.cells import CellJob
+from harness.decode import DebugSource
 from harness.errors import UserError
 from harness.events import Event
 from harness.guest_build import build_modules, build_program
@@ -116,6 +117,7 @@ class Bench:
     kernel: Kernel
     initramfs: Path  # PID 1 and its tools; all else comes into the running guest
     ssh: Path  # the SSH server, for whoever asks for it
+    debug: DebugSource  # for what goes wrong in it
     modules: Mapping[str, Path] = field(default_factory=dict)  # by test
     programs: Mapping[str, Path] = field(default_factory=dict)  # or modules, by load
 
@@ -210,7 +212,10 @@ def make_bench(ready: Prepared, arch: Arch, kernel: Kernel, space: Workspace) ->
 def bare_bench(ready: Prepared, arch: Arch, kernel: Kernel, space: Workspace) -> Bench:
     """Return what it takes to boot *kernel*, without anything to run on it."""
     image = base_image(arch, space.checkout, space.cache, ready.plan.mirror, space.report)
-    return Bench(kernel, image, image.parent / SSH)
+    fragments = topic_files(space.checkout.kconfigs, arch.name, ready.plan.config)
+    build = build_folder(ready.tree, ready.series, arch, fragments, space.cache)
+    debug = DebugSource(kernel, arch, ready.tree, ready.series, build, space.store)
+    return Bench(kernel, image, image.parent / SSH, debug)
 
 
 def furnished_image(ready: Prepared, bench: Bench, space: Workspace) -> Path:
@@ -253,6 +258,7 @@ def cell_job(ready: Prepared, arch: Arch, bench: Bench, cell: Cell, accel: Accel
         loads=loads,
         series=ready.series,
         kernel=bench.kernel,
+        debug=bench.debug,
         spec=guest_spec(ready.plan, arch, bench, cell.ram_mib, accel, disk_mib),
         module=bench.modules[cell.test],
         qemu_version=qemu_version(arch),

@@ -15,7 +15,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
+from harness.attribution import attributed, name_running
 from harness.changes import Change, PatchEffect, effects, what_changed
+from harness.frames import case_function
 from harness.klog import log_lines
 from harness.ktap import KtapResult, parse
 from harness.model import Cell, GuestTest, SplatKind, Verdict
@@ -97,6 +99,8 @@ def judge(
     """
     ktap = parse(outcome.log)
     splats = find_splats(outcome.log)
+    ktap = name_running(ktap, case_function([s for s in splats if s.line > ktap.began]))
+    splats = attributed(splats, ktap)
     ordinary = weather | test.weather_at(series, cell.position)
     cases = tuple(
         _judged(case, test, series, cell.position)

@@ -38,10 +38,12 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "pure",
         (
             "harness.arch",
+            "harness.attribution",
             "harness.bisect",
             "harness.bootprofile",
             "harness.changes",
             "harness.deadline",
+            "harness.frames",
             "harness.jsonio",
             "harness.kconfig",
             "harness.klog",

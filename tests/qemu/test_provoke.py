@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Splats provoked in real guests are named, and lead to the case and the line that caused them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.arch import arch_names
+from harness.capacity import Capacity
+from harness.cells import CellJob, run_cell
+from harness.frames import blamed
+from harness.layout import Checkout
+from harness.model import Plan, SplatKind
+from harness.runfolder import RunFolder
+from harness.stages import Workspace, cell_job, make_bench, make_kernel, prepare
+from harness.store import Store
+from harness.template import Templates
+from tests.qemu.conftest import ROOT
+
+POSITION = 4
+PROVOKE = Path(__file__).parent / "provoke"
+SOURCE = (PROVOKE / "provoke.c").read_text(encoding="utf-8").splitlines()
+KINDS = {
+    "null_pointer": SplatKind.OOPS,
+    "bug": SplatKind.BUG,
+    "warning": SplatKind.WARNING,
+    "hung_task": SplatKind.HUNG_TASK,
+    "soft_lockup": SplatKind.LOCKUP,
+    "rcu_stall": SplatKind.RCU_STALL,
+    "oom_kill": SplatKind.OOM_KILL,
+    "page_allocation": SplatKind.ALLOC_FAILURE,
+    "vmalloc_failure": SplatKind.ALLOC_FAILURE,
+}
+# Thresholds as low as the kernel takes them.
+KNOBS = {
+    "hung_task": (
+        ("/proc/sys/kernel/hung_task_timeout_secs", "1"),
+        ("/proc/sys/kernel/hung_task_check_interval_secs", "1"),
+    ),
+    "soft_lockup": (("/proc/sys/kernel/watchdog_thresh", "1"),),
+    "rcu_stall": (
+        ("/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout", "3"),
+        ("/proc/sys/kernel/soft_watchdog", "0"),
+    ),
+}
+CPUS = {"rcu_stall": 2}
+
+
+Provoking = tuple[CellJob, Templates]
+
+
+@pytest.fixture(scope="module", params=arch_names())
+def provoking(
+    request: pytest.FixtureRequest, space: Workspace, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Provoking]:
+    """A cell of one architecture, in a checkout whose only guest test is the provoking one."""
+    root = tmp_path_factory.mktemp("checkout")
+    (root / "guest-tests" / "tests").mkdir(parents=True)
+    for name in ("kconfigs", "patches", "guest-tests/include", "guest-tests/init"):
+        (root / name).symlink_to(ROOT / name)
+    (root / "guest-tests" / "loads").mkdir()
+    shutil.copytree(PROVOKE, root / "guest-tests" / "tests" / "provoke")
+    own = replace(space, checkout=Checkout(root))
+    templates = Templates(own.store, Capacity(1, 2), own.report)
+    plan = Plan(arch=(request.param,), positions=(POSITION,), loads=("none",))
+    ready = prepare(plan, own)
+    (arch,) = ready.archs
+    bench = make_bench(ready, arch, make_kernel(ready, arch, POSITION, own), own)
+    (cell,) = ready.cells(arch, POSITION)
+    yield cell_job(ready, arch, bench, cell, "tcg"), templates
+    templates.stop()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_splat_is_named_and_leads_to_case_and_line(
+    provoking: Provoking, kind: str, tmp_path: Path
+) -> None:
+    job, templates = provoking
+    test = replace(job.test, params=(f"kind={kind}",), knobs=KNOBS.get(kind, ()))
+    job = replace(job, test=test, spec=replace(job.spec, cpus=CPUS.get(kind, 1)))
+    run = RunFolder(tmp_path / "run")
+    result = run_cell(job, run, Store(tmp_path / "store"), templates, fresh=True)
+
+    assert {splat.kind for splat in result.splats} == {KINDS[kind]}
+    assert {splat.case for splat in result.splats} == {kind}
+    frames = [frame for splat in result.splats for frame in splat.frames]
+    # A task that waits stands in the scheduler.
+    blames = [f for f in map(blamed, result.splats) if f] if kind != "hung_task" else frames
+    at = {f"{p.file}:{p.line}" for frame in blames for p in frame.places}
+    marked = [n for n, line in enumerate(SOURCE, 1) if f"/* here: {kind} */" in line]
+    if marked:
+        assert f"provoke/provoke.c:{marked[0]}" in at
+    else:  # a loop: any of its lines
+        start = next(n for n, line in enumerate(SOURCE, 1) if f"void {kind}(" in line)
+        own = [p.line for f in blames for p in f.places if p.file == "provoke/provoke.c"]
+        assert own
+        assert start < own[0] < start + 12
+    # The kernel's own frames are decoded as well.
+    kernels = [p.file for frame in frames if not frame.module for p in frame.places]
+    assert any(re.fullmatch(r"(?:lib/kunit|kernel|mm)/[\w/.-]+\.[ch]", file) for file in kernels)
