@@ -34,6 +34,7 @@ from harness.record import CaseResult, CellResult, KernelRecord, RunRecord
 from harness.repeats import Tally, tallies
 from harness.report.evidence import LOG_LIMIT, clip, exhibits, one_line, read_excerpt, visible
 from harness.report.matrix import say_verdict
+from harness.report.stacks import splat_line
 from harness.runfolder import write_whole
 from harness.splat import is_death
 
@@ -170,7 +171,7 @@ def _cell_output(folder: Path, result: CellResult) -> str:
         f"reason: {one_line(result.reason)}",
         f"cell: {visible(result.cell.id)}",
     ]
-    parts += [f"splat: {s.kind.value}: {one_line(s.title)}" for s in result.splats]
+    parts += [f"splat: {splat_line(s)}" for s in result.splats]
     logs = [e for e in exhibits(result.evidence) if not e.artifact and e.name.endswith(".log")]
     logs.sort(key=lambda e: e.label == "console log")  # the longest one, with the boot in it, last
     limit = LOG_LIMIT

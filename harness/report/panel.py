@@ -27,6 +27,7 @@ from harness.report.evidence import (
 )
 from harness.report.matrix import difference, duration
 from harness.report.plots import Figure, make_figure
+from harness.report.stacks import stack_of, where_of
 
 SAMPLES_LIMIT = 8 * 1024 * 1024  # bytes of a cell's samples; of a longer file the two ends
 FEW_LINES = 8  # that a case may say without being folded up
@@ -102,6 +103,9 @@ class SplatView:
     text: str
     line: int
     open: bool
+    where: str  # in the source; "" where nobody knows
+    when: str
+    stack: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -159,6 +163,9 @@ def cell_view(
                 clip(s.text, TEXT_LIMIT),
                 s.line,
                 not result.as_expected,
+                one_line(where_of(s)),
+                one_line(s.when),
+                stack_of(s),
             )
             for s in result.splats
         ),

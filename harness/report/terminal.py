@@ -22,9 +22,11 @@ from harness.report.evidence import one_line
 from harness.report.matrix import differences, duration, headline, say_verdict
 from harness.report.progress import Board, Standing, tell, tell_end, tell_running
 from harness.report.sentences import patch_entries
+from harness.report.stacks import splat_line
 from harness.report.table import fit, mark, matrix_table, where
 
 TICK_S = 1.0
+SPLATS_SHOWN = 3  # of one cell
 DIFFERENCES_SHOWN = 20
 
 
@@ -183,6 +185,8 @@ def _say_differences(console: Console, record: RunRecord) -> None:
         console.print(line)
         said = f"{say_verdict(result)}: {one_line(result.reason)}".rstrip(": ")
         _say(console, said, indent=3)
+        for splat in result.splats[:SPLATS_SHOWN]:
+            _say(console, splat_line(splat), indent=3)
     if len(odd) > DIFFERENCES_SHOWN:
         console.print(Text(f"   and {len(odd) - DIFFERENCES_SHOWN} more: see the report"))
     if odd:
