@@ -81,7 +81,7 @@ class _Job:
             self.arch.image,
             *self.arch.make_targets,
             self.tools.identity,
-            *self.profiled,
+            *_profile(self.profiled),
         )
 
     @property

@@ -86,9 +86,11 @@ class _Clock:
 
 def _introduce(guest: Guest, spec: GuestSpec) -> None:
     ready = guest.ready
+    free, known = ready.mem_free_kb / 1024, ready.mem_total_kb / 1024
     print(
-        f"{spec.arch.name}: Linux {ready.release} ready after {ready.uptime_ms} ms of "
-        f"guest time, {ready.mem_free_kb} of {ready.mem_total_kb} KiB free"
+        f"{spec.arch.name}: Linux {ready.release} ready after {ready.uptime_ms} ms of guest time; "
+        f"of {spec.ram_mib} MiB the kernel itself took {spec.ram_mib - known:.1f} and gave out "
+        f"{known:.1f}, {free:.1f} of it free"
     )
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,10 @@ from harness.report.say_coverage import HTML, JSON, headline, missed_lines, of_a
 from harness.runfolder import write_whole
 
 MARKDOWN = "coverage.md"
+
+
+# The end of a statement in C, or a label; a lone brace, a comment or a line's start is none.
+_STATEMENT = re.compile(r"^[^*/]*[\w)\]]\s*;\s*(/\*.*)?$|^\s*\w+:\s*$")
 
 
 def write_coverage(record: CoverageRecord, folder: Path) -> tuple[Path, ...]:
@@ -89,10 +94,8 @@ def _lines(record: CoverageRecord) -> Iterator[str]:
     yield ""
     yield (
         f"Position {record.position} over {record.base} ({record.tree_version}). A line counts "
-        "where gcov has a counter for it: a call that the compiler inlines early, or a jump that "
-        "it merges, has none, and nothing is known of it here. Verdicts are those of the plain "
-        "kernel; this one "
-        "has gcov's counters in the touched files."
+        "where gcov has a counter for it. Verdicts are those of the plain kernel; this one has "
+        "gcov's counters in the touched files."
     )
     yield ""
     yield f"**{headline(record)}.**"
@@ -104,7 +107,33 @@ def _lines(record: CoverageRecord) -> Iterator[str]:
         yield f"| {patch.number} {_cell(patch.title)} | {' | '.join(counts)} |"
     for patch in record.patches:
         yield from _patch(record, patch)
+    yield from _statements_without_counter(record)
     yield from _odd_tests(record)
+
+
+def _statements_without_counter(record: CoverageRecord) -> Iterator[str]:
+    """Name the statements that may well run and that no counter tells of."""
+    silent = [
+        (file, line)
+        for patch in record.patches
+        for file, line in patch.added()
+        if line.archs
+        and all(seen.seen is Seen.NO_CODE for seen in line.archs)
+        and _STATEMENT.search(line.text)
+    ]
+    if silent:
+        yield ""
+        yield "## Changed statements without a counter"
+        yield ""
+        yield (
+            "The compiler gave these no code that is theirs alone: a jump merged with another, the "
+            "rest of a statement that began further up. What there is to know of them the mutants "
+            "say, which drop them one by one."
+        )
+        yield ""
+    for file, line in silent:
+        source = one_line(line.text).replace("`", "'")
+        yield f"- {_cell(file.name)}:{line.line} `{source}`"
 
 
 def _patch(record: CoverageRecord, patch: PatchCoverage) -> Iterator[str]:
