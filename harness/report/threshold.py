@@ -151,12 +151,15 @@ def _short(found: Threshold) -> str:
 
 def _moved(rows: dict[int, ThresholdRow], positions: Sequence[int]) -> str:
     """Say how far the threshold moved from the first position to the last."""
-    ends = [rows[p].found.mib if p in rows else None for p in (positions[0], positions[-1])]
-    if len(positions) < 2 or ends[0] == ends[1]:
+    ends = [rows[p].found for p in (positions[0], positions[-1]) if p in rows]
+    if len(positions) < 2 or len(ends) < 2 or not all(found.finished for found in ends):
         return ""
-    if ends[0] is None:
-        return f"passes from {ends[1]}M on"
-    return "passes no more" if ends[1] is None else f"{ends[1] - ends[0]:+d}M"
+    before, after = (found.mib for found in ends)
+    if before == after:
+        return ""
+    if before is None:
+        return f"passes from {after}M on"
+    return "passes no more" if after is None else f"{after - before:+d}M"
 
 
 def _lines(record: ThresholdRecord, picture: str) -> Iterator[str]:

@@ -35,7 +35,9 @@ def record() -> ThresholdRecord:
             row("x86_64", 0, "sweep", Threshold(None, HOSTILE, 1)),
             row("x86_64", 2, "sweep", Threshold(40, "died", 9, mixed=(36,))),
             row("arm64", 0, "leak", Threshold(64, "", 9)),
-            row("arm64", 2, "leak", Threshold(48, "", 9, finished=False)),
+            row("arm64", 2, "leak", Threshold(48, "", 9)),
+            row("arm64", 0, "wait", Threshold(64, "", 9)),
+            row("arm64", 2, "wait", Threshold(None, "lost", 2, finished=False)),
         ),
     )
 
@@ -62,7 +64,8 @@ def test_markdown_says_how_each_threshold_moved(record: ThresholdRecord) -> None
     text = markdown(record, "picture.svg")
     assert "![thresholds by test, position and architecture](picture.svg)" in text
     assert "| x86_64 | sweep | - | 40M? | passes from 40M on |" in text
-    assert "| arm64 | leak | 64M | 48M? | -16M |" in text
+    assert "| arm64 | leak | 64M | 48M | -16M |" in text
+    assert "| arm64 | wait | 64M | -? |  |" in text
     assert "| x86_64 | boot | 28M | 28M |  |" in text
     assert "<script>" not in text
     assert "mixed at 36M" in text
@@ -73,7 +76,7 @@ def test_the_terminal_names_what_is_doubtful(record: ThresholdRecord) -> None:
     print_thresholds(Console(file=out, width=100), record)
     text = out.getvalue()
     assert "x86_64 p2 sweep: 40M, mixed at 36M" in text
-    assert "arm64 p2 leak: 48M, not finished" in text
+    assert "arm64 p2 wait: none (lost), not finished" in text
     assert "\x1b" not in text
 
 

@@ -193,6 +193,23 @@ static const struct transaction *spinner(void)
 	return worst;
 }
 
+/*
+ * What zones keep back: with no more than that free, a request waits rightly for what the programs
+ * hold. Without NUMA there is one node.
+ */
+static unsigned long kept_back(void)
+{
+	pg_data_t *node = NODE_DATA(first_online_node);
+	unsigned long pages = 0;
+	int i;
+
+	for (i = 0; i < MAX_NR_ZONES; i++) {
+		if (populated_zone(&node->node_zones[i]))
+			pages += high_wmark_pages(&node->node_zones[i]);
+	}
+	return pages;
+}
+
 static enum outcome watch_them(unsigned long *least_free)
 {
 	unsigned long begun = jiffies, moved_last = begun;
@@ -209,9 +226,9 @@ static enum outcome watch_them(unsigned long *least_free)
 		}
 		*least_free = min(*least_free, global_zone_page_state(NR_FREE_PAGES));
 		quiet = jiffies_to_msecs(jiffies - moved_last);
-		/* More than any watermark, and than the request needs: there is memory to be had. */
+		/* More than the zones keep back, and than the request needs: there is memory to be had. */
 		if (quiet > QUIET_MS && spinner()->rounds > ROUNDS && spinner()->wanted &&
-		    *least_free > totalram_pages() / 32 + PFN_UP(spinner()->wanted))
+		    *least_free > kept_back() + PFN_UP(spinner()->wanted))
 			return SPINS;
 		if (quiet > ASLEEP_MS)
 			return ASLEEP;
