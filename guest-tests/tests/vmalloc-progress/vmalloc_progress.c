@@ -199,13 +199,12 @@ static const struct transaction *spinner(void)
  */
 static unsigned long kept_back(void)
 {
-	pg_data_t *node = NODE_DATA(first_online_node);
+	struct zone *zones = NODE_DATA(first_online_node)->node_zones, *zone;
 	unsigned long pages = 0;
-	int i;
 
-	for (i = 0; i < MAX_NR_ZONES; i++) {
-		if (populated_zone(&node->node_zones[i]))
-			pages += high_wmark_pages(&node->node_zones[i]);
+	for (zone = zones; zone < zones + MAX_NR_ZONES; zone++) {
+		if (populated_zone(zone))
+			pages += high_wmark_pages(zone);
 	}
 	return pages;
 }
