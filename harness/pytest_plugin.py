@@ -57,6 +57,7 @@ from harness.stages import (
 from harness.template import Templates
 
 PREFIX = "kph_"  # of our options among those of other plugins
+TESTS = ("guest-tests", "tests")  # the folders of a checkout that hold them
 
 
 @dataclass
@@ -152,8 +153,8 @@ def laboratory(config: pytest.Config) -> Laboratory:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect ``test.toml`` files as guest tests."""
-    if file_path.name != "test.toml":
+    """Collect ``test.toml`` files as guest tests: those of ``guest-tests/tests``, no others."""
+    if file_path.name != "test.toml" or file_path.parents[1].parts[-2:] != TESTS:
         return None
     collector: GuestTestFile = GuestTestFile.from_parent(parent, path=file_path)
     return collector
