@@ -148,7 +148,9 @@ class Monitor:
             return error
         except AssertionError:
             # qemu.qmp 0.0.6 takes it that a connection lives on once it is made; an emulator may
-            # be gone by then.
+            # be gone by then. Why it is, is to be fetched, or asyncio prints it.
+            with contextlib.suppress(Exception):
+                await self._client.disconnect()
             return EOFError("QEMU is gone")
         return None
 

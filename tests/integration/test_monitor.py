@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""QMP with an emulator that goes away: a guest's end, never an error of ours."""
+
+from __future__ import annotations
+
+import json
+import socket
+from contextlib import closing
+
+import pytest
+
+from harness.deadline import Deadline
+from harness.errors import GuestError
+from harness.qemu.monitor import Monitor
+
+GREETING = {
+    "QMP": {
+        "version": {"qemu": {"major": 7, "minor": 2, "micro": 0}, "package": ""},
+        "capabilities": [],
+    }
+}
+
+
+@pytest.mark.parametrize("negotiated", [False, True])
+@pytest.mark.parametrize("said", [b"", json.dumps(GREETING).encode() + b"\n", b"{"])
+def test_an_emulator_that_is_gone(said: bytes, negotiated: bool) -> None:
+    ours, theirs = socket.socketpair()
+    theirs.sendall(said)
+    theirs.close()
+    with closing(Monitor(ours, negotiated=negotiated)) as monitor, pytest.raises(GuestError):
+        monitor.execute("query-status", deadline=Deadline(20))
