@@ -26,6 +26,7 @@ from harness.report.evidence import (
     read_excerpt,
 )
 from harness.report.matrix import difference, duration
+from harness.report.measures import Compared, side_by_side
 from harness.report.plots import Figure, make_figure
 from harness.report.stacks import stack_of, where_of
 
@@ -134,6 +135,8 @@ class CellView:
     kernel_files: tuple[File, ...]
     strips: tuple[Strip, ...]
     runs: RunsView | None
+    measured: tuple[int, ...] = ()  # positions that `measures` has a value of
+    measures: tuple[Compared, ...] = ()
 
 
 def cell_view(
@@ -147,6 +150,7 @@ def cell_view(
 ) -> CellView:
     """Work out the panel of the cell behind *link*; at most *limit* bytes of each of its logs."""
     result = link.result
+    columns = _columns(result, strips)
     return CellView(
         anchor=link.anchor,
         result=result,
@@ -173,7 +177,17 @@ def cell_view(
         kernel_files=(kernel_files(folder, kernel) if kernel else ()) + _linked(folder, result),
         strips=strips,
         runs=runs,
+        measured=tuple(columns),
+        measures=side_by_side(columns.values()),
     )
+
+
+def _columns(result: CellResult, strips: Sequence[Strip]) -> dict[int, tuple[CaseResult, ...]]:
+    """Return the cases of *result* and of the same test at the other positions, by position."""
+    cell = result.cell
+    spots = [spot for strip in strips if strip.arch == cell.arch for spot in strip.spots]
+    found = {spot.position: spot.view.result.cases for spot in spots if spot.view}
+    return dict(sorted({**found, cell.position: result.cases}.items()))
 
 
 def _case_view(case: CaseResult) -> CaseView:

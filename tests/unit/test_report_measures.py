@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Figures that cases print, and what only looks like one."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.model import Verdict
+from harness.record import CaseResult
+from harness.report.measures import MAX_MEASURES, Compared, Measure, measures_of, side_by_side
+
+
+def case(*lines: str, name: str = "calls") -> CaseResult:
+    return CaseResult(name, Verdict.PASS, diagnostics=lines)
+
+
+def test_a_figure_has_a_name_a_value_and_a_unit() -> None:
+    said = case(
+        "    # calls: measure: page:GFP_KERNEL|__GFP_NOFAIL:null 8 of 23 requests",
+        "something else",
+        "# calls: measure: held 0",
+    )
+    assert measures_of([said]) == (
+        Measure("calls", "page:GFP_KERNEL|__GFP_NOFAIL:null", 8, "of 23 requests"),
+        Measure("calls", "held", 0, ""),
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "# calls: measure: held -1 KiB",
+        "# calls: measure: held 1e3 KiB",
+        "# calls: measure: held ١ KiB",
+        "# calls: measure: held 1 \x1b[31mKiB",
+        "# calls: measure: held " + "9" * 30,
+        "# calls: measure: " + "n" * 90 + " 1 KiB",
+        "# calls: measure: 1",
+        "# calls: measured: held 1 KiB",
+    ],
+)
+def test_what_only_looks_like_a_figure_is_left_out(line: str) -> None:
+    assert measures_of([case(line)]) == ()
+
+
+def test_a_cell_has_no_end_of_figures() -> None:
+    many = case(*(f"# calls: measure: n{i} {i}" for i in range(2 * MAX_MEASURES)))
+    found = measures_of([many, many])
+    assert len(found) == MAX_MEASURES
+    assert found[-1].name == f"n{MAX_MEASURES - 1}"
+
+
+def test_positions_stand_side_by_side() -> None:
+    base = [case("# calls: measure: null 12 requests", "# calls: measure: held 4 KiB")]
+    patched = [case("# calls: measure: null 0 requests"), case("# x: measure: n 1", name="x")]
+    rows = side_by_side([base, patched])
+    assert rows == (
+        Compared("calls", "null", ("12 requests", "0 requests")),
+        Compared("calls", "held", ("4 KiB", "")),
+        Compared("x", "n", ("", "1")),
+    )
+    assert side_by_side([base, base])[0].differs is False
+    assert rows[0].differs
+
+
+def test_a_name_that_comes_again_hides_nothing() -> None:
+    said = case("# calls: measure: killed 19 programs", "# calls: measure: killed 0 programs")
+    assert side_by_side([[said]])[0].values == ("19 programs, 0 programs",)
