@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,8 +49,6 @@ class Seen:
     """What became of one seed."""
 
     outcome: TestOutcome
-    seconds: float  # from the test's begin to its end, last look included
-    scale: float  # how much slower than a reference guest it was
     stacks: str  # stuck.txt
     samples: tuple[Mapping[str, object], ...]
 
@@ -70,17 +67,12 @@ def run(bench: Bench, folder: Path, how: str, stall_s: float = 0.0, *params: str
     )
     with boot(bench.spec, folder) as guest:
         guest.put(f"{MODULES}/stuck.ko", bench.module)
-        begun = time.monotonic()
         outcome = guest.run_test(test)
-        seconds = time.monotonic() - begun
         assert guest.alive is (outcome.ended is Ended.DONE)
-        scale = guest.speed.scale(1.0)
     stacks = folder / "stuck.txt"
     lines = (folder / "samples.jsonl").read_text().splitlines()
     return Seen(
         outcome,
-        seconds,
-        scale,
         stacks.read_text() if stacks.exists() else "",
         tuple(map(json.loads, lines)),
     )
@@ -89,7 +81,6 @@ def run(bench: Bench, folder: Path, how: str, stall_s: float = 0.0, *params: str
 def test_a_retry_without_sleep_is_a_livelock(bench: Bench, tmp_path: Path) -> None:
     seen = run(bench, tmp_path, "livelock")
     assert (seen.outcome.ended, seen.outcome.stuck) == (Ended.STUCK, Stuck.LIVELOCK)
-    assert seen.seconds < TEST.timeout_s * seen.scale / 3
     assert "retry_without_sleep" in seen.stacks
     assert ", in case 2: no progress for" in seen.reason
     assert seen.reason.startswith("LIVELOCK in ")
@@ -101,7 +92,6 @@ def test_a_retry_without_sleep_is_a_livelock(bench: Bench, tmp_path: Path) -> No
 def test_a_deadlock_is_a_hang(bench: Bench, tmp_path: Path) -> None:
     seen = run(bench, tmp_path, "deadlock")
     assert (seen.outcome.ended, seen.outcome.stuck) == (Ended.STUCK, Stuck.HANG)
-    assert seen.seconds < TEST.timeout_s * seen.scale / 3
     assert seen.outcome.where in ("first_then_second", "second_then_first")
     assert seen.reason.startswith(f"HANG in {seen.outcome.where}, in case 2: ")
     # Both sides of it, and what memory there was.
