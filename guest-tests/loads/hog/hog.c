@@ -2,8 +2,8 @@
 /*
  * Load: the kernel has no more than a chosen number of free pages. A thread takes all others, with
  * the right to the reserves below the watermarks and without reclaiming, and takes again what
- * reclaim or a program that ends makes free. Below the watermarks kswapd runs all the time, and
- * whoever allocates reclaims for itself.
+ * reclaim or a program that ends makes free. Below the watermarks kswapd runs, until it has failed
+ * 16 times where nothing can be reclaimed, and whoever allocates reclaims for itself.
  *
  * Nobody is starved to death: when the kernel is about to kill for memory, the hog gives some back
  * instead, and leaves it alone for a while.
