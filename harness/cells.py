@@ -21,6 +21,7 @@ from harness.decode import DebugSource, decode
 from harness.errors import GuestError
 from harness.jsonio import from_json, to_json
 from harness.model import Cell, GuestSpec, GuestTest, Kernel, Series, SplatKind
+from harness.qemu.argv import symbolic_argv
 from harness.record import CellResult, Ended, Observation
 from harness.runfolder import RunFolder
 from harness.session import BootFailure, Guest
@@ -69,12 +70,10 @@ class CellJob:
             digest_files(self.module, *(applied.program for applied in self.loads)),
             *(str(applied.pressure) for applied in self.loads),
             self.qemu_version,
-            self.spec.accel,
-            str(self.spec.ram_mib),
-            str(self.spec.cpus),
             str(self.spec.disk_mib),
             str(self.cell.repeat),
-            *self.spec.cmdline,
+            # Accelerator, RAM, CPUs and the kernel's command line, our own parameters included.
+            *symbolic_argv(self.spec),
             *(hashlib.sha256(file.read_bytes()).hexdigest() for file in described),
         )
 

@@ -13,7 +13,7 @@ import platform
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from harness.events import Event, Note
 from harness.jsonio import from_json, to_json
 from harness.machine import Machine
 from harness.model import GuestSpec
-from harness.qemu.argv import Channels, clone_argv, qemu_argv
+from harness.qemu.argv import clone_argv, symbolic_argv
 from harness.qemu.process import qemu_version
 from harness.session import BootFailure, Guest, boot, scratch_disk
 from harness.store import Store, key_of
@@ -65,10 +65,7 @@ def template_key(spec: GuestSpec) -> str:
     Raises:
         InfraError: the emulator is not installed.
     """
-    # By their content, not by where they lie.
-    symbolic = replace(spec, kernel=Path("kernel"), initramfs=Path("initramfs"))
-    disk = Path("disk") if spec.disk_mib else None
-    argv = qemu_argv(symbolic, Channels("", "", "", ""), disk=disk, ram=Path(RAM))
+    argv = symbolic_argv(spec, ram=Path(RAM))
     host_cpu = _host_cpu() if spec.accel == "kvm" else ""
     return key_of(
         RECIPE, spec.content, str(spec.disk_mib), qemu_version(spec.arch), host_cpu, *argv

@@ -7,7 +7,7 @@ samples of its memory, and QMP.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.model import AccelName, Arch, GuestSpec
@@ -56,6 +56,17 @@ def qemu_argv(
         *("-kernel", str(spec.kernel), "-initrd", str(spec.initramfs)),
         *("-append", kernel_cmdline(spec)),
     )
+
+
+def symbolic_argv(spec: GuestSpec, *, ram: Path | None = None) -> tuple[str, ...]:
+    """Return the command that boots *spec*, the same wherever its files lie.
+
+    Part of every key of something that was seen in a guest: no argument and no kernel parameter
+    can change, here or in an architecture, and what was seen before be taken for it.
+    """
+    symbolic = replace(spec, kernel=Path("kernel"), initramfs=Path("initramfs"))
+    disk = Path("disk") if spec.disk_mib else None
+    return qemu_argv(symbolic, Channels("", "", "", ""), disk=disk, ram=ram)
 
 
 def clone_argv(

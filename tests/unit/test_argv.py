@@ -11,7 +11,14 @@ import pytest
 
 from harness.arch import all_archs, load_arch
 from harness.model import Arch, GuestSpec
-from harness.qemu.argv import Channels, clone_argv, clone_words, kernel_cmdline, qemu_argv
+from harness.qemu.argv import (
+    Channels,
+    clone_argv,
+    clone_words,
+    kernel_cmdline,
+    qemu_argv,
+    symbolic_argv,
+)
 
 FDS = Channels.of_fds(console=7, agent=8, samples=9, monitor=10)
 ARCHS = pytest.mark.parametrize("arch", all_archs(), ids=lambda arch: arch.name)
@@ -164,3 +171,20 @@ def test_a_scratch_disk_is_a_device_of_its_own(arch: Arch) -> None:
     assert drive.startswith("file=/x,,y,if=none,id=scratch,format=raw")
     assert f"virtio-blk-{arch.virtio},drive=scratch" in option(argv, "-device")
     assert option(qemu_argv(spec(arch), FDS), "-drive") == []
+
+
+@ARCHS
+def test_what_keys_hold_is_the_whole_command_wherever_its_files_lie(arch: Arch) -> None:
+    told = symbolic_argv(spec(arch))
+    assert option(told, "-append") == [kernel_cmdline(spec(arch))]
+    assert told == symbolic_argv(spec(arch, kernel=Path("/else/k"), initramfs=Path("/else/i")))
+    others = (
+        spec(arch, cmdline=("quiet",)),
+        spec(arch, ram_mib=128),
+        spec(arch, cpus=2),
+        spec(arch, accel="kvm"),
+        spec(arch, disk_mib=8),
+        spec(arch, network=False),
+        spec(replace(arch, cmdline=(*arch.cmdline, "nohpet"))),
+    )
+    assert told not in [symbolic_argv(other) for other in others]
