@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.ktap import KtapResult, KtapTest
@@ -15,7 +15,8 @@ _UNNAMED = re.compile(r"case \d+$")  # how KTAP without a name for what was runn
 
 def attributed(splats: Sequence[Splat], ktap: KtapResult) -> tuple[Splat, ...]:
     """Return *splats*, each with the case of *ktap*, of the same log, that was running."""
-    leaves = list(_leaves(ktap))
+    # A suite that failed by itself ran nothing while its cases did not.
+    leaves = [(name, test) for name, test in ktap.leaves() if not test.tests]
     return tuple(_attributed(splat, ktap, leaves) for splat in splats)
 
 
@@ -47,16 +48,3 @@ def _named(tests: tuple[KtapTest, ...], name: str) -> tuple[KtapTest, ...]:
         else test
         for test in tests
     )
-
-
-def _leaves(ktap: KtapResult) -> Iterator[tuple[str, KtapTest]]:
-    alone = len(ktap.tests) == 1
-    for test in ktap.tests:
-        yield from _walk(test, "" if alone else test.name)
-
-
-def _walk(test: KtapTest, path: str) -> Iterator[tuple[str, KtapTest]]:
-    if not test.tests:
-        yield path or test.name, test
-    for child in test.tests:
-        yield from _walk(child, f"{path}.{child.name}" if path else child.name)

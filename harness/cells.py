@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness import autopsy, samples
 from harness.decode import DebugSource, decode
 from harness.errors import GuestError
 from harness.jsonio import from_json, to_json
@@ -166,7 +167,7 @@ def _test(job: CellJob, guest: Guest, folder: Path, around: Around) -> Observati
     (folder / "test.log").write_text(text, encoding="utf-8", errors="backslashreplace")
     cold = f"no clone: {guest.why_cold}" if guest.why_cold else ""
     note = "; ".join(filter(None, (note, *traces.notes, cold)))
-    return Observation(outcome, argv=guest.argv, boot=guest.origin, note=note, shown=traces.shown)
+    return Observation(outcome, argv=guest.argv, boot=guest.origin, note=note)
 
 
 def _fetch_artifacts(job: CellJob, guest: Guest, folder: Path) -> str:
@@ -186,7 +187,7 @@ def _fetch_artifacts(job: CellJob, guest: Guest, folder: Path) -> str:
 
 def _evidence(run: RunFolder, folder: Path) -> tuple[tuple[str, str], ...]:
     names = (
-        *("console.log", "kmsg.log", "test.log", "samples.jsonl", "stuck.txt"),
+        *("console.log", "kmsg.log", "test.log", samples.NAME, autopsy.NAME),
         *("loads.txt", "argv.txt", "qemu.log"),
         *(copy for _, copy in KEPT_OF_BOOT),
     )

@@ -12,7 +12,6 @@ import contextlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent import futures
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -32,12 +31,12 @@ from harness.coverage_record import (
 from harness.errors import GuestError, UserError
 from harness.events import Stage
 from harness.gcov import count_lines, counted_sources, read_counters, reset_counters
+from harness.guest_pool import guest_pool
 from harness.jsonio import from_json, to_json
 from harness.linecount import Counts, PlacedFile, follow, place
 from harness.model import Arch, Kernel, Plan
 from harness.patching import contents_at
 from harness.qemu.accel import choose_accel
-from harness.qemu.process import kill_all
 from harness.record import CellResult, Ended, Observation
 from harness.runfolder import RunFolder
 from harness.session import Guest
@@ -165,9 +164,8 @@ def _count(
     cells = ready.cells(arch, position)
     capacity = Capacity(ready.plan.jobs, ready.plan.cpus)
     templates = Templates(space.store, capacity, space.report)
-    pool = futures.ThreadPoolExecutor(capacity.workers, "coverage")
     tested: list[_Tested] = []
-    try:
+    with guest_pool("coverage", capacity, templates) as pool:
         jobs = [cell_job(ready, arch, bench, cell, accel) for cell in cells]
         one = _Counting(arch, kernel, counted, space, run, templates)
         waiting = [pool.submit(one.test, job) for job in jobs]
@@ -177,13 +175,6 @@ def _count(
             text = f"{arch.name} {cell.column}: {'counted' if tested[-1].counted else 'lost'}"
             last = number == len(waiting)
             space.report(Stage(f"coverage {arch.name}", text, number, len(waiting), last))
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        templates.stop()
-        kill_all()
-        raise
-    finally:
-        pool.shutdown(wait=True)
     known: dict[str, frozenset[int]] = {}
     for done in tested:
         for name, lines in done.counts.items():

@@ -21,10 +21,10 @@ DEFAULT_TOPICS = ("base", "kunit", "fault-injection", "trace", "swap-zram")
 _SET = re.compile(r"^CONFIG_(?P<symbol>\w+)=(?P<value>.*)$")
 _UNSET = re.compile(r"^#\s*CONFIG_(?P<symbol>\w+) is not set\s*$")
 _MAY_DROP = re.compile(
-    r"^#\s*CONFIG_(?P<symbol>\w+) may be dropped without CONFIG_(?P<without>\w+)\s*$"
+    r"^#[ \t]*CONFIG_(?P<symbol>\w+) may be dropped without CONFIG_(?P<without>\w+)$", re.M
 )
-_TAKES = re.compile(r"^#\s*Takes (?P<mib>\d{1,5}) MiB of a guest's RAM\b")
-_MAKE = re.compile(r"^#\s*make: (?P<variable>[A-Z][\w.-]*=\S*)\s*$")
+_TAKES = re.compile(r"^#[ \t]*Takes (?P<mib>\d{1,5}) MiB of a guest's RAM\b", re.M)
+_MAKE = re.compile(r"^#[ \t]*make: (?P<variable>[A-Z][\w.-]*=\S*)$", re.M)
 _STRING = re.compile(r'^"(?:[^"\\]|\\.)*"$')
 _NUMBER = re.compile(r"^(?:-?\d+|0[xX][0-9a-fA-F]+)$")
 
@@ -99,15 +99,13 @@ def parse_fragment(topic: str, text: str) -> Fragment:
                 hint="keep one of the two lines",
             )
         values[symbol] = value
-    drops = [found for line in text.splitlines() if (found := _MAY_DROP.match(line.strip()))]
-    makes = [found for line in text.splitlines() if (found := _MAKE.match(line.strip()))]
-    takes = [found for line in text.splitlines() if (found := _TAKES.match(line.strip()))]
+    lines = "\n".join(line.strip() for line in text.splitlines())
     return Fragment(
         topic,
         values,
-        may_drop={found["symbol"]: found["without"] for found in drops},
-        make=tuple(found["variable"] for found in makes),
-        takes_mib=sum(int(found["mib"]) for found in takes),
+        may_drop={found["symbol"]: found["without"] for found in _MAY_DROP.finditer(lines)},
+        make=tuple(found["variable"] for found in _MAKE.finditer(lines)),
+        takes_mib=sum(int(found["mib"]) for found in _TAKES.finditer(lines)),
     )
 
 

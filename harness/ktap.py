@@ -98,7 +98,7 @@ class KtapResult:
     @property
     def running(self) -> str:
         """Name of the case that began and has no result; "" for none."""
-        return next((name for name, test in self._leaves() if not test.finished), "")
+        return next((name for name, test in self.leaves() if not test.finished), "")
 
     def cases(self, unfinished: Verdict = Verdict.ERROR) -> tuple[CaseResult, ...]:
         """Return the leaves of the tree, in the order they ended.
@@ -109,7 +109,7 @@ class KtapResult:
         """
         seen: Counter[str] = Counter()
         results = []
-        for path, test in self._leaves():
+        for path, test in self.leaves():
             name = path
             while name in seen:  # parameters may be described in the same words
                 seen[path] += 1
@@ -126,7 +126,8 @@ class KtapResult:
             )
         return tuple(results)
 
-    def _leaves(self) -> Iterator[tuple[str, KtapTest]]:
+    def leaves(self) -> Iterator[tuple[str, KtapTest]]:
+        """Yield (dotted name, leaf), as :meth:`cases` counts and names them."""
         alone = len(self.tests) == 1
         for test in self.tests:
             yield from _walk(test, "" if alone else test.name)

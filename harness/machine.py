@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from harness import samples
 from harness.deadline import Deadline
 from harness.errors import GuestError
 from harness.qemu.argv import Channels, clone_words
@@ -24,7 +25,7 @@ from harness.qemu.process import Qemu, death_of
 from harness.transport.agent import Agent
 from harness.transport.console import Console
 from harness.transport.pump import CappedLog, Pump, Vitals, Wait
-from harness.transport.sampling import NAME, Sampling
+from harness.transport.sampling import Sampling
 
 if TYPE_CHECKING:
     from harness.qemu.monitor import Monitor
@@ -69,12 +70,11 @@ class Machine:
                 words = b"".join(json.dumps(said).encode() for said in clone_words(fd))
             self._qemu = stack.enter_context(Qemu(command, inherit, words))
             (folder / "argv.txt").write_text(shlex.join(self._qemu.argv) + "\n")
-            self._qemu.console.settimeout(SEND_S)
-            self._qemu.agent.settimeout(SEND_S)
-            self._qemu.samples.settimeout(SEND_S)
+            for channel in (self._qemu.console, self._qemu.agent, self._qemu.samples):
+                channel.settimeout(SEND_S)
             self.console = Console(self._qemu.console, folder / "console.log", self.vitals)
             self.agent = Agent(self._qemu.agent, folder / "kmsg.log", self.vitals)
-            self.sampling = Sampling(self._qemu.samples, folder / NAME, self.vitals)
+            self.sampling = Sampling(self._qemu.samples, folder / samples.NAME, self.vitals)
             pump = Pump(
                 {
                     self._qemu.console: self.console,

@@ -22,12 +22,12 @@ from harness.cells import run_cell
 from harness.deadline import Deadline, host_speed
 from harness.errors import BuildError, GuestError, UserError
 from harness.events import Note, Stage
+from harness.guest_pool import guest_pool
 from harness.jsonio import from_json, to_json
 from harness.model import AccelName, Arch, GuestSpec, Kernel, Series, Verdict
 from harness.mutation import SOURCES, Mutant, mutants_of
 from harness.patching import contents_at, read_content
 from harness.qemu.accel import choose_accel
-from harness.qemu.process import kill_all
 from harness.record import CellResult, Fate, MutantResult, MutantsRecord
 from harness.runfolder import RunFolder
 from harness.series import read_patch
@@ -127,7 +127,10 @@ def run_mutants(
     accel, _ = choose_accel(ready.plan.accel, arch)
     kernel = make_kernel(ready, arch, position, space)
     subject = _Subject(ready, arch, position, kernel, accel, space, run)
-    with _Round(subject, len(mutants), on_result) as round_:
+    capacity = Capacity(ready.plan.jobs, ready.plan.cpus)
+    templates = Templates(space.store, capacity, space.report)
+    with guest_pool("mutant", capacity, templates) as pool:
+        round_ = _Round(subject, pool, templates, len(mutants), on_result)
         round_.check_the_right_code()
         for number, (mutant, diff) in mutants.items():
             if deadline.passed:
@@ -142,29 +145,21 @@ class _Round:
     """Mutants on their way to their fate: one is compiled while others are tested."""
 
     def __init__(
-        self, subject: _Subject, total: int, on_result: Callable[[MutantsRecord], None]
+        self,
+        subject: _Subject,
+        pool: futures.ThreadPoolExecutor,
+        templates: Templates,
+        total: int,
+        on_result: Callable[[MutantsRecord], None],
     ) -> None:
-        plan = subject.ready.plan
         self._subject = subject
         self._total = total
         self._on_result = on_result
-        capacity = Capacity(plan.jobs, plan.cpus)
-        self._templates = Templates(subject.space.store, capacity, subject.space.report)
-        self._pool = futures.ThreadPoolExecutor(capacity.workers, "mutant")
+        self._pool, self._templates = pool, templates
         self._running: list[futures.Future[None]] = []
         self._results: dict[int, MutantResult] = {}
         self._order: tuple[str, ...] = ()
         self._lock = threading.Lock()
-
-    def __enter__(self) -> _Round:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._templates.stop()
-            kill_all()
-        self._pool.shutdown(wait=True)
 
     def check_the_right_code(self) -> None:
         """Run the tests on the series as it is: a test that fails there tells nothing.

@@ -18,9 +18,9 @@ from harness.cells import run_cell
 from harness.deadline import Deadline, host_speed
 from harness.errors import BuildError
 from harness.events import Note
+from harness.guest_pool import guest_pool
 from harness.model import AccelName, Arch, Cell, Kernel, Verdict
 from harness.qemu.accel import choose_accel
-from harness.qemu.process import kill_all
 from harness.record import CellResult
 from harness.report.evidence import one_line
 from harness.runfolder import RunFolder
@@ -71,7 +71,11 @@ def find_thresholds(
         HarnessError: nothing could be tried, for a reason of ours or the user's.
     """
     host.require(ready.archs)
-    with _Searches(ready, space, run, bounds, deadline, fresh, on_row) as searches:
+    capacity = Capacity(ready.plan.jobs, ready.plan.cpus)
+    templates = Templates(space.store, capacity)
+    with guest_pool("threshold", capacity, templates) as pool:
+        where = (space, run, capacity, templates, pool)
+        searches = _Searches(ready, *where, bounds, deadline, fresh, on_row)
         for position in ready.positions:
             for arch in ready.archs:
                 searches.take(arch, position)
@@ -84,13 +88,16 @@ class _Missed(Exception):
 
 
 class _Searches:
-    """All searches of one call; owns the pool that they run in."""
+    """All searches of one call."""
 
     def __init__(
         self,
         ready: Prepared,
         space: Workspace,
         run: RunFolder,
+        capacity: Capacity,
+        templates: Templates,
+        pool: futures.ThreadPoolExecutor,
         bounds: Bounds,
         deadline: Deadline,
         fresh: bool,
@@ -99,22 +106,10 @@ class _Searches:
         self._ready, self._space, self._run = ready, space, run
         self._bounds, self._deadline, self._fresh = bounds, deadline, fresh
         self._on_row = on_row
-        self._capacity = Capacity(ready.plan.jobs, ready.plan.cpus)
-        self._templates = Templates(space.store, self._capacity)
-        self._pool = futures.ThreadPoolExecutor(self._capacity.workers, "threshold")
+        self._capacity, self._templates, self._pool = capacity, templates, pool
         self._running: list[futures.Future[None]] = []
         self._rows: list[ThresholdRow] = []
         self._lock = threading.Lock()
-
-    def __enter__(self) -> _Searches:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._templates.stop()
-            kill_all()
-        self._pool.shutdown(wait=True)
 
     def take(self, arch: Arch, position: int) -> None:
         """Build a kernel, and search beside the next one's build."""

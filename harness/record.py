@@ -115,7 +115,6 @@ class Observation:
     seconds: float = 0.0  # boot, load and test together
     boot: str = "cold"  # how the guest came to be: "cold", "clone"
     note: str = ""  # what could not be collected, one line
-    shown: tuple[Shown, ...] = ()  # what the loads showed in the guest's counters
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from harness.record import Splat
 # A sample as it was sent: figure → number, or numbers.
 Figures = Mapping[str, int | tuple[int, ...]]
 
+NAME = "samples.jsonl"  # in a cell's folder
 CLOCK = "at_us"  # the figure that says when, in microseconds since the guest's boot
 MAX_FIGURES = 64
 MAX_MARKS = 2000

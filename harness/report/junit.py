@@ -46,8 +46,9 @@ CALM_LOG_LIMIT = 8 * 1024  # bytes of log for a cell that is as expected
 def write_junit(record: RunRecord, folder: Path) -> Path:
     """Write ``junit.xml`` of *record*, whose run is in *folder*, and return it."""
     path = folder / NAME
+    repeated = tallies(record)
     suites = [
-        _suite(record, folder, arch, position, results)
+        _suite(record, folder, arch, position, results, repeated)
         for (arch, position), results in _by_kernel(record.cells).items()
     ]
     suites += [_unfinished(record)] if not record.finished else []
@@ -63,14 +64,21 @@ def _by_kernel(results: Iterable[CellResult]) -> dict[tuple[str, int], list[Cell
 
 
 def _suite(
-    record: RunRecord, folder: Path, arch: str, position: int, results: Sequence[CellResult]
+    record: RunRecord,
+    folder: Path,
+    arch: str,
+    position: int,
+    results: Sequence[CellResult],
+    repeated: Sequence[Tally],
 ) -> TestSuite:
     series = record.plan.series
     kernel = next((k for k in record.kernels if (k.arch, k.position) == (arch, position)), None)
     cases = [case for result in results for case in _cases(series, folder, result)]
-    for tally in tallies(record):
-        if (tally.cell.arch, tally.cell.position) == (arch, position):
-            cases.append(_all_runs(series, tally))
+    cases += [
+        _all_runs(series, tally)
+        for tally in repeated
+        if (tally.cell.arch, tally.cell.position) == (arch, position)
+    ]
     return TestSuite(
         visible(f"{series}.{arch}.p{position}"),
         cases,

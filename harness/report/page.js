@@ -137,15 +137,22 @@
     const when = figure.querySelector(".when");
     const rest = [when.textContent, ...[...figure.querySelectorAll(".keys b")].map((b) => b.textContent)];
     const cursors = figure.querySelectorAll(".cursor");
+    let curves = []; // read when somebody first points at it: most figures never are
+    const known = () => {
+      if (curves.length) return curves;
+      curves = [...figure.querySelectorAll(".plot")].flatMap((plot) => {
+        const lines = plot.querySelectorAll(".curve");
+        return [...plot.querySelectorAll(".keys b")].map((value) => {
+          const { times, values } = lines[value.dataset.curve].dataset;
+          return { value, times: numbers(times), values: numbers(values) };
+        });
+      });
+      return curves;
+    };
     const read = (t, x) => {
       when.textContent = `At ${t.toFixed(2)} s`;
-      for (const plot of figure.querySelectorAll(".plot")) {
-        const curves = plot.querySelectorAll(".curve");
-        for (const value of plot.querySelectorAll(".keys b")) {
-          const curve = curves[value.dataset.curve];
-          const at = nearest(numbers(curve.dataset.times), t);
-          value.textContent = numbers(curve.dataset.values)[at].toLocaleString("en");
-        }
+      for (const { value, times, values } of known()) {
+        value.textContent = values[nearest(times, t)].toLocaleString("en");
       }
       for (const cursor of cursors) {
         cursor.setAttribute("x1", x);

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from harness import samples
 from harness.model import Verdict
 from harness.record import CaseResult, CellResult, KernelRecord
-from harness.report import timeline
 from harness.report.evidence import (
     LINKED,
     Excerpt,
@@ -29,6 +29,7 @@ from harness.report.matrix import difference, duration
 from harness.report.measures import Compared, side_by_side
 from harness.report.plots import Figure, make_figure
 from harness.report.stacks import stack_of, where_of
+from harness.report.timeline import parse_timeline
 
 SAMPLES_LIMIT = 8 * 1024 * 1024  # bytes of a cell's samples; of a longer file the two ends
 FEW_LINES = 8  # that a case may say without being folded up
@@ -220,7 +221,7 @@ def _panes(folder: Path, result: CellResult, limit: int) -> tuple[Pane, ...]:
     panes: list[Pane] = []
     artifacts = []
     for exhibit in exhibits(result.evidence):
-        if Path(exhibit.name).name == timeline.NAME:
+        if Path(exhibit.name).name == samples.NAME:
             panes[:0] = _plots(folder, exhibit)  # people look at pictures first
         elif exhibit.artifact:
             artifacts.append(_file(folder, exhibit, limit))
@@ -237,7 +238,7 @@ def _panes(folder: Path, result: CellResult, limit: int) -> tuple[Pane, ...]:
 
 def _plots(folder: Path, exhibit: Exhibit) -> list[Pane]:
     excerpt = read_excerpt(folder, exhibit.name, SAMPLES_LIMIT)
-    figure = make_figure(timeline.parse_timeline(excerpt.text)) if excerpt else None
+    figure = make_figure(parse_timeline(excerpt.text)) if excerpt else None
     if figure is None:
         return []
     file = File(exhibit.label, exhibit.name, _href(exhibit.name), None)

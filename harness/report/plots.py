@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from harness.report.evidence import one_line
 from harness.report.timeline import (
-    Mark,
     Span,
     Timeline,
     case_spans,
@@ -21,6 +20,7 @@ from harness.report.timeline import (
     histogram,
     rates,
 )
+from harness.samples import Mark
 
 WIDTH, HEIGHT = 640, 84  # of one plot
 LEFT, RIGHT = 52, 8  # room for the axis' figures

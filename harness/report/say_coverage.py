@@ -61,7 +61,7 @@ def of_all(patch: PatchCoverage, arch: int) -> str:
     """Say how many counted lines are executed on the record's *arch*-th: "12 of 13"."""
     executed, missed = patch.count(arch, Seen.EXECUTED), patch.count(arch, Seen.MISSED)
     uncounted = patch.count(arch, Seen.UNCOUNTED)
-    said = f"{executed} of {executed + missed}" if executed + missed else "no code"
+    said = f"{executed} of {executed + missed}" if executed + missed else "no counter"
     return f"{said}, {uncounted} not counted" if uncounted else said
 
 

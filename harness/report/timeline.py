@@ -14,10 +14,9 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-NAME = "samples.jsonl"
+from harness.samples import MAX_MARKS, Mark
 
 LONGEST_S = 7 * 24 * 3600.0  # a time beyond is no time
-MARKS_LIMIT = 2000
 LIST_LIMIT = 64  # entries of a list, as of a histogram
 
 
@@ -28,15 +27,6 @@ class Sample:
     t: float  # seconds since the test began
     values: Mapping[str, float]
     lists: Mapping[str, tuple[float, ...]]  # "free_orders", "latency_us"
-
-
-@dataclass(frozen=True)
-class Mark:
-    """Something that happened: a case began or ended, an OOM kill, a splat, nothing moved."""
-
-    t: float
-    kind: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -68,7 +58,7 @@ def parse_timeline(text: str) -> Timeline:
             samples.append(_sample(t, entry))
     samples.sort(key=lambda s: s.t)
     marks.sort(key=lambda m: m.t)
-    return Timeline(tuple(samples), tuple(marks[:MARKS_LIMIT]))
+    return Timeline(tuple(samples), tuple(marks[:MAX_MARKS]))
 
 
 def _objects(text: str) -> Iterator[dict[str, object]]:

@@ -16,7 +16,6 @@ from harness.transport.pump import CappedLog, Vitals
 PERIOD_MS = 100
 LINE_LIMIT = 4096  # bytes
 LOG_LIMIT = 8 * 2**20  # bytes of samples.jsonl: more than three hours of samples
-NAME = "samples.jsonl"
 
 
 class Sampling:

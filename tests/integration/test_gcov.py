@@ -101,7 +101,7 @@ def guest(files: dict[str, str]) -> Guest:
 
 
 def test_the_kernels_own_file_is_read_and_not_one_of_its_name() -> None:
-    of = "/sys/kernel/debug/gcov/work/out"
+    of = "/sys/kernel/debug/gcov/tree/out"
     shown = {f"{of}/drivers/mm/util.gcda": "ff", f"{of}/mm/util.gcda": "61626364\n6566   "}
     assert read_counters(guest(shown), ("mm/util.c",)) == {"mm/util.c": b"abcdef"}
 

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Plans, guest tests and loads as people write them."""
+"""Plans as people write them."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,62 +11,25 @@ from hypothesis import strategies as st
 
 from harness.errors import UserError
 from harness.layout import Checkout
-from harness.model import Load, Plan, SplatKind
+from harness.model import Plan
 from harness.plan import (
     check_plan,
-    load_loads,
     load_plan,
-    load_tests,
     parse_names,
     parse_positions,
     parse_ram,
     parse_rams,
     plan_from,
-    select_tests,
     with_ram,
 )
+from tests.unit.checkout import error_of, make_checkout
 
 ARCHS = ("arm64", "x86_64")
-TEST_TOML = """\
-summary = "a sweep"
-module = "sweep"
-suite = "sweep-suite"
-timeout_s = 60
-weather = ["oom-kill"]
-
-[knobs]
-"/proc/number" = 5
-"/proc/flag" = false
-"/proc/text" = "on"
-
-[[proves]]
-series = "vmalloc-nofail"
-patch = 2
-cases = "nofail_*"
-"""
-LOAD_TOML = """\
-summary = "fills memory"
-args = ["90%"]
-setup = [["swapon", "/dev/zram0"]]
-weather = ["oom-kill", "alloc-failure"]
-"""
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Checkout:
-    there = Checkout(tmp_path / "checkout")
-    files = {
-        there.patches / "vmalloc-nofail/series.toml": "",
-        there.tests / "sweep/test.toml": TEST_TOML,
-        there.tests / "scope/test.toml": 'summary = "s"\nmodule = "scope"\nsuite = "scope"\n',
-        there.loads / "anon/load.toml": LOAD_TOML,
-        there.kconfigs / "base.config": "",
-        there.kconfigs / "kasan.config": "",
-    }
-    for file, text in files.items():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-    return there
+    return make_checkout(tmp_path / "checkout")
 
 
 def test_guests_get_the_ram_that_the_config_topics_take_on_top(checkout: Checkout) -> None:
@@ -91,13 +53,6 @@ def write(folder: Path, text: str) -> Path:
     file = folder / "plan.toml"
     file.write_text(text)
     return file
-
-
-def error_of(call: Any, *args: Any, **more: Any) -> str:
-    with pytest.raises(UserError) as caught:
-        call(*args, **more)
-    assert "\n" not in caught.value.what
-    return caught.value.what
 
 
 # ---------------------------------------------------------------- single values
@@ -291,111 +246,3 @@ def test_loads_may_be_none_where_there_are_none(tmp_path: Path) -> None:
     check_plan(Plan(series="s", loads=("none",)), bare, archs=ARCHS)
     said = error_of(check_plan, Plan(series="s", loads=("tmpfs",)), bare, archs=ARCHS)
     assert said == "unknown load 'tmpfs': there are: none"
-
-
-# ---------------------------------------------------------------- guest tests and loads
-
-
-def test_a_guest_test_is_read_with_its_friendly_forms(checkout: Checkout) -> None:
-    tests = load_tests(checkout)
-    assert list(tests) == ["scope", "sweep"]
-    sweep = tests["sweep"]
-    assert sweep.folder == checkout.tests / "sweep"
-    assert sweep.knobs == (("/proc/number", "5"), ("/proc/flag", "N"), ("/proc/text", "on"))
-    assert sweep.weather == (SplatKind.OOM_KILL,)
-    assert sweep.timeout_s == 60
-    assert sweep.proves[0].cases == ("nofail_*",)
-    assert tests["scope"].timeout_s == 45
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ('module = "sweep"', "", "key 'module' is missing"),
-        ('module = "sweep"', 'module = "sweep.ko"', "module = 'sweep.ko': must be"),
-        ('module = "sweep"', 'module = "../sweep"', "module = '../sweep': must be"),
-        ('suite = "sweep-suite"', 'suite = " "', "suite = ' ': must be"),
-        ("timeout_s = 60", "timeout_s = 0", "timeout_s = 0.0: must be above 0"),
-        ("timeout_s = 60", "timeout_s = nan", "timeout_s"),
-        ("timeout_s = 60", 'needs = ["CONFIG_KASAN"]', "needs: 'CONFIG_KASAN': must be"),
-        ("timeout_s = 60", "timout_s = 60", "unknown key 'timout_s': did you mean 'timeout_s'?"),
-        ("timeout_s = 60", 'name = "x"', "key 'name' is not allowed"),
-        ('"/proc/number" = 5', '"/proc/number" = [5]', "knobs[0][1] = [5]: must be a valid string"),
-        ('["oom-kill"]', '["oom"]', "weather[0] = 'oom': must be"),
-        ('"vmalloc-nofail"', '"vmalloc"', "proves[0]: unknown series 'vmalloc': did you mean"),
-        ("patch = 2", "patch = 0", "proves[0].patch = 0: must be a patch's number"),
-        ("patch = 2", "patches = 2", "unknown key 'proves[0].patches': did you mean 'patch'?"),
-        ('"nofail_*"', "[]", "proves[0].cases is empty"),
-    ],
-)
-def test_faults_of_a_guest_test(checkout: Checkout, old: str, new: str, said: str) -> None:
-    file = checkout.tests / "sweep/test.toml"
-    assert old in TEST_TOML
-    file.write_text(TEST_TOML.replace(old, new))
-    assert error_of(load_tests, checkout).startswith(f"{file}: {said}")
-
-
-def test_code_without_a_description_is_a_mistake(checkout: Checkout) -> None:
-    folder = checkout.tests / "unnamed"
-    folder.mkdir()
-    load_tests(checkout)  # an empty folder is nobody's
-    (folder / "Kbuild").touch()
-    assert error_of(load_tests, checkout) == f"{folder}: has code but no test.toml"
-
-
-def test_folders_that_are_no_tests_are_left_alone(checkout: Checkout) -> None:
-    for name in ("__pycache__", ".cache"):
-        (checkout.tests / name).mkdir()
-        (checkout.tests / name / "x.c").touch()
-    assert list(load_tests(checkout)) == ["scope", "sweep"]
-
-
-def test_a_load_is_read(checkout: Checkout) -> None:
-    assert load_loads(checkout) == {
-        "anon": Load(
-            name="anon",
-            folder=checkout.loads / "anon",
-            summary="fills memory",
-            args=("90%",),
-            setup=(("swapon", "/dev/zram0"),),
-            weather=(SplatKind.OOM_KILL, SplatKind.ALLOC_FAILURE),
-        )
-    }
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ('"90%"', "90", "args[0] = 90: must be a valid string"),
-        ("[[", "[", "not TOML"),
-        ('[["swapon", "/dev/zram0"]]', '["swapon"]', "setup[0] = 'swapon': must be a valid array"),
-        ('args = ["90%"]', "ready_timeout_s = -1", "ready_timeout_s = -1.0: must be above 0"),
-        ('args = ["90%"]', 'arg = ["90%"]', "unknown key 'arg': did you mean 'args'?"),
-    ],
-)
-def test_faults_of_a_load(checkout: Checkout, old: str, new: str, said: str) -> None:
-    file = checkout.loads / "anon/load.toml"
-    assert old in LOAD_TOML
-    file.write_text(LOAD_TOML.replace(old, new))
-    assert error_of(load_loads, checkout).startswith(f"{file}: {said}")
-
-
-def test_no_load_may_be_called_none(checkout: Checkout) -> None:
-    (checkout.loads / "none").mkdir()
-    (checkout.loads / "none/load.toml").write_text('summary = "s"\n')
-    assert "stands for no load" in error_of(load_loads, checkout)
-
-
-def test_tests_are_selected_by_pattern(checkout: Checkout) -> None:
-    tests = load_tests(checkout)
-    assert [test.name for test in select_tests(tests, ())] == ["scope", "sweep"]
-    assert [test.name for test in select_tests(tests, ("sw*",))] == ["sweep"]
-    assert [test.name for test in select_tests(tests, ("sweep", "s*"))] == ["scope", "sweep"]
-
-
-def test_the_checkouts_own_tests_and_loads_are_sound() -> None:
-    own = Checkout(Path(__file__).resolve().parents[2])
-    for name, test in load_tests(own).items():
-        assert test.name == name
-    for load in load_loads(own).values():
-        assert load.summary

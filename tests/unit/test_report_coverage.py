@@ -131,7 +131,7 @@ def test_markdown_lists_lines_with_code_alone() -> None:
     assert rows[0].startswith("| mm/&lt;b>.c:10 |")
     assert "| 12345 | **missed** |" in rows[0]
     assert "| 1 of 1 | 0 of 1 |" in text
-    assert "| 2 prose alone | no code | no code |" in text
+    assert "| 2 prose alone | no counter | no counter |" in text
 
 
 def test_the_terminal_names_what_is_missed() -> None:

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``test.toml`` and ``load.toml`` as people write them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.layout import Checkout
+from harness.model import Load, SplatKind
+from harness.plan import load_loads, load_tests, select_tests
+from tests.unit.checkout import LOAD_TOML, TEST_TOML, error_of, make_checkout
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    return make_checkout(tmp_path / "checkout")
+
+
+def test_a_guest_test_is_read_with_its_friendly_forms(checkout: Checkout) -> None:
+    tests = load_tests(checkout)
+    assert list(tests) == ["scope", "sweep"]
+    sweep = tests["sweep"]
+    assert sweep.folder == checkout.tests / "sweep"
+    assert sweep.knobs == (("/proc/number", "5"), ("/proc/flag", "N"), ("/proc/text", "on"))
+    assert sweep.weather == (SplatKind.OOM_KILL,)
+    assert sweep.timeout_s == 60
+    assert sweep.proves[0].cases == ("nofail_*",)
+    assert tests["scope"].timeout_s == 45
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('module = "sweep"', "", "key 'module' is missing"),
+        ('module = "sweep"', 'module = "sweep.ko"', "module = 'sweep.ko': must be"),
+        ('module = "sweep"', 'module = "../sweep"', "module = '../sweep': must be"),
+        ('suite = "sweep-suite"', 'suite = " "', "suite = ' ': must be"),
+        ("timeout_s = 60", "timeout_s = 0", "timeout_s = 0.0: must be above 0"),
+        ("timeout_s = 60", "timeout_s = nan", "timeout_s"),
+        ("timeout_s = 60", 'needs = ["CONFIG_KASAN"]', "needs: 'CONFIG_KASAN': must be"),
+        ("timeout_s = 60", "timout_s = 60", "unknown key 'timout_s': did you mean 'timeout_s'?"),
+        ("timeout_s = 60", 'name = "x"', "key 'name' is not allowed"),
+        ('"/proc/number" = 5', '"/proc/number" = [5]', "knobs[0][1] = [5]: must be a valid string"),
+        ('["oom-kill"]', '["oom"]', "weather[0] = 'oom': must be"),
+        ('"vmalloc-nofail"', '"vmalloc"', "proves[0]: unknown series 'vmalloc': did you mean"),
+        ("patch = 2", "patch = 0", "proves[0].patch = 0: must be a patch's number"),
+        ("patch = 2", "patches = 2", "unknown key 'proves[0].patches': did you mean 'patch'?"),
+        ('"nofail_*"', "[]", "proves[0].cases is empty"),
+    ],
+)
+def test_faults_of_a_guest_test(checkout: Checkout, old: str, new: str, said: str) -> None:
+    file = checkout.tests / "sweep/test.toml"
+    assert old in TEST_TOML
+    file.write_text(TEST_TOML.replace(old, new))
+    assert error_of(load_tests, checkout).startswith(f"{file}: {said}")
+
+
+def test_code_without_a_description_is_a_mistake(checkout: Checkout) -> None:
+    folder = checkout.tests / "unnamed"
+    folder.mkdir()
+    load_tests(checkout)  # an empty folder is nobody's
+    (folder / "Kbuild").touch()
+    assert error_of(load_tests, checkout) == f"{folder}: has code but no test.toml"
+
+
+def test_folders_that_are_no_tests_are_left_alone(checkout: Checkout) -> None:
+    for name in ("__pycache__", ".cache"):
+        (checkout.tests / name).mkdir()
+        (checkout.tests / name / "x.c").touch()
+    assert list(load_tests(checkout)) == ["scope", "sweep"]
+
+
+def test_a_load_is_read(checkout: Checkout) -> None:
+    assert load_loads(checkout) == {
+        "anon": Load(
+            name="anon",
+            folder=checkout.loads / "anon",
+            summary="fills memory",
+            args=("90%",),
+            setup=(("swapon", "/dev/zram0"),),
+            weather=(SplatKind.OOM_KILL, SplatKind.ALLOC_FAILURE),
+        )
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"90%"', "90", "args[0] = 90: must be a valid string"),
+        ("[[", "[", "not TOML"),
+        ('[["swapon", "/dev/zram0"]]', '["swapon"]', "setup[0] = 'swapon': must be a valid array"),
+        ('args = ["90%"]', "ready_timeout_s = -1", "ready_timeout_s = -1.0: must be above 0"),
+        ('args = ["90%"]', 'arg = ["90%"]', "unknown key 'arg': did you mean 'args'?"),
+    ],
+)
+def test_faults_of_a_load(checkout: Checkout, old: str, new: str, said: str) -> None:
+    file = checkout.loads / "anon/load.toml"
+    assert old in LOAD_TOML
+    file.write_text(LOAD_TOML.replace(old, new))
+    assert error_of(load_loads, checkout).startswith(f"{file}: {said}")
+
+
+def test_no_load_may_be_called_none(checkout: Checkout) -> None:
+    (checkout.loads / "none").mkdir()
+    (checkout.loads / "none/load.toml").write_text('summary = "s"\n')
+    assert "stands for no load" in error_of(load_loads, checkout)
+
+
+def test_tests_are_selected_by_pattern(checkout: Checkout) -> None:
+    tests = load_tests(checkout)
+    assert [test.name for test in select_tests(tests, ())] == ["scope", "sweep"]
+    assert [test.name for test in select_tests(tests, ("sw*",))] == ["sweep"]
+    assert [test.name for test in select_tests(tests, ("sweep", "s*"))] == ["scope", "sweep"]
+
+
+def test_the_checkouts_own_tests_and_loads_are_sound() -> None:
+    own = Checkout(Path(__file__).resolve().parents[2])
+    for name, test in load_tests(own).items():
+        assert test.name == name
+    for load in load_loads(own).values():
+        assert load.summary
