@@ -11,47 +11,22 @@
  * init (arm64: /dev/kmsg needs such a block when it is opened). So some blocks are made whole
  * before that, and left alone for a while.
  */
-#include <linux/jiffies.h>
-#include <linux/list.h>
-#include <linux/module.h>
-#include <linux/oom.h>
 #include <linux/prandom.h>
-#include <linux/spinlock.h>
 #include <linux/vmstat.h>
 
 #include <harness/compat.h>
+#include <harness/hoard.h>
 
 #define ORDER 3
 #define BLOCK (1U << ORDER)
 #define PERIOD_MS 100
 #define GIVE_PAGES 64 /* at a time */
-#define LEAVE_MS 200
 #define QUIET (__GFP_NOWARN | __GFP_NORETRY)
 
 static uint intensity = 100;
 module_param(intensity, uint, 0444);
 MODULE_PARM_DESC(intensity, "percent of the free memory to break up");
 
-static uint seed = 1;
-module_param(seed, uint, 0444);
-MODULE_PARM_DESC(seed, "decides which page of a block is kept");
-
-static uint ramp_ms;
-module_param(ramp_ms, uint, 0444);
-MODULE_PARM_DESC(ramp_ms, "until all is broken");
-
-static uint after_ms;
-module_param(after_ms, uint, 0444);
-MODULE_PARM_DESC(after_ms, "before it begins");
-
-static ulong held;
-module_param(held, ulong, 0444);
-MODULE_PARM_DESC(held, "pages that it holds now");
-
-static LIST_HEAD(pages);
-static DEFINE_SPINLOCK(lock); /* pages, held */
-static unsigned long leave_until; /* jiffies */
-static struct task_struct *thread;
 static struct rnd_state which;
 
 /* Break up a block that @gfp gets; false if it gets none. */
@@ -68,52 +43,14 @@ static bool break_block(gfp_t gfp)
 		if (i != kept)
 			__free_page(block + i);
 	}
-	spin_lock(&lock);
-	list_add(&block[kept].lru, &pages);
-	held++;
-	spin_unlock(&lock);
+	hoard_keep(block + kept);
 	return true;
-}
-
-static unsigned long give(unsigned long count)
-{
-	unsigned long gone = 0;
-	struct page *page;
-
-	while (gone < count) {
-		spin_lock(&lock);
-		page = list_first_entry_or_null(&pages, struct page, lru);
-		if (page) {
-			list_del(&page->lru);
-			held--;
-		}
-		spin_unlock(&lock);
-		if (!page)
-			break;
-		__free_page(page);
-		gone++;
-	}
-	return gone;
-}
-
-static int out_of_memory_soon(struct notifier_block *unused, unsigned long nothing, void *freed)
-{
-	WRITE_ONCE(leave_until, jiffies + msecs_to_jiffies(LEAVE_MS));
-	*(unsigned long *)freed += give(GIVE_PAGES);
-	return NOTIFY_OK;
-}
-
-static struct notifier_block notifier = { .notifier_call = out_of_memory_soon };
-
-static bool left_alone(void)
-{
-	return time_before(jiffies, READ_ONCE(leave_until));
 }
 
 /* Break up free blocks, without reclaim, until @most pages are held, of one block each. */
 static void break_free(unsigned long most)
 {
-	while (held < most && !left_alone() && break_block(QUIET))
+	while (held < most && !hoard_left_alone() && break_block(QUIET))
 		cond_resched();
 }
 
@@ -133,9 +70,9 @@ static unsigned long all_blocks(void)
 	return global_zone_page_state(NR_FREE_PAGES) / BLOCK * intensity / 100;
 }
 
-static int work(void *given)
+static int work(void *what)
 {
-	unsigned long all = (unsigned long)given, begun;
+	unsigned long all = (unsigned long)what, begun;
 
 	if (after_ms)
 		schedule_timeout_interruptible(msecs_to_jiffies(after_ms));
@@ -144,7 +81,7 @@ static int work(void *given)
 		unsigned long most = allowed(all, begun);
 
 		break_free(most);
-		if (held < most && !left_alone())
+		if (held < most && !hoard_left_alone())
 			break_block(GFP_KERNEL | QUIET);
 		schedule_timeout_interruptible(msecs_to_jiffies(PERIOD_MS));
 	}
@@ -159,27 +96,22 @@ static int __init fragment_init(void)
 	if (!intensity || intensity > 100)
 		return -EINVAL;
 	prandom_seed_state(&which, seed);
-	leave_until = jiffies;
-	error = register_oom_notifier(&notifier);
+	error = hoard_open(GIVE_PAGES);
 	if (error)
 		return error;
 	all = all_blocks();
 	if (!ramp_ms && !after_ms)
 		break_free(allowed(all, jiffies));
-	thread = kthread_run(work, (void *)all, "fragment");
-	if (IS_ERR(thread)) {
-		unregister_oom_notifier(&notifier);
-		give(ULONG_MAX);
-		return PTR_ERR(thread);
-	}
+	error = hoard_start(work, (void *)all, "fragment");
+	if (error)
+		return error;
+	wake_up_process(hoard_thread);
 	return 0;
 }
 
 static void __exit fragment_exit(void)
 {
-	kthread_stop(thread);
-	unregister_oom_notifier(&notifier);
-	give(ULONG_MAX);
+	hoard_close();
 }
 
 module_init(fragment_init);
