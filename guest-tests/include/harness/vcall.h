@@ -212,6 +212,17 @@ static void vcall_place(struct vcall *call)
 	}
 }
 
+/*
+ * Has vmalloc space several entries of the top-level table? With addresses of 52 bits, as arm64 has
+ * them from 6.9 on where the CPU can, all of it lies below one.
+ */
+static __maybe_unused bool vcall_can_cross(void)
+{
+	return (VMALLOC_END - VMALLOC_START) / PGDIR_SIZE > FRESH_SKIP + 2;
+}
+
+#define VCALL_UNCROSSABLE "all of vmalloc space lies below one entry of the top-level table"
+
 /* Go to the next crossing that has not been used; the page behind it is mapped to see that. */
 static int fresh_cross(void)
 {

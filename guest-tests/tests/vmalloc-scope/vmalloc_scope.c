@@ -100,6 +100,8 @@ static void nofs_keeps_io(struct kunit *test)
 /* Across two entries of the top-level table, each with tables of its own to build. */
 static void nofs_crossing_top_level(struct kunit *test)
 {
+	if (!vcall_can_cross())
+		harness_skip(test, VCALL_UNCROSSABLE);
 	judge_no_fs(test, (struct vcall){
 		.alloc = alloc_vmalloc, .size = 2 * PMD_SIZE, .gfp = GFP_NOFS, .crossing = true,
 	});
