@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ from harness.capacity import Capacity
 from harness.cells import CellJob, run_cell
 from harness.frames import blamed
 from harness.layout import Checkout
-from harness.model import Plan, SplatKind
+from harness.model import Plan, SplatKind, Verdict
+from harness.record import CellResult
 from harness.runfolder import RunFolder
 from harness.stages import Workspace, cell_job, make_bench, make_kernel, prepare
 from harness.store import Store
@@ -24,6 +26,7 @@ from harness.template import Templates
 from tests.qemu.conftest import ROOT
 
 POSITION = 4
+AFTER = "after"  # the last case of the provoking suite
 PROVOKE = Path(__file__).parent / "provoke"
 SOURCE = (PROVOKE / "provoke.c").read_text(encoding="utf-8").splitlines()
 KINDS = {
@@ -52,23 +55,34 @@ KNOBS = {
 CPUS = {"rcu_stall": 2}
 
 
+# On kernels that CI has no time to build: KERNEL_PATCH_HARNESS_SANITIZED=1 asks for them.
+DEBUG = ("debug-vm", "kmemleak", "lockdep")
+SANITIZED = {
+    (DEBUG, "lock_inversion"): SplatKind.LOCKDEP,
+    (DEBUG, "reclaim_inversion"): SplatKind.LOCKDEP,
+    (DEBUG, "leak"): SplatKind.LEAK,
+    (("kasan",), "use_after_free"): SplatKind.KASAN,
+    (("kasan",), "beyond_vmalloc"): SplatKind.KASAN,
+}
+
 Provoking = tuple[CellJob, Templates]
 
 
-@pytest.fixture(scope="module", params=arch_names())
+@pytest.fixture(scope="module")
 def provoking(
     request: pytest.FixtureRequest, space: Workspace, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Provoking]:
-    """A cell of one architecture, in a checkout whose only guest test is the provoking one."""
+    """A cell of one architecture and config, where the only guest test is the provoking one."""
+    name, config = request.param
     root = tmp_path_factory.mktemp("checkout")
     (root / "guest-tests" / "tests").mkdir(parents=True)
-    for name in ("kconfigs", "patches", "guest-tests/include", "guest-tests/init"):
-        (root / name).symlink_to(ROOT / name)
+    for shared in ("kconfigs", "patches", "guest-tests/include", "guest-tests/init"):
+        (root / shared).symlink_to(ROOT / shared)
     (root / "guest-tests" / "loads").mkdir()
     shutil.copytree(PROVOKE, root / "guest-tests" / "tests" / "provoke")
     own = replace(space, checkout=Checkout(root))
     templates = Templates(own.store, Capacity(1, 2), own.report)
-    plan = Plan(arch=(request.param,), positions=(POSITION,), loads=("none",))
+    plan = Plan(arch=(name,), positions=(POSITION,), loads=("none",), config=config)
     ready = prepare(plan, own)
     (arch,) = ready.archs
     bench = make_bench(ready, arch, make_kernel(ready, arch, POSITION, own), own)
@@ -77,16 +91,24 @@ def provoking(
     templates.stop()
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_splat_is_named_and_leads_to_case_and_line(
-    provoking: Provoking, kind: str, tmp_path: Path
-) -> None:
+def provoke(provoking: Provoking, kind: str, tmp_path: Path) -> CellResult:
+    """Run the case *kind* and return what became of it."""
     job, templates = provoking
     test = replace(job.test, params=(f"kind={kind}",), knobs=KNOBS.get(kind, ()))
     job = replace(job, test=test, spec=replace(job.spec, cpus=CPUS.get(kind, 1)))
     run = RunFolder(tmp_path / "run")
-    result = run_cell(job, run, Store(tmp_path / "store"), templates, fresh=True)
+    return run_cell(job, run, Store(tmp_path / "store"), templates, fresh=True)
 
+
+PLAIN = [(name, ()) for name in arch_names()]
+
+
+@pytest.mark.parametrize("provoking", PLAIN, indirect=True, ids=arch_names())
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_splat_is_named_and_leads_to_case_and_line(
+    provoking: Provoking, kind: str, tmp_path: Path
+) -> None:
+    result = provoke(provoking, kind, tmp_path)
     assert {splat.kind for splat in result.splats} == {KINDS[kind]}
     assert {splat.case for splat in result.splats} == {kind}
     frames = [frame for splat in result.splats for frame in splat.frames]
@@ -104,3 +126,30 @@ def test_a_splat_is_named_and_leads_to_case_and_line(
     # The kernel's own frames are decoded as well.
     kernels = [p.file for frame in frames if not frame.module for p in frame.places]
     assert any(re.fullmatch(r"(?:lib/kunit|kernel|mm)/[\w/.-]+\.[ch]", file) for file in kernels)
+
+
+@pytest.mark.skipif(
+    not os.environ.get("KERNEL_PATCH_HARNESS_SANITIZED"),
+    reason="KERNEL_PATCH_HARNESS_SANITIZED is not set: four more kernels would be built",
+)
+@pytest.mark.parametrize(
+    ("provoking", "kind"),
+    [((name, config), kind) for name in arch_names() for config, kind in SANITIZED],
+    indirect=["provoking"],
+    ids=[f"{name}-{kind}" for name in arch_names() for _, kind in SANITIZED],
+)
+def test_a_kernel_that_checks_itself_names_what_is_wrong(
+    provoking: Provoking, kind: str, tmp_path: Path
+) -> None:
+    job, _ = provoking
+    if kind == "beyond_vmalloc" and "CONFIG_KASAN_VMALLOC=y" not in job.kernel.config.read_text():
+        pytest.skip("this kernel's KASAN does not see vmalloc memory")
+    result = provoke(provoking, kind, tmp_path)
+    assert {splat.kind for splat in result.splats} == {SANITIZED[job.cell.config, kind]}
+    assert result.verdict is Verdict.FAIL
+    if kind == "leak":  # found when the module is gone, and its name with it
+        assert {splat.when for splat in result.splats} == {f"after the last case, {AFTER}"}
+        return
+    assert {splat.case for splat in result.splats} == {kind}
+    places = {p.file for splat in result.splats for f in splat.frames for p in f.places}
+    assert "provoke/provoke.c" in places
