@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.events import Event
+from harness.build import build_kernel
+from harness.events import Event, Note
 from harness.layout import Cache
-from harness.model import Arch, GuestTest, Series, SourceTree
+from harness.model import Arch, GuestTest, Kernel, Series, SourceTree
 from harness.series import load_series
 from harness.source import fetch
 
@@ -135,3 +136,35 @@ def toy_test(folder: Path, name: str, body: str = "int f(void) { return SHARED; 
     (own / "Kbuild").write_text(f"obj-m := {name}.o\n")
     (own / f"{name}.c").write_text(f'#include "shared.h"\n#include <linux/toy.h>\n{body}')
     return GuestTest(name=name, folder=own, summary="", module=name, suite=name)
+
+
+SWITCHED = "CONFIG_SWITCH=y\nCONFIG_MODULES=y\n"
+
+
+class Bench:
+    """A toy source, a series and a cache, ready to build."""
+
+    def __init__(self, folder: Path, tree: SourceTree, cache: Cache) -> None:
+        self.folder = folder
+        self.tree = tree
+        self.cache = cache
+        self.arch: Arch = toy_arch()
+        self.series: Series = two_patches(folder / "toy")
+        self.fragments: tuple[Path, ...] = (fragment(folder / "kconfigs", "base", SWITCHED),)
+        self.events: list[Event] = []
+
+    def kernel(self, position: int) -> Kernel:
+        self.events.clear()
+        return build_kernel(
+            self.tree, self.series, position, self.arch, self.fragments,
+            self.cache, self.events.append,
+        )  # fmt: skip
+
+    def compiled(self, kernel: Kernel) -> set[str]:
+        """Return the objects that make made for *kernel*."""
+        lines = kernel.build_log.read_text().splitlines()
+        return {line.split()[-1] for line in lines if line.startswith("  CC ")}
+
+    @property
+    def notes(self) -> list[str]:
+        return [event.text for event in self.events if isinstance(event, Note)]

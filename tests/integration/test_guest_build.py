@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Modules and programs of guest tests, built for kernels of the toy tree."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from elftools.elf.elffile import ELFFile
+
+from harness import guest_build
+from harness.errors import BuildError, UserError
+from harness.events import Stage
+from harness.guest_build import build_modules, build_program
+from harness.layout import Cache
+from harness.store import Store
+from tests.integration.toy import (
+    HEADER,
+    Bench,
+    ignore,
+    toy_test,
+    toy_tree,
+)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    cache = Cache(tmp_path / "cache")
+    return Bench(tmp_path, toy_tree(cache, monkeypatch), cache)
+
+
+# ---------------------------------------------------------------- kit and modules
+
+
+@pytest.fixture
+def include(tmp_path: Path) -> Path:
+    folder = tmp_path / "include"
+    folder.mkdir()
+    (folder / "shared.h").write_text("#define SHARED 7\n")
+    return folder
+
+
+def test_a_kit_holds_what_modules_need_and_little_else(bench: Bench) -> None:
+    kit = bench.kernel(0).kit
+    for name in (
+        "Makefile", ".config", "Module.symvers", "include/generated/autoconf.h", "scripts/stamp",
+        "include/config/auto.conf", "arch/toy/include/generated/toy.h", f"source/{HEADER}",
+        "source/arch/toy/include/asm/toy.h", "source/scripts/Makefile.module", "source/Makefile",
+    ):  # fmt: skip
+        assert (kit / name).is_file(), name
+    for name in ("include/config/FEATURE", "scripts/stamp.o", "kernel", "source/mm"):
+        assert not (kit / name).exists(), name
+
+
+def test_headers_are_shared_until_a_patch_touches_them(bench: Bench) -> None:
+    base, one, two = (bench.kernel(position).kit / "source" for position in (0, 1, 2))
+    assert base.resolve() == one.resolve()
+    assert one.resolve() != two.resolve()
+    assert "TOY_LIMIT 32" in (two / HEADER).read_text()
+    assert "TOY_LIMIT 16" in (base / HEADER).read_text()
+
+
+def test_make_in_the_kit_itself_builds_a_module(bench: Bench, include: Path) -> None:
+    kit = bench.kernel(0).kit
+    test = toy_test(bench.folder, "handmade")
+    (bench.folder / "Kbuild").write_text("obj-m += handmade/\n")
+    done = subprocess.run(
+        ("make", "-C", kit, f"M={bench.folder}", f"KCFLAGS=-I{include}", "ARCH=toy",
+         "CC=gcc", f"CROSS_COMPILE={bench.arch.triplet}-", "modules"),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (test.folder / "handmade.ko").is_file()
+
+
+def test_modules_are_built_against_their_kernel_wherever_the_tree_is_now(
+    bench: Bench, include: Path, tmp_path: Path
+) -> None:
+    base = bench.kernel(0)
+    bench.kernel(2)
+    body = "#if TOY_LIMIT != 16\n#error wrong headers\n#endif\nint f(void) { return SHARED; }\n"
+    test = toy_test(tmp_path / "tests", "one", body)
+    modules = build_modules(base, bench.arch, (test,), include, bench.cache, ignore)
+    assert modules["one"].name == "one.ko"
+    assert modules["one"].stat().st_size > 0
+    assert sorted(file.name for file in test.folder.iterdir()) == ["Kbuild", "one.c"]
+
+
+def test_one_edited_test_builds_only_itself(bench: Bench, include: Path, tmp_path: Path) -> None:
+    kernel = bench.kernel(0)
+    tests = tuple(toy_test(tmp_path / "tests", name) for name in ("one", "two"))
+
+    def modules() -> dict[str, Path]:
+        return build_modules(kernel, bench.arch, tests, include, bench.cache, bench.events.append)
+
+    first = modules()
+    bench.events.clear()
+    assert modules() == first
+    assert bench.events == []
+
+    (tests[1].folder / "two.c").write_text("int other;\n")
+    second = modules()
+    assert second["one"] == first["one"]
+    assert second["two"] != first["two"]
+    stages = [event.text for event in bench.events if isinstance(event, Stage)]
+    assert stages
+    assert not any("one" in text for text in stages)
+
+    (include / "shared.h").write_text("#define SHARED 8\n")
+    assert modules()["one"] != first["one"]
+
+
+def test_a_module_that_does_not_compile_is_told_as_a_kernel_is(
+    bench: Bench, include: Path, tmp_path: Path
+) -> None:
+    kernel = bench.kernel(0)
+    tests = (
+        toy_test(tmp_path / "tests", "one"),
+        toy_test(tmp_path / "tests", "bad", "int f = x;\n"),
+    )
+    with pytest.raises(BuildError) as caught:
+        build_modules(kernel, bench.arch, tests, include, bench.cache, ignore)
+    assert "bad/bad.c:3:" in caught.value.what
+    assert "error: 'x' undeclared" in caught.value.what
+    assert Path(caught.value.hint.removeprefix("full log: ")).is_file()
+    assert list(bench.cache.work.glob("modules-*")) == []
+
+
+def test_a_kbuild_that_makes_another_module_is_told(
+    bench: Bench, include: Path, tmp_path: Path
+) -> None:
+    kernel = bench.kernel(0)
+    test = replace(toy_test(tmp_path / "tests", "one"), module="uno")
+    with pytest.raises(BuildError, match=r"'one' made no uno\.ko") as caught:
+        build_modules(kernel, bench.arch, (test,), include, bench.cache, ignore)
+    assert "one.ko" in caught.value.hint
+
+
+def test_a_test_without_a_kbuild_is_told(bench: Bench, include: Path, tmp_path: Path) -> None:
+    kernel = bench.kernel(0)
+    test = toy_test(tmp_path / "tests", "one")
+    (test.folder / "Kbuild").unlink()
+    with pytest.raises(UserError, match="'one' has no Kbuild"):
+        build_modules(kernel, bench.arch, (test,), include, bench.cache, ignore)
+
+
+def test_messages_of_a_module_name_its_source_not_the_copy(
+    bench: Bench, include: Path, tmp_path: Path
+) -> None:
+    kernel = bench.kernel(0)
+    test = toy_test(tmp_path / "tests", "one", "const char *f(void) { return __FILE__; }\n")
+    modules = build_modules(kernel, bench.arch, (test,), include, bench.cache, ignore)
+    content = modules["one"].read_bytes()
+    assert b"one/one.c" in content
+    assert b"/one/one.c" not in content
+    assert str(bench.cache.root).encode() not in content
+
+
+# ---------------------------------------------------------------- programs
+
+
+def test_a_program_is_static_and_compiled_once(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "hello"
+    folder.mkdir()
+    (folder / "main.c").write_text('#include "say.h"\nint main(void) { return say(); }\n')
+    (folder / "say.c").write_text('#include "say.h"\nint say(void) { return 42; }\n')
+    (folder / "say.h").write_text("int say(void);\n")
+    program = build_program(bench.arch, folder, bench.cache, ignore)
+    assert program.name == "hello"
+    assert subprocess.run((program,), check=False).returncode == 42
+    with program.open("rb") as file:
+        segments = {segment["p_type"] for segment in ELFFile(file).iter_segments()}
+    assert "PT_LOAD" in segments
+    assert "PT_INTERP" not in segments
+
+    def never(*_: object) -> None:
+        raise AssertionError("compiled again")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(guest_build, "_compile", never)
+        assert build_program(bench.arch, folder, bench.cache, ignore) == program
+    (folder / "say.h").write_text("int say(void);\n/* edited */\n")
+    assert build_program(bench.arch, folder, bench.cache, ignore) != program
+
+
+def test_a_program_that_does_not_compile_is_told(bench: Bench, tmp_path: Path) -> None:
+    folder = tmp_path / "hello"
+    folder.mkdir()
+    (folder / "main.c").write_text("int main(void)\n{\n\tint unused;\n\treturn 0;\n}\n")
+    with pytest.raises(BuildError, match=r"main\.c:3:.*unused variable") as caught:
+        build_program(bench.arch, folder, bench.cache, ignore)
+    assert "error: unused variable" in caught.value.detail
+    assert Store(bench.cache.store).get("program", "x") is None
+    with pytest.raises(UserError, match="no C file"):
+        build_program(bench.arch, tmp_path / "none", bench.cache, ignore)
