@@ -35,6 +35,7 @@ struct sweep {
 	unsigned int insisted;	/* requests in bulk or for large blocks with __GFP_NOFAIL */
 	unsigned int bad;	/* calls whose memory was wrong */
 	unsigned int leaks;	/* calls that left something behind */
+	unsigned int areas, objects, pages; /* the first of them left */
 	unsigned int scopes;	/* calls that left the scopes of the task changed */
 	unsigned int refused;	/* failures in all */
 	unsigned int sleeps;
@@ -70,7 +71,11 @@ static void sweep_check(struct sweep *sweep, struct vcall *call)
 		sweep->bad++;
 	}
 	vcall_free(call);
-	sweep->leaks += vcall_left(call);
+	if (vcall_left(call) && !sweep->leaks++) {
+		sweep->areas = vcall_areas_left(call);
+		sweep->objects = watch_objects_left();
+		sweep->pages = watch_pages_left();
+	}
 }
 
 /* One call of the sweep. Returns 0, or an error that has been reported as a failure of the case. */
@@ -110,7 +115,9 @@ static void sweep_judge(struct kunit *test, const struct sweep *sweep)
 	KUNIT_EXPECT_EQ_MSG(test, sweep->empty, 0u, "NULL although nothing was failed");
 	KUNIT_EXPECT_EQ_MSG(test, sweep->bad, 0u,
 			    "memory of the wrong size, not mapped, not zeroed, or not its own");
-	KUNIT_EXPECT_EQ_MSG(test, sweep->leaks, 0u, "calls left areas, objects or pages behind");
+	KUNIT_EXPECT_EQ_MSG(test, sweep->leaks, 0u,
+			    "calls left something behind, the first %u areas, %u objects, %u pages",
+			    sweep->areas, sweep->objects, sweep->pages);
 	KUNIT_EXPECT_EQ_MSG(test, sweep->scopes, 0u, "scopes of the task were changed");
 	/* The count is the whole system's: stacks of new tasks are in it, a few pages each. */
 	KUNIT_EXPECT_LT_MSG(test, abs(sweep->drift), 256L, "the count of vmalloc pages has drifted");

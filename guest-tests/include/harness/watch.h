@@ -42,6 +42,7 @@ static struct task_struct *watch_task;
 static unsigned int watch_life; /* changes while the task gets on, if only by reclaiming */
 
 static const void *watch_objects[WATCH_OBJECTS]; /* allocated and not freed yet */
+static atomic_t watch_live;			 /* how many of them */
 
 /* Page frames of vmalloc's own pages that the task has allocated and nobody has freed. */
 static unsigned long *watch_frames;
@@ -103,12 +104,15 @@ static void watch_page(void *unused, struct page *page, unsigned int order, gfp_
 	watch.tables_io += !!(effective & __GFP_IO);
 }
 
-/* Whoever frees it: vmalloc memory may be freed by another task than it was allocated by. */
+/*
+ * Whoever frees it, and whenever: vmalloc memory may be freed by another task than it was allocated
+ * by, after the call (since 6.19 a work item cleans up after one that failed).
+ */
 static void watch_page_free(void *unused, struct page *page, unsigned int order)
 {
 	unsigned int i;
 
-	if (!READ_ONCE(watch_task) || !atomic_read(&watch_held))
+	if (!atomic_read(&watch_held))
 		return;
 	for (i = 0; i < 1U << order; i++) {
 		if (test_and_clear_bit((page_to_pfn(page) + i) % WATCH_PAGES, watch_frames))
@@ -128,6 +132,7 @@ static void watch_kmalloc(void *unused, unsigned long caller, const void *object
 		if (watch_objects[i])
 			continue;
 		WRITE_ONCE(watch_objects[i], object);
+		atomic_inc(&watch_live);
 		return;
 	}
 	watch.missed++;
@@ -137,11 +142,11 @@ static void watch_kfree(void *unused, unsigned long caller, const void *object)
 {
 	int i;
 
-	if (!object || !READ_ONCE(watch_task))
+	if (!object || !atomic_read(&watch_live))
 		return;
 	for (i = 0; i < WATCH_OBJECTS; i++) {
-		if (READ_ONCE(watch_objects[i]) == object)
-			WRITE_ONCE(watch_objects[i], NULL);
+		if (cmpxchg(&watch_objects[i], object, NULL) == object)
+			atomic_dec(&watch_live);
 	}
 }
 
@@ -231,6 +236,7 @@ static __maybe_unused void watch_begin(void)
 	WRITE_ONCE(watch_task, NULL);
 	memset(&watch, 0, sizeof(watch));
 	memset(watch_objects, 0, sizeof(watch_objects));
+	atomic_set(&watch_live, 0);
 	if (atomic_read(&watch_held))
 		bitmap_zero(watch_frames, WATCH_PAGES);
 	atomic_set(&watch_held, 0);
