@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from harness.model import Verdict
-from harness.record import CaseResult
+from harness.record import CaseResult, CellResult
 from harness.report.measures import MAX_MEASURES, Compared, Measure, measures_of, side_by_side
+from tests.unit.html_tree import panel, read
+from tests.unit.sample_run import find, make_run
 
 
 def case(*lines: str, name: str = "calls") -> CaseResult:
@@ -66,3 +71,25 @@ def test_positions_stand_side_by_side() -> None:
 def test_a_name_that_comes_again_hides_nothing() -> None:
     said = case("# calls: measure: killed 19 programs", "# calls: measure: killed 0 programs")
     assert side_by_side([[said]])[0].values == ("19 programs, 0 programs",)
+
+
+def test_the_page_lines_up_positions_and_marks_what_differs(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    sample = make_run(folder, differences=False)
+
+    def measured(position: int, held: int) -> CellResult:
+        result = find(sample, "vmalloc-scope", "arm64", position)
+        lines = (f"# a: measure: held {held} KiB", "# a: measure: threads 4")
+        return replace(result, cases=(replace(result.cases[0], name="a", diagnostics=lines),))
+
+    last = measured(4, 96)
+    page = read(replace(sample, cells=(measured(0, 12), last)), folder)
+    (table,) = panel(page, last).all("details", class_="measures")
+    rows = [[cell.text for cell in row.children] for row in table.all("tr")]
+    assert rows == [
+        ["Figure", "0", "4"],
+        ["a"],
+        ["held", "12 KiB", "96 KiB"],
+        ["threads", "4", "4"],
+    ]
+    assert [row.children[0].text for row in table.all("tr", class_="differs")] == ["held"]
