@@ -26,3 +26,6 @@ def test_a_new_test_and_a_new_load_run_in_a_guest(harness: Harness, tmp_path: Pa
     record = read_json(tmp_path / "run")
     assert [cell.verdict for cell in record.cells] == [Verdict.PASS, Verdict.PASS]
     assert [case.name for cell in record.cells for case in cell.cases] == ["control_works"] * 2
+    said = (tmp_path / "run" / dict(record.cells[1].evidence)["loads"]).read_text()
+    assert ": shown\n" in said
+    assert "NOT SHOWN" not in said

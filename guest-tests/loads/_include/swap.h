@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Swap for a load, on a compressed RAM disk (zram) of its own or on a disk; gone with the load. */
+#ifndef LOADS_SWAP_H
+#define LOADS_SWAP_H
+
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/swap.h>
+
+#include "load.h"
+
+static char swap_device[32]; /* what is swapped to; empty: nothing yet */
+static int swap_zram = -1; /* number of the zram disk that it is on */
+
+/* What mkswap writes: version, last page and magic, all in the first page. */
+static inline void swap_format(unsigned long bytes)
+{
+	static union {
+		char page[LOAD_PAGE];
+		struct {
+			char boot[1024];
+			uint32_t version, last_page, bad_pages;
+		} head;
+	} swap;
+	int fd = open(swap_device, O_WRONLY | O_CLOEXEC);
+
+	swap.head.version = 1;
+	swap.head.last_page = bytes / LOAD_PAGE - 1;
+	memcpy(swap.page + LOAD_PAGE - 10, "SWAPSPACE2", 10);
+	if (fd < 0 || write(fd, swap.page, LOAD_PAGE) != (ssize_t)LOAD_PAGE || fsync(fd) < 0)
+		load_fail(swap_device);
+	close(fd);
+}
+
+/* On a new zram disk for @bytes of pages, whatever they compress to. */
+static inline void swap_on_zram(unsigned long bytes)
+{
+	char path[64], size[32];
+
+	/* Reading makes one: two loads that swap do not share, and none is left of who was killed. */
+	swap_zram = atoi(load_read("/sys/class/zram-control/hot_add"));
+	snprintf(swap_device, sizeof(swap_device), "/dev/zram%d", swap_zram);
+	snprintf(path, sizeof(path), "/sys/block/zram%d/disksize", swap_zram);
+	snprintf(size, sizeof(size), "%lu", bytes);
+	load_write(path, size);
+	swap_format(bytes);
+	if (swapon(swap_device, 0) < 0)
+		load_fail(swap_device);
+}
+
+/* On all of the load's disk. */
+static inline void swap_on_disk(void)
+{
+	uint64_t bytes;
+	int fd;
+
+	if (!load.disk) {
+		puts("no disk= was given");
+		exit(2);
+	}
+	snprintf(swap_device, sizeof(swap_device), "%s", load.disk);
+	fd = open(swap_device, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || ioctl(fd, BLKGETSIZE64, &bytes) < 0)
+		load_fail(swap_device);
+	close(fd);
+	swap_format(bytes);
+	if (swapon(swap_device, 0) < 0)
+		load_fail(swap_device);
+}
+
+/* The guest as it was; not worth a failure if something else has pages there. */
+static inline void swap_off(void)
+{
+	char path[64], number[16];
+
+	if (swapoff(swap_device) < 0 || swap_zram < 0)
+		return;
+	snprintf(path, sizeof(path), "/sys/block/zram%d/reset", swap_zram);
+	load_write(path, "1");
+	snprintf(number, sizeof(number), "%d", swap_zram);
+	load_write("/sys/class/zram-control/hot_remove", number);
+}
+
+/* Whether pages went to swap since the last call; in the parent only. */
+static inline bool swap_moves(void)
+{
+	static unsigned long before;
+	unsigned long out = load_vmstat("pswpout");
+	bool moving = before && out > before;
+
+	before = out;
+	return moving;
+}
+
+#endif

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Load: memory runs out, again and again. Each worker takes anonymous memory, with nowhere to swap
+ * it to, until the OOM killer takes the worker; the next one begins after a pause.
+ */
+#include "working_set.h"
+
+#define ROOM_MS 500 /* to fill memory in: the test is to see it run low, not only out */
+
+static unsigned long before;
+
+static void begin(void)
+{
+	before = load_vmstat("oom_kill");
+}
+
+static void work(unsigned int worker)
+{
+	unsigned long filled, total = load_number(load_read("/proc/meminfo"), "MemTotal:") * 1024;
+
+	(void)worker;
+	if (!load.ramp_ms)
+		load.ramp_ms = ROOM_MS;
+	/* Twice of what the machine has: no swap of another load takes all of it for long. */
+	working_set_keep(2 * total, &filled);
+}
+
+static bool on(void)
+{
+	return load_vmstat("oom_kill") > before;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct load_kind oom = {
+		.intensity = "workers, each of which is killed",
+		.least = 1,
+		.most = LOAD_WORKERS,
+		.begin = begin,
+		.work = work,
+		.on = on,
+	};
+
+	return load_main(&oom, argc, argv);
+}
