@@ -203,7 +203,7 @@ class GuestTest:
     artifacts: tuple[str, ...] = ()  # guest files fetched over SSH when the test is done
     disk_mib: int = 0  # size of the scratch disk that it needs; 0: none
     needs: tuple[str, ...] = ()  # Kconfig symbols without which its cases skip themselves
-    own_pressure: bool = False  # it makes its own: a run with and without loads goes without
+    own_pressure: bool = False  # it makes its own, and goes without loads
     proves: tuple[Proves, ...] = ()
 
     def on(self, config: Collection[str]) -> GuestTest:
@@ -221,9 +221,14 @@ class GuestTest:
                 return claim.patch
         return 0
 
-    def runs_under(self, load: str, loads: Collection[str]) -> bool:
-        """Is *load* for this test, in a plan with the loads named *loads*?"""
-        return load == "none" or not self.own_pressure or "none" not in loads
+    def loads_of(self, loads: tuple[str, ...], named: bool) -> tuple[str, ...]:
+        """Return the loads that it runs under, in a plan with *loads*.
+
+        A test that makes pressure of its own runs without, unless it is *named* in the plan and
+        the plan has nothing but loads.
+        """
+        asked = named and NO_LOAD not in loads
+        return loads if asked or not self.own_pressure else (NO_LOAD,)
 
     def weather_at(self, series: str, position: int) -> frozenset[SplatKind]:
         """Splats that are ordinary at *position* of *series*."""

@@ -171,7 +171,7 @@ class GuestTestFile(pytest.File):
         if plan.tests and not any(fnmatchcase(test.name, pattern) for pattern in plan.tests):
             return
         positions = plan.positions or lab.prepared.positions
-        loads = [load for load in plan.loads if test.runs_under(load, plan.loads)]
+        loads = test.loads_of(plan.loads, named=bool(plan.tests))
         for position in positions:
             for arch in plan.arch:
                 for ram in plan.ram_mib:

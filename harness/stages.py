@@ -19,6 +19,7 @@ from harness.kconfig import read_fragments, topic_files
 from harness.layout import Cache, Checkout
 from harness.loadrun import path_of
 from harness.model import (
+    NO_LOAD,
     AccelName,
     Arch,
     Cell,
@@ -83,9 +84,9 @@ class Prepared:
                 repeat=repeat,
             )
             for ram in self.plan.ram_mib
-            for load in self.plan.loads
+            for load in dict.fromkeys((*self.plan.loads, NO_LOAD))
             for test in self.tests
-            if test.runs_under(load, self.plan.loads)
+            if load in test.loads_of(self.plan.loads, named=bool(self.plan.tests))
             for repeat in range(self.plan.repeat)
         )
 

@@ -73,18 +73,20 @@ def test_the_patchset_hash_is_that_of_the_patches_hashes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("own_pressure", "loads", "under"),
+    ("own_pressure", "loads", "named", "under"),
     [
-        (False, ("none", "anon"), ["none", "anon"]),
-        (True, ("none", "anon"), ["none"]),
-        (True, ("anon", "slab"), ["anon", "slab"]),
+        (False, ("none", "anon"), False, ("none", "anon")),
+        (False, ("anon",), False, ("anon",)),
+        (True, ("none", "anon"), True, ("none",)),
+        (True, ("anon", "slab"), False, ("none",)),
+        (True, ("anon", "slab"), True, ("anon", "slab")),
     ],
 )
-def test_a_test_with_pressure_of_its_own_goes_without_loads_where_it_can(
-    own_pressure: bool, loads: tuple[str, ...], under: list[str]
+def test_a_test_with_pressure_of_its_own_goes_without_loads_unless_told(
+    own_pressure: bool, loads: tuple[str, ...], named: bool, under: tuple[str, ...]
 ) -> None:
     test = GuestTest("t", Path(), "", "t", "t", own_pressure=own_pressure)
-    assert [load for load in loads if test.runs_under(load, loads)] == under
+    assert test.loads_of(loads, named) == under
 
 
 def test_a_test_knows_from_which_patch_a_case_passes() -> None:
