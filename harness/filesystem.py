@@ -6,6 +6,7 @@ A guest would need mkfs and fsck for its own architecture, and RAM for them.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,10 +59,14 @@ def check_filesystem(kind: str, disk: Path) -> tuple[bool, str]:
     Raises:
         InfraError: the check is not installed, or could not be run.
     """
+    # xfs_repair says 1 of a disk that it cannot open, and of one that is broken.
+    if not os.access(disk, os.R_OK):
+        raise InfraError(f"{_KINDS[kind].check[0]} could not check {disk.name}: it cannot be read")
     done = _run(kind, _KINDS[kind].check, disk)
-    said = (done.stdout + done.stderr)[-_TAIL:]
-    # e2fsck: 4 and below are findings; xfs_repair: 1 is one, and 2 a log to be replayed.
-    if not 0 <= done.status <= 4:
+    said = (done.stdout + done.stderr)[-_TAIL:].replace(str(disk), disk.name)
+    # e2fsck: 4 is added for what it found, even where that made it give up (8); xfs_repair: 1 is a
+    # finding, and 2 a log to be replayed.
+    if done.status < 0 or (done.status > 4 and not done.status & 4):
         raise InfraError(f"{_KINDS[kind].check[0]} could not check {disk.name}", detail=said)
     return done.ok, said
 

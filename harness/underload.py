@@ -43,6 +43,7 @@ class Traces:
 
     shown: tuple[Shown, ...] = ()
     unsound: tuple[str, ...] = ()  # file systems that their own check found broken
+    sound: list[str] = field(default_factory=list)  # those that it found in order
     notes: list[str] = field(default_factory=list)  # what could not be seen
 
 
@@ -159,7 +160,10 @@ def _check(guest: Guest, a: Applied, folder: Path, traces: Traces) -> str:
         return ""
     sound, said = check_filesystem(kind, folder / SCRATCH)
     (folder / f"fsck-{name}.txt").write_text(said, encoding="utf-8", errors="backslashreplace")
-    return "" if sound else f"the {kind} of load {name} is broken: see fsck-{name}.txt"
+    if not sound:
+        return f"the {kind} of load {name} is broken: see fsck-{name}.txt"
+    traces.sound.append(f"{name}: its {kind} is sound, says its own check")
+    return ""
 
 
 def _write(folder: Path, traces: Traces, runs: Sequence[LoadRun]) -> None:
@@ -169,5 +173,6 @@ def _write(folder: Path, traces: Traces, runs: Sequence[LoadRun]) -> None:
         for s in traces.shown
     ]
     lines += [f"{run.load.name}: {line}" for run in runs for line in run.said[-50:]]
+    lines += [*traces.sound, *traces.unsound]
     text = "".join(f"{line}\n" for line in lines)
     (folder / "loads.txt").write_text(text, encoding="utf-8", errors="backslashreplace")
