@@ -52,5 +52,5 @@ def test_a_damaged_one_is_not_even_where_its_check_gives_up(kind: str, disk: Pat
 
 
 def test_a_disk_that_is_not_there_is_our_fault(kind: str, tmp_path: Path) -> None:
-    with pytest.raises(InfraError, match="could not check gone.img"):
+    with pytest.raises(InfraError, match=r"could not check gone\.img"):
         check_filesystem(kind, tmp_path / "gone.img")
