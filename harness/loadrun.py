@@ -13,7 +13,10 @@ from harness.transport.pump import Wait
 
 LOADS = "/harness/loads"
 SETUP_S = 30.0  # for one command of a load's set-up
-STOP_S = 10.0  # for a load to end: PID 1 kills a program after 5
+STOP_S = 10.0  # for a module to go
+# For a program to end: PID 1 kills it after 5. What then goes on is stuck in the kernel.
+END_S = 30.0
+SYSRQ_S = 5.0  # for the list of blocked tasks
 
 
 def path_of(load: Load) -> str:
@@ -30,6 +33,7 @@ class LoadRun:
         self._deadline = deadline
         self._asked: Request | None = None  # of a program that runs
         self._inserted = False
+        self.stuck = ""  # that it could not be killed, where that was so
 
     @property
     def ended(self) -> str:
@@ -96,10 +100,16 @@ class LoadRun:
                 answer = self._agent.call("rmmod", name, deadline=self._deadline(STOP_S))
                 return "" if answer.ok else f"load {self.load.name} cannot be unloaded"
             if self._asked is not None and self._asked.end is None and alive:
-                deadline = self._deadline(STOP_S)
+                deadline = self._deadline(END_S)
                 self._agent.call("stop", str(self._asked.id), deadline=deadline)
                 if self._agent.wait_end(self._asked, deadline) is Wait.LATE:
-                    return "a load did not end"
+                    self.stuck = (
+                        f"load {self.load.name} is stuck in the kernel: killed, it did not end "
+                        f"within {deadline.seconds:.0f} s (blocked tasks are in the log)"
+                    )
+                    sysrq = ("write", "/proc/sysrq-trigger", "w")
+                    self._agent.call(*sysrq, deadline=self._deadline(SYSRQ_S))
+                    return self.stuck
         except NoAnswer as error:
             return error.what
         finally:

@@ -100,7 +100,7 @@ class TestOutcome:
     lost_records: int = 0  # gaps in the kernel log's sequence numbers
     reason: str = ""  # one line where ended is not DONE
     load_ended: str = ""  # how the load ended, where it did so by itself
-    unsound: tuple[str, ...] = ()  # loads whose file system its own check found broken, and how
+    unsound: tuple[str, ...] = ()  # broken file systems of loads, and loads that nothing could end
     stuck: Stuck | None = None  # how the test was stuck, where ended is STUCK
     where: str = ""  # function of the kernel that it was stuck in, "" where nobody knows
 

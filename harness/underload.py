@@ -42,7 +42,7 @@ class Traces:
     """What the loads left behind; complete once the guest is out from under them."""
 
     shown: tuple[Shown, ...] = ()
-    unsound: tuple[str, ...] = ()  # file systems that their own check found broken
+    unsound: tuple[str, ...] = ()  # broken file systems, and loads that nothing could end
     sound: list[str] = field(default_factory=list)  # those that it found in order
     notes: list[str] = field(default_factory=list)  # what could not be seen
 
@@ -80,9 +80,8 @@ def under_loads(
         finally:
             traces.shown = _shown(guest, wanted, before, traces)
     ended = {run.load.name for run in runs}
-    traces.unsound = tuple(
-        text for a in applied if a.load.name in ended if (text := _check(guest, a, folder, traces))
-    )
+    checked = (_check(guest, a, folder, traces) for a in applied if a.load.name in ended)
+    traces.unsound = tuple(filter(None, (*(run.stuck for run in runs), *checked)))
     _write(folder, traces, runs)
 
 

@@ -277,7 +277,7 @@ def _of_load(
 ) -> Iterator[_Anomaly]:
     """A load that went away leaves a test without what the cell says it ran under.
 
-    A broken file system was broken by the kernel, whatever became of the load.
+    What broke its file system, or keeps it from ending when killed, is the kernel.
     """
     yield from (_Anomaly(Verdict.FAIL, text) for text in outcome.unsound)
     if not outcome.load_ended:
