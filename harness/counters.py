@@ -4,7 +4,8 @@
 A claim of a ``load.toml`` is a counter and what it must do: ``pswpin = "> 0"`` of /proc/vmstat,
 which must have grown since before the load, ``nr_mlock = "is > 100"``, whose value counts, or
 ``"/sys/fs/cgroup/load/memory.events:oom_kill" = "> 0"`` of any file with a name and a number on
-each line. Where a line has several numbers, ``name.1`` is the second.
+each line. Where a line has several numbers, ``name.1`` is the second. A file without a name is one
+that holds a number alone.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from harness.record import Shown
 
 VMSTAT = "/proc/vmstat"
 
-_COUNTER = re.compile(r"(?:(?P<file>/[^:]+):)?(?P<name>[\w()]+)(?:\.(?P<index>\d))?")
+_COUNTER = re.compile(
+    r"(?:(?P<file>/[^:]+):)?(?P<name>[\w()]+)(?:\.(?P<index>\d))?|(?P<whole>/[^:]+)"
+)
 _WANT = re.compile(r"(?P<level>is )?(?P<operator><=|>=|<|>) ?(?P<number>-?\d{1,15})")
 _OPERATORS: Mapping[str, Callable[[int, int], bool]] = {
     "<": operator.lt,
@@ -38,12 +41,13 @@ class Claim:
     counter: str  # as load.toml writes it
     want: str
     file: str
-    name: str
+    name: str  # empty: the file is a number alone
     index: int  # which of the line's numbers
 
     def value(self, files: Mapping[str, str]) -> int:
         """Return the counter's value in *files*, path → text; 0 where it is not there."""
-        pattern = rf"^{re.escape(self.name)}:?((?:\s+-?\d+)+)"
+        named = rf"{re.escape(self.name)}:?[ \t]+" if self.name else ""
+        pattern = rf"^{named}(-?\d+(?:[ \t]+-?\d+)*)"
         found = re.search(pattern, files.get(self.file, ""), re.M)
         numbers = found[1].split() if found else []
         return int(numbers[self.index][:18]) if self.index < len(numbers) else 0
@@ -72,8 +76,8 @@ def claims(load: Load) -> tuple[Claim, ...]:
                 f"{load.folder}/load.toml: shows: {counter} = {want!r}: allowed are like "
                 'pswpin = "> 0" (it grew), nr_mlock = "is > 100", "/proc/FILE:name" = "> 0"'
             )
-        file, index = named["file"] or VMSTAT, int(named["index"] or 0)
-        found.append(Claim(load.name, counter, want, file, named["name"], index))
+        file, index = named["whole"] or named["file"] or VMSTAT, int(named["index"] or 0)
+        found.append(Claim(load.name, counter, want, file, named["name"] or "", index))
     return tuple(found)
 
 

@@ -15,8 +15,8 @@ from harness.model import Load
 from harness.plan import load_loads
 
 LOAD = Load("anon", Path("anon"), "fills memory")
-BEFORE = {VMSTAT: "pswpin 10\npswpin_x 99\n", "/f": "Mlocked:   12 kB\nig 1 2 3\n"}
-AFTER = {VMSTAT: "pswpin 15\npswpin_x 99\n", "/f": "Mlocked:   4 kB\nig 1 7 3\n"}
+BEFORE = {VMSTAT: "pswpin 10\npswpin_x 99\n", "/f": "Mlocked:   12 kB\nig 1 2 3\n", "/n": "7\n8\n"}
+AFTER = {VMSTAT: "pswpin 15\npswpin_x 99\n", "/f": "Mlocked:   4 kB\nig 1 7 3\n", "/n": "9\n8\n"}
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,9 @@ AFTER = {VMSTAT: "pswpin 15\npswpin_x 99\n", "/f": "Mlocked:   4 kB\nig 1 7 3\n"
         ("/f:ig.1", "> 4", (2, 7), True),
         ("/f:ig.5", "> 0", (0, 0), False),
         ("/gone:x", "> 0", (0, 0), False),
+        ("/n", "> 1", (7, 9), True),
+        ("/n:8", "> 0", (0, 0), False),
+        ("/gone", "> 0", (0, 0), False),
     ],
 )
 def test_a_claim_is_held_against_the_guest(
@@ -41,7 +44,9 @@ def test_a_claim_is_held_against_the_guest(
     assert (toothless([shown]) == "") is borne_out
 
 
-@pytest.mark.parametrize(("counter", "want"), [("pswpin", "grows"), ("a b", "> 0"), ("f:x", "> 0")])
+@pytest.mark.parametrize(
+    ("counter", "want"), [("pswpin", "grows"), ("a b", "> 0"), ("f:x", "> 0"), ("/f:", "> 0")]
+)
 def test_what_is_no_claim(counter: str, want: str) -> None:
     with pytest.raises(UserError) as caught:
         claims(replace(LOAD, shows=((counter, want),)))

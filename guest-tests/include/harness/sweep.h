@@ -81,7 +81,7 @@ static void sweep_check(struct sweep *sweep, struct vcall *call)
 /* One call of the sweep. Returns 0, or an error that has been reported as a failure of the case. */
 static __maybe_unused int sweep_call(struct kunit *test, struct sweep *sweep, struct vcall *call)
 {
-	unsigned long before;
+	long before;
 	int error;
 
 	if (call->gfp & __GFP_ZERO)
@@ -98,7 +98,7 @@ static __maybe_unused int sweep_call(struct kunit *test, struct sweep *sweep, st
 	if (error)
 		return error;
 	sweep_check(sweep, call);
-	sweep->drift += (long)vcall_nr_pages() - (long)before;
+	sweep->drift += vcall_nr_pages() - before;
 	return 0;
 }
 
@@ -119,7 +119,7 @@ static void sweep_judge(struct kunit *test, const struct sweep *sweep)
 			    "calls left something behind, the first %u areas, %u objects, %u pages",
 			    sweep->areas, sweep->objects, sweep->pages);
 	KUNIT_EXPECT_EQ_MSG(test, sweep->scopes, 0u, "scopes of the task were changed");
-	/* The count is the whole system's: stacks of new tasks are in it, a few pages each. */
+	/* The count is the whole system's: stacks of ended tasks are in it, a few pages each. */
 	KUNIT_EXPECT_LT_MSG(test, abs(sweep->drift), 256L, "the count of vmalloc pages has drifted");
 	/* What the caller has forbidden, each try has to forbid. */
 	if (!(call->gfp & __GFP_FS))

@@ -297,7 +297,31 @@ static __maybe_unused bool vcall_steered(const struct vcall *call)
 }
 
 static struct vm_struct *(*vcall_find_area)(const void *addr);
-static unsigned long (*vcall_nr_pages)(void);
+static unsigned long (*vcall_count)(void);
+
+/*
+ * Pages of all kernel stacks, which come from vmalloc as well: those of tasks that come and go
+ * would hide what a call leaves. The statistics are kept by CPU, and added up here.
+ */
+static unsigned long vcall_stack_pages(void)
+{
+	long kib = 0;
+	int cpu;
+
+	if (!IS_ENABLED(CONFIG_VMAP_STACK))
+		return 0;
+	for_each_possible_cpu(cpu)
+		kib += per_cpu_ptr(NODE_DATA(0)->per_cpu_nodestats, cpu)
+			       ->vm_node_stat_diff[NR_KERNEL_STACK_KB];
+	kib += global_node_page_state(NR_KERNEL_STACK_KB);
+	return kib * 1024 / (long)PAGE_SIZE;
+}
+
+/* Pages that vmalloc has given out, but for kernel stacks; a few of ended tasks are in it, too. */
+static __maybe_unused long vcall_nr_pages(void)
+{
+	return vcall_count() - vcall_stack_pages();
+}
 
 /*
  * Areas that are still there where @call had its own: after vcall_free(), or a call that failed,
@@ -405,10 +429,10 @@ static __maybe_unused int vcall_open(void)
 	int error;
 
 	vcall_find_area = (void *)symbol_address("find_vm_area");
-	vcall_nr_pages = harness_vmalloc_count;
-	if (!vcall_nr_pages)
-		vcall_nr_pages = (void *)symbol_address("vmalloc_nr_pages");
-	if (!vcall_find_area || !vcall_nr_pages) {
+	vcall_count = harness_vmalloc_count;
+	if (!vcall_count)
+		vcall_count = (void *)symbol_address("vmalloc_nr_pages");
+	if (!vcall_find_area || !vcall_count) {
 		pr_err("harness: no find_vm_area or vmalloc_nr_pages\n");
 		return -ENOENT;
 	}

@@ -21,6 +21,10 @@ static unsigned long intensity = 256;
 module_param(intensity, ulong, 0444);
 MODULE_PARM_DESC(intensity, "free pages to leave");
 
+static ulong reached;
+module_param(reached, ulong, 0444);
+MODULE_PARM_DESC(reached, "times that it found as many pages free as it is to leave, or an eighth more or less");
+
 static unsigned long now_free(void)
 {
 	return global_zone_page_state(NR_FREE_PAGES);
@@ -50,6 +54,12 @@ static unsigned long allowed(unsigned long all, unsigned long begun)
 	return all - (all - intensity) / 1000 * (1000 * passed / ramp_ms);
 }
 
+/* The count of free pages is kept by CPU, and is not exact. */
+static bool is_reached(unsigned long pages)
+{
+	return pages >= intensity - intensity / 8 && pages <= intensity + intensity / 8;
+}
+
 static int work(void *unused)
 {
 	unsigned long all, begun;
@@ -60,6 +70,8 @@ static int work(void *unused)
 	begun = jiffies;
 	while (!kthread_should_stop()) {
 		take(allowed(all, begun));
+		if (is_reached(now_free()))
+			WRITE_ONCE(reached, reached + 1);
 		usleep_range(500, 1000);
 	}
 	return 0;

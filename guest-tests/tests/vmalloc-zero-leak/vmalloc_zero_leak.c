@@ -194,7 +194,7 @@ static void page_count_balanced(struct kunit *test)
 	if (!HARNESS_COUNT_EXACT)
 		harness_skip(test, "the count is kept by CPU and not exact");
 	for (i = 0; i < ARRAY_SIZE(places); i++) {
-		unsigned long before, after, during;
+		long before, after, during;
 		bool balanced = false;
 
 		for (tries = 0; tries < 100 && !balanced; tries++) {
@@ -211,12 +211,12 @@ static void page_count_balanced(struct kunit *test)
 				return;
 			}
 			during = vcall_nr_pages();
-			balanced = !call.addr || during >= before + LARGE_ARRAY / PAGE_SIZE;
+			balanced = !call.addr || during >= before + (long)(LARGE_ARRAY / PAGE_SIZE);
 			vcall_free(&call);
 			after = vcall_nr_pages();
 			balanced = balanced && after == before;
 		}
-		KUNIT_EXPECT_TRUE_MSG(test, balanced, "failure %u: %lu pages before, %lu after",
+		KUNIT_EXPECT_TRUE_MSG(test, balanced, "failure %u: %ld pages before, %ld after",
 				      places[i], before, after);
 	}
 }
