@@ -9,7 +9,11 @@
 #define OWN_PAGES 2
 #define ROOM 3 / 4 /* of the tasks that the kernel allows for its RAM: the others need some too */
 
+/* Whether the OOM killer lists all tasks: with hundreds of them its reports overrun the log. */
+#define DUMP_TASKS "/proc/sys/vm/oom_dump_tasks"
+
 static unsigned long most;
+static char dump_tasks[16];
 static volatile unsigned long *begun;
 
 static void begin(void)
@@ -22,6 +26,13 @@ static void begin(void)
 		most = allowed;
 	}
 	begun = load_shared(sizeof(*begun));
+	snprintf(dump_tasks, sizeof(dump_tasks), "%s", load_read(DUMP_TASKS));
+	load_write(DUMP_TASKS, "0");
+}
+
+static void end(void)
+{
+	load_write(DUMP_TASKS, dump_tasks);
 }
 
 static pid_t one_more(void)
@@ -76,6 +87,7 @@ int main(int argc, char **argv)
 		.begin = begin,
 		.work = work,
 		.on = on,
+		.end = end,
 	};
 
 	return load_main(&tasks, argc, argv);
