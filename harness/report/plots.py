@@ -259,7 +259,10 @@ def _band(timeline: Timeline, number: int, span: Span) -> Band:
 
 
 def _flag(timeline: Timeline, mark: Mark) -> Flag:
-    said = one_line(f"{FLAGS[mark.kind]}: {mark.text}", MAX_TEXT)
+    label = FLAGS[mark.kind]
+    # The title of an OOM kill begins so itself.
+    said = mark.text if mark.text.startswith(label) else f"{label}: {mark.text}"
+    said = one_line(said, MAX_TEXT)
     return Flag(_x(timeline, mark.t), mark.kind, said, f"{mark.t:.2f} s")
 
 
