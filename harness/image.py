@@ -56,10 +56,12 @@ _APPLETS = (
 )
 APPLETS = tuple(_APPLETS.split())
 FOLDERS = ("dev", "harness/loads", "harness/modules", "proc", "run", "sys", "tmp")
+# PID 1 as a user's shell: guest-tests/init/sshd.c.
+SESSION = "bin/session"
 TEXTS = {
-    "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
+    "etc/passwd": f"root:x:0:0:root:/root:/{SESSION}\n",
     "etc/group": "root:x:0:\n",
-    "etc/shells": "/bin/sh\n",
+    "etc/shells": f"/bin/sh\n/{SESSION}\n",
 }
 
 
@@ -164,6 +166,7 @@ def _base_entries(init: Path, root: Path, later: Iterable[str]) -> list[Entry]:
         Entry("init", stat.S_IFREG | 0o755, init.read_bytes()),
         Entry(BUSYBOX, stat.S_IFREG | 0o755, busybox.read_bytes()),
         *(symlink(f"bin/{applet}", "busybox") for applet in APPLETS),
+        symlink(SESSION, "../init"),
         *(regular(name, text.encode()) for name, text in TEXTS.items()),
     ]
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from harness.klog import log_lines
 from harness.model import SplatKind
+from harness.oom import oom_report, say_kill
 from harness.record import Splat
 
 # A sample as it was sent: figure → number, or numbers.
@@ -23,7 +24,7 @@ NAME = "samples.jsonl"  # in a cell's folder
 CLOCK = "at_us"  # the figure that says when, in microseconds since the guest's boot
 MAX_FIGURES = 64
 MAX_MARKS = 2000
-MAX_TEXT = 200
+MAX_TEXT = 400
 
 _WORD = re.compile(r"([a-z][a-z0-9_]{0,39})=([0-9]{1,20}(?:,[0-9]{1,20}){0,63})")
 _SUITE = re.compile(r"\s*# Subtest: ")
@@ -82,10 +83,14 @@ def marks(
 def _events(
     records: Sequence[tuple[int, str]], splats: Iterable[Splat]
 ) -> Iterator[tuple[int, str, str]]:
-    for splat in splats:
-        kind = "oom-kill" if splat.kind is SplatKind.OOM_KILL else "splat"
-        if records:
-            yield records[min(splat.line, len(records)) - 1][0], kind, splat.title
+    for splat in splats if records else ():
+        at = records[min(splat.line, len(records)) - 1][0]
+        if splat.kind is not SplatKind.OOM_KILL:
+            yield at, "splat", splat.title
+            continue
+        report = oom_report(splat.text)
+        why = say_kill(report) if report else ""
+        yield at, "oom-kill", f"{splat.title}: {why}" if why else splat.title
     begun: int | None = None
     for line in log_lines(text for _, text in records):
         at = records[line.record - 1][0]

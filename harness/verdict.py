@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
@@ -21,6 +21,8 @@ from harness.frames import case_function
 from harness.klog import log_lines
 from harness.ktap import KtapResult, parse
 from harness.model import Cell, GuestTest, SplatKind, Verdict
+from harness.oom import OomReport, Victim, oom_report, oom_reports, say_request, victim_of
+from harness.pressure import loads_named
 from harness.record import CaseResult, CellResult, Ended, Splat, TestOutcome
 from harness.splat import find_splats, is_death
 
@@ -45,6 +47,13 @@ _NOT_UP = re.compile(
 )
 _INIT_EXITED = re.compile(r"Attempted to kill init! exitcode=0x0000[0-9a-f]{2}00\b")
 _REFUSALS = re.compile(r"Unknown symbol|disagrees about version|version magic|no symbol version")
+# What an OOM kill that is no weather means, by whom it took. Without a part of the guest's own,
+# nobody has seen all that the kernel did.
+_BLAME = {
+    Victim.GUEST: Verdict.MISS,
+    Victim.LOADER: Verdict.FAIL,
+    Victim.TEST: Verdict.FAIL,
+}
 _JUDGES_NOTHING = (Verdict.SKIP, Verdict.DONE)
 _NAMED = 3  # how many names or titles a reason spells out
 
@@ -106,11 +115,15 @@ def judge(
         _judged(case, test, series, cell.position)
         for case in ktap.cases(unfinished=_verdict_of_end(outcome.ended, splats))
     )
+    loads = loads_named((cell.load,))
+    toll = _toll(outcome.log, loads)
+    blame = _blame(test.weather_at(series, cell.position))
     anomalies = (
+        *_of_kills(toll, blame),
         *_of_end(test, outcome, ktap, splats),
-        *_of_splats(splats, ordinary, outcome.ended),
+        *_of_splats([s for s in splats if _whose(s, loads) not in blame], ordinary, outcome.ended),
         *_of_results(test, outcome, ktap),
-        *_of_load(outcome, splats, ordinary),
+        *_of_load(outcome, killed=Victim.LOAD in toll and SplatKind.OOM_KILL in ordinary),
     )
     verdict = Verdict.worst((*(c.verdict for c in cases), *(a.verdict for a in anomalies)))
     if any(anomaly.verdict is Verdict.MISS for anomaly in anomalies):
@@ -246,6 +259,51 @@ def _of_splats(
         yield _Anomaly(Verdict.FAIL, f"{len(titles) - _NAMED} more kinds of splats")
 
 
+def _blame(weather: Collection[SplatKind]) -> dict[Victim, Verdict]:
+    """Return what each kill means for a test of which *weather* is ordinary.
+
+    That spares the programs that it brings for the OOM killer, but not the task that loads it,
+    which is the last to be taken.
+    """
+    spared = {Victim.TEST} if SplatKind.OOM_KILL in weather else set()
+    return {whose: verdict for whose, verdict in _BLAME.items() if whose not in spared}
+
+
+def _toll(log: Sequence[str], loads: Collection[str]) -> dict[Victim, tuple[str, ...]]:
+    """Return what the OOM killer took, and of each kill, in *log*, what makes it another one.
+
+    Of the log, not of the splats: of a storm of those not all are kept.
+    """
+    toll: dict[Victim, dict[str, None]] = {}
+    for report in oom_reports(line.text for line in log_lines(log) if not line.quoted):
+        whose = victim_of(report, loads)
+        toll.setdefault(whose, {})[_taken(report, whose)] = None
+    return {whose: tuple(texts) for whose, texts in toll.items()}
+
+
+def _whose(splat: Splat, loads: Collection[str]) -> Victim:
+    """Return what *splat* tells the end of, if it is an OOM kill."""
+    report = oom_report(splat.text) if splat.kind is SplatKind.OOM_KILL else None
+    return victim_of(report, loads) if report else Victim.NOBODY
+
+
+def _taken(report: OomReport, whose: Victim) -> str:
+    said = f"the OOM killer took {whose.value}, {report.victim}"
+    request = say_request(report)
+    return f"{said} ({request})" if request else said
+
+
+def _of_kills(
+    toll: Mapping[Victim, Sequence[str]], blame: Mapping[Victim, Verdict]
+) -> Iterator[_Anomaly]:
+    for whose, verdict in blame.items():
+        texts = toll.get(whose, ())
+        yield from (_Anomaly(verdict, text) for text in texts[:_NAMED])
+        if len(texts) > _NAMED:
+            text = f"{len(texts) - _NAMED} more kinds of OOM kills of {whose.value}"
+            yield _Anomaly(verdict, text)
+
+
 def _of_results(test: GuestTest, outcome: TestOutcome, ktap: KtapResult) -> Iterator[_Anomaly]:
     """Yield what is wrong with the results of a module that loaded and came to its end."""
     if outcome.ended is not Ended.DONE:
@@ -270,22 +328,15 @@ def _of_results(test: GuestTest, outcome: TestOutcome, ktap: KtapResult) -> Iter
         yield _Anomaly(Verdict.ERROR, f"unsound KTAP: {problem}")
 
 
-def _of_load(
-    outcome: TestOutcome,
-    splats: Sequence[Splat],
-    ordinary: frozenset[SplatKind],
-) -> Iterator[_Anomaly]:
+def _of_load(outcome: TestOutcome, *, killed: bool) -> Iterator[_Anomaly]:
     """A load that went away leaves a test without what the cell says it ran under.
 
-    What broke its file system, or keeps it from ending when killed, is the kernel.
+    Unless it was *killed* as it may be. What broke its file system, or keeps it from ending when
+    stopped, is the kernel.
     """
     yield from (_Anomaly(Verdict.FAIL, text) for text in outcome.unsound)
-    if not outcome.load_ended:
-        return
-    killed = any(splat.kind is SplatKind.OOM_KILL for splat in splats)
-    if killed and SplatKind.OOM_KILL in ordinary:
-        return
-    yield _Anomaly(Verdict.ERROR, f"the load ended by itself: {outcome.load_ended}")
+    if outcome.load_ended and not killed:
+        yield _Anomaly(Verdict.ERROR, f"the load ended by itself: {outcome.load_ended}")
 
 
 # ---------------------------------------------------------------- words

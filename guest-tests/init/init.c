@@ -70,7 +70,7 @@ static void boot(void)
 	setenv("HOME", "/root", 1);
 	setenv("TERM", "vt100", 1);
 	sethostname("guest", 5);
-	write_file("/proc/self/oom_score_adj", "-1000", 5);
+	oom_score(OOM_NEVER);
 	open_signals();
 	kmsg_open();
 	spin_us = measure_spin();
@@ -157,6 +157,8 @@ int main(int argc, char **argv)
 {
 	if (argc > 1 && !strcmp(argv[1], "sampler"))
 		return sampler_main();
+	if (session_called(argv[0]))
+		return session_main(argv);
 	if (getpid() != 1) {
 		console_say("init: I am not PID 1\n");
 		return 1;

@@ -81,8 +81,20 @@ int jobs_overdue(void);
 /* Add their pipes to a poll set; returns how many. */
 struct pollfd;
 size_t jobs_poll(struct pollfd *set, size_t room);
-/* In a child: an ordinary process again (OOM score, signals, session). */
-void child_reset(void);
+/*
+ * What the OOM killer thinks of a child. The harness needs PID 1 and what serves it beside that. A
+ * task that loads a module is taken when nobody else is left: the OOM killer must have somebody,
+ * or the kernel panics.
+ */
+#define OOM_ORDINARY "0"
+#define OOM_LAST "-999"
+#define OOM_NEVER "-1000"
+void oom_score(const char *score);
+/*
+ * In a child: an ordinary process again (signals, session), with @score. It is called @name until
+ * it runs another program: by its name the host knows who was killed (harness/oom.py).
+ */
+void child_reset(const char *name, const char *score);
 
 /* ---- sshd.c: network and SSH */
 
@@ -91,6 +103,9 @@ void sshd_start(unsigned long id, const char *key);
 void sshd_ready(unsigned long id, const char *key);
 int sshd_fd(void);
 void sshd_accept(void);
+/* This program is a user's shell as well, to dropbear: whether @name says that it is run as such. */
+bool session_called(const char *name);
+int session_main(char **argv);
 
 /* ---- put.c: files from the host */
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -35,7 +36,21 @@ struct job {
 
 static struct job jobs[MAX_JOBS];
 
-void child_reset(void)
+/* What a job is called until it runs another program, and its OOM score. */
+static const struct {
+	const char *name, *score;
+} kinds[] = {
+	[JOB_INSMOD] = { "insmod", OOM_LAST },   [JOB_RMMOD] = { "rmmod", OOM_LAST },
+	[JOB_EXEC] = { "init", OOM_ORDINARY },   [JOB_START] = { "init", OOM_ORDINARY },
+	[JOB_READ] = { "read", OOM_NEVER },      [JOB_HOSTKEY] = { "init", OOM_NEVER },
+};
+
+void oom_score(const char *score)
+{
+	write_file("/proc/self/oom_score_adj", score, strlen(score));
+}
+
+void child_reset(const char *name, const char *score)
 {
 	sigset_t none;
 
@@ -43,7 +58,8 @@ void child_reset(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
 	setsid();
-	write_file("/proc/self/oom_score_adj", "0", 1);
+	prctl(PR_SET_NAME, name);
+	oom_score(score);
 }
 
 static void run_insmod(char **argv)
@@ -85,7 +101,7 @@ static void run_child(enum job_kind kind, char **argv, int out)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	child_reset();
+	child_reset(kinds[kind].name, kinds[kind].score);
 	dup2(null, STDIN_FILENO);
 	dup2(out, STDOUT_FILENO);
 	dup2(out, STDERR_FILENO);

@@ -339,6 +339,8 @@ int sampler_main(void)
 	const struct sched_param first = { .sched_priority = 1 };
 	int port, i;
 
+	/* Its OOM score is PID 1's. */
+	prctl(PR_SET_NAME, "sampler");
 	mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
 	sched_setscheduler(0, SCHED_FIFO, &first);

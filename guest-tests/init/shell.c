@@ -32,7 +32,7 @@ static void run_shell(void)
 	char *argv[] = { "-sh", NULL };
 	int tty;
 
-	child_reset();
+	child_reset("init", OOM_ORDINARY);
 	tty = open(console, O_RDWR);
 	if (tty < 0)
 		_exit(1);

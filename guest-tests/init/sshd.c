@@ -3,6 +3,9 @@
  * Network and SSH. PID 1 listens on port 22 itself and gives each connection to a dropbear of its
  * own (inetd mode): the port answers from the moment the host is told, and no daemon takes up
  * memory while nobody is connected.
+ *
+ * The OOM killer does not take dropbear, but whatever people run: dropbear knows this program as
+ * the user's shell, which becomes an ordinary process before it becomes /bin/sh.
  */
 #define _GNU_SOURCE /* accept4 */
 #include <arpa/inet.h>
@@ -22,6 +25,7 @@
 
 #define SERVER "/usr/sbin/dropbear"
 #define KEYGEN "/usr/bin/dropbearkey"
+#define SESSION "session" /* a link in /bin; /etc/passwd and /etc/shells name it */
 #define HOST_KEY "/run/dropbear.key"
 #define SERVER_LOG "/run/dropbear.log"
 #define ADDRESS "10.0.2.15" /* what QEMU's user network expects its guest to have */
@@ -160,7 +164,7 @@ static void run_server(int connection)
 	char *argv[] = { SERVER, "-i", "-s", "-j", "-k", "-r", HOST_KEY, NULL };
 	int log = open(SERVER_LOG, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
-	child_reset();
+	child_reset("init", OOM_NEVER);
 	dup2(connection, STDIN_FILENO);
 	dup2(connection, STDOUT_FILENO);
 	dup2(log, STDERR_FILENO);
@@ -177,4 +181,21 @@ void sshd_accept(void)
 	if (fork() == 0)
 		run_server(connection);
 	close(connection);
+}
+
+bool session_called(const char *name)
+{
+	/* With '-' in front, it is to be a login shell. */
+	return !strcmp(name + (*name == '-'), SESSION);
+}
+
+int session_main(char **argv)
+{
+	static char login[] = "-sh", plain[] = "sh";
+
+	oom_score(OOM_ORDINARY);
+	setenv("SHELL", "/bin/sh", 1);
+	argv[0] = *argv[0] == '-' ? login : plain;
+	execv("/bin/sh", argv);
+	return 127;
 }

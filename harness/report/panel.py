@@ -28,7 +28,7 @@ from harness.report.evidence import (
 from harness.report.matrix import difference, duration
 from harness.report.measures import Compared, side_by_side
 from harness.report.plots import Figure, make_figure
-from harness.report.stacks import stack_of, where_of
+from harness.report.stacks import kill_of, stack_of, where_of
 from harness.report.timeline import parse_timeline
 
 SAMPLES_LIMIT = 8 * 1024 * 1024  # bytes of a cell's samples; of a longer file the two ends
@@ -107,6 +107,7 @@ class SplatView:
     open: bool
     where: str  # in the source; "" where nobody knows
     when: str
+    kill: str  # of an OOM kill: with how much, why, and what was free
     stack: tuple[str, ...]
 
 
@@ -170,6 +171,7 @@ def cell_view(
                 not result.as_expected,
                 one_line(where_of(s)),
                 one_line(s.when),
+                kill_of(s),
                 stack_of(s),
             )
             for s in result.splats

@@ -20,7 +20,7 @@ from harness.report.timeline import (
     histogram,
     rates,
 )
-from harness.samples import Mark
+from harness.samples import MAX_TEXT, Mark
 
 WIDTH, HEIGHT = 640, 84  # of one plot
 LEFT, RIGHT = 52, 8  # room for the axis' figures
@@ -259,7 +259,10 @@ def _band(timeline: Timeline, number: int, span: Span) -> Band:
 
 
 def _flag(timeline: Timeline, mark: Mark) -> Flag:
-    said = one_line(f"{FLAGS[mark.kind]}: {mark.text}", 200)
+    label = FLAGS[mark.kind]
+    # The title of an OOM kill begins so itself.
+    said = mark.text if mark.text.startswith(label) else f"{label}: {mark.text}"
+    said = one_line(said, MAX_TEXT)
     return Flag(_x(timeline, mark.t), mark.kind, said, f"{mark.t:.2f} s")
 
 

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 from harness.frames import blamed, source_of
+from harness.model import SplatKind
+from harness.oom import oom_report, say_kill
 from harness.record import Frame, Place, Splat
 from harness.report.evidence import one_line
 
 PLACE_LIMIT = 160  # characters of one line of a stack
+LINE_LIMIT = 600  # of all that is said of one splat on a line
 
 
 def where_of(splat: Splat) -> str:
@@ -18,11 +21,19 @@ def where_of(splat: Splat) -> str:
 
 
 def splat_line(splat: Splat) -> str:
-    """Say on one line what the kernel complained of, where, and in which case."""
+    """Say on one line what the kernel complained of, where, in which case, and of a kill why."""
     said = f"{splat.kind.value}: {splat.title}"
     if where := where_of(splat):
         said += f" at {where}"
-    return one_line(f"{said}, {splat.when}" if splat.when else said)
+    said += f", {splat.when}" if splat.when else ""
+    said += f": {why}" if (why := kill_of(splat)) else ""
+    return one_line(said, LINE_LIMIT)
+
+
+def kill_of(splat: Splat) -> str:
+    """Return on one line what the OOM killer reports beyond the title; "" of other splats."""
+    report = oom_report(splat.text) if splat.kind is SplatKind.OOM_KILL else None
+    return one_line(say_kill(report), LINE_LIMIT) if report else ""
 
 
 def stack_of(splat: Splat) -> tuple[str, ...]:

@@ -115,7 +115,7 @@ def test_from_a_cell_to_its_plot(page: Chrome, sample: tuple[RunRecord, Path]) -
     titles = [
         flag.get_property("textContent") for flag in lines.find_elements(By.CLASS_NAME, "flag")
     ]
-    assert titles == ["3.00 s, OOM kill: OOM kill of anon, asked by anon"]
+    assert titles == ["3.00 s, OOM kill of anon, asked by anon"]
     cases = [e.text for e in opened.find_elements(By.CSS_SELECTOR, ".bands li")]
     assert cases == ["zeroed", "pages_are_distinct", "no_leak"]
 

@@ -138,7 +138,10 @@ def test_the_base_has_what_boots_and_nothing_else(tmp_path: Path) -> None:
     assert found["bin/sh"][:2] == (0o120777, b"busybox")
     assert found["dev/console"] == (0o020600, b"", (5, 1))
     assert found["root"][0] == 0o040700
-    assert found["etc/passwd"][1].startswith(b"root:x:0:0:")
+    # PID 1 is what people's shells begin as.
+    assert found["etc/passwd"][1] == b"root:x:0:0:root:/root:/bin/session\n"
+    assert b"/bin/session" in found["etc/shells"][1].split(b"\n")
+    assert found["bin/session"][:2] == (0o120777, b"../init")
     assert {"proc", "sys", "run", "tmp", "harness/modules", "harness/loads"} <= set(found)
     assert {f"bin/{applet}" for applet in APPLETS} <= set(found)
     assert not any(".so" in name or "dropbear" in name for name in found)

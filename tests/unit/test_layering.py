@@ -52,6 +52,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "harness.plan",
             "harness.pressure",
             "harness.mutation",
+            "harness.oom",
             "harness.oracle",
             "harness.qemu.argv",
             "harness.repeats",

@@ -76,6 +76,14 @@ def test_marks_stand_at_their_time() -> None:
     assert (flag.text, flag.when) == ("OOM kill: of anon", "5.00 s")
 
 
+def test_a_title_that_names_its_kind_is_not_labelled_twice() -> None:
+    text = "OOM kill of anon, asked by anon: pid 7"
+    mark = {"t": 0.5, "mark": "oom-kill", "text": text}
+    figure = make_figure(parse_timeline(lines({"t": 0, "n": 1}, {"t": 1, "n": 1}, mark)))
+    assert figure is not None
+    assert [flag.text for flag in figure.flags] == [text]
+
+
 def test_values_that_stay_naught_are_not_drawn() -> None:
     entries = [{"t": t, "pswpin": 0, "pswpout": 0, "free_kib": 3} for t in range(3)]
     figure = make_figure(parse_timeline(lines(*entries)))

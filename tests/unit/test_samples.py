@@ -45,6 +45,10 @@ def test_cases_and_kills_are_marked_when_they_were() -> None:
         (0.0, "case-begin", "a"),
         (2.0, "case-begin", "b"),
         (2.0, "case-end", "ok a"),
-        (3.0, "oom-kill", "OOM kill of anon, asked by anon"),
+        (
+            3.0,
+            "oom-kill",
+            "OOM kill of anon, asked by anon: pid 28; order 0, GFP_KERNEL",
+        ),
         (5.0, "case-end", "not ok b"),
     ]

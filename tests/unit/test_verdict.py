@@ -37,7 +37,8 @@ TEST = GuestTest(
     proves=(Proves(SERIES, 2, ("mended_*",)),),
 )
 WARNING = "WARNING: CPU: 0 PID: 49 at mm/demo.c:77 demo_put+0x31/0x40 [demo]"
-OOM = "Out of memory: Killed process 61 (anon) total-vm:69200kB"
+KILL = "Out of memory: Killed process 61 (%s) total-vm:69200kB"
+OOM = KILL % "anon"
 OOPS = (
     "BUG: kernel NULL pointer dereference, address: 0000000000000010",
     "Oops: 0002 [#1] SMP",
@@ -267,10 +268,11 @@ def test_weather_of_test_or_load_fails_nothing() -> None:
     lines = (OOM, WARNING, *log("always", "mended_a"))
     outcome = TestOutcome(Ended.DONE, lines)
     test = replace(TEST, weather=(SplatKind.WARNING,))
-    result = judge(cell(2), test, SERIES, outcome, frozenset({SplatKind.OOM_KILL}))
+    result = judge(cell(2, "anon"), test, SERIES, outcome, frozenset({SplatKind.OOM_KILL}))
     assert result.as_expected
     assert [splat.kind for splat in result.splats] == [SplatKind.OOM_KILL, SplatKind.WARNING]
-    assert judge(cell(2), test, SERIES, outcome, frozenset()).reason == "OOM kill of anon"
+    result = judge(cell(2, "anon"), test, SERIES, outcome, frozenset())
+    assert (result.verdict, result.reason) == (FAIL, "OOM kill of anon")
 
 
 def test_weather_of_a_claim_is_ordinary_before_its_patch_only() -> None:

@@ -2,7 +2,8 @@
 """Golden files: what a parser makes of a log, kept beside the log.
 
 Logs named ``seen-*`` are what real guests printed, on a fault that a module of ours was told to
-commit; the others were written by hand after the formats of the kernel they name.
+commit or (``oom``) when memory ran out; the others were written by hand after the formats of the
+kernel they name.
 """
 
 from __future__ import annotations

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Whom the OOM killer takes, in real guests: weather, failure or our own fault."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from harness.arch import arch_names
+from harness.capacity import Capacity
+from harness.cells import CellJob, run_cell
+from harness.layout import Checkout
+from harness.model import Plan, SplatKind, Verdict
+from harness.oom import oom_report
+from harness.record import CellResult
+from harness.runfolder import RunFolder
+from harness.session import boot
+from harness.stages import Workspace, cell_job, make_bench, make_kernel, prepare
+from harness.store import Store
+from harness.template import Templates
+from tests.qemu.conftest import ROOT
+
+POSITION = 4
+ASKED = "asked by kunit_try_catch, order 0, GFP_KERNEL, no constraint"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Cells of one architecture, where the only guest test is that of tests/qemu/oom."""
+
+    jobs: dict[str, CellJob]  # by load
+    templates: Templates
+
+    def play(self, folder: Path, *params: str, load: str = "none", own: bool = False) -> CellResult:
+        """Run the test, told *params*; with *own*, kills of its own programs are its weather."""
+        job = self.jobs[load]
+        weather = (SplatKind.OOM_KILL,) if own else ()
+        job = replace(job, test=replace(job.test, params=params, weather=weather))
+        store = Store(folder / "store")
+        return run_cell(job, RunFolder(folder / "run"), store, self.templates, fresh=True)
+
+
+@pytest.fixture(scope="module", params=arch_names())
+def stage(
+    request: pytest.FixtureRequest, space: Workspace, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stage]:
+    root = tmp_path_factory.mktemp("checkout")
+    (root / "guest-tests" / "tests").mkdir(parents=True)
+    for shared in (
+        "kconfigs",
+        "patches",
+        *(f"guest-tests/{f}" for f in ("include", "init", "loads")),
+    ):
+        (root / shared).symlink_to(ROOT / shared)
+    shutil.copytree(Path(__file__).parent / "oom", root / "guest-tests" / "tests" / "oom")
+    own = replace(space, checkout=Checkout(root))
+    templates = Templates(own.store, Capacity(1, 2), own.report)
+    plan = Plan(arch=(request.param,), positions=(POSITION,), loads=("none", "anon"))
+    ready = prepare(plan, own)
+    (arch,) = ready.archs
+    bench = make_bench(ready, arch, make_kernel(ready, arch, POSITION, own), own)
+    cells = ready.cells(arch, POSITION)
+    jobs = {cell.load: cell_job(ready, arch, bench, cell, "tcg") for cell in cells}
+    yield Stage(jobs, templates)
+    templates.stop()
+
+
+def test_of_a_load_it_is_weather(stage: Stage, tmp_path: Path) -> None:
+    result = stage.play(tmp_path, load="anon")
+    assert (result.verdict, result.as_expected) == (Verdict.PASS, True), result.reason
+    reports = [oom_report(splat.text) for splat in result.splats]
+    assert {report.victim for report in reports if report} == {"anon"}
+
+
+@pytest.mark.parametrize("load", ["none", "anon"])
+def test_of_a_program_of_the_test_it_is_a_failure(stage: Stage, tmp_path: Path, load: str) -> None:
+    result = stage.play(tmp_path, "program=1", "victim=busybox", load=load)
+    said = f"the OOM killer took a program of the test, busybox ({ASKED})"
+    assert (result.verdict, result.reason) == (Verdict.FAIL, said)
+
+
+def test_unless_the_test_brought_it_for_that(stage: Stage, tmp_path: Path) -> None:
+    """And nothing but itself must die: the task that loads the test is the last to be taken."""
+    result = stage.play(tmp_path, "program=1", own=True)
+    assert (result.verdict, result.as_expected) == (Verdict.PASS, True), result.reason
+    (report,) = (oom_report(splat.text) for splat in result.splats)
+    assert report is not None
+    assert report.victim == "busybox"
+
+
+def test_of_the_task_that_loads_the_test_it_is_a_failure(stage: Stage, tmp_path: Path) -> None:
+    """Nobody else is left, so that it is taken; the guest lives."""
+    result = stage.play(tmp_path, own=True)
+    said = f"the OOM killer took the task that loads the test, insmod ({ASKED})"
+    assert (result.verdict, result.reason) == (Verdict.FAIL, f"{said}; module oom: signal 9")
+    assert [case.verdict for case in result.cases] == [Verdict.PASS]
+
+
+def test_of_the_guests_own_part_it_is_a_miss(stage: Stage, tmp_path: Path) -> None:
+    result = stage.play(tmp_path, "victim=sampler", own=True)
+    said = f"the OOM killer took the guest's own part, sampler ({ASKED})"
+    assert (result.verdict, result.reason) == (Verdict.MISS, said)
+
+
+def test_what_serves_the_harness_is_out_of_reach_and_what_people_run_is_not(
+    stage: Stage, tmp_path: Path
+) -> None:
+    ask = "cat $(dirname $(grep -lx %s /proc/[0-9]*/comm))/oom_score_adj"
+    with boot(stage.jobs["none"].spec, tmp_path) as guest:
+        assert guest.read("/proc/self/oom_score_adj") == "-1000\n"
+        assert guest.exec(("/bin/cat", "/proc/self/oom_score_adj")).lines == ("0",)
+        with guest.ssh() as ssh:
+            for name in ("init", "sampler", "dropbear"):
+                assert ssh.run(ask % name).stdout == "-1000\n"
+            done = ssh.run("echo $0 $SHELL; cat /proc/self/oom_score_adj; exit 3")
+            assert (done.stdout, done.exit) == ("sh /bin/sh\n0\n", 3)
