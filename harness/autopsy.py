@@ -62,19 +62,21 @@ class Findings:
 class Autopsy:
     """Looks at one guest, and writes what it finds into ``stuck.txt`` of its folder."""
 
-    def __init__(self, machine: Machine, symbols: Path, scale: float) -> None:
+    def __init__(self, machine: Machine, symbols: Path, scale: float, end: Deadline) -> None:
         """Prepare a look at *machine*; *symbols* is its kernel's System.map, if there is one.
 
-        *scale* is how much slower than a reference guest it is.
+        *scale* is how much slower than a reference guest it is; at *end* the look is over, and
+        what was seen until then has to do.
         """
         self._machine = machine
         self._system_map = symbols
         self._scale = scale
+        self._end = end
         self._text: list[str] = []
 
     def perform(self, module: str, kind: Stuck, why: str) -> Findings:
         """Find out where the test *module* is stuck; *kind* is what it looks like from outside."""
-        self._say(f"no progress: {why}")
+        self._say(why)
         findings = Findings()
         try:
             busy = self._processors()
@@ -85,7 +87,9 @@ class Autopsy:
             if not findings.task and busy:
                 self._interrupt()
         except GuestError as error:
-            self._say(f"it went no further: {error.what}")
+            self._say("", f"it went no further: {error.what}")
+        took = self._end.seconds - self._end.remaining()
+        self._say("", f"seen in {took:.1f} s; there were {self._end.seconds:.1f} s for it")
         path = self._machine.folder / NAME
         path.write_text("\n".join(self._text) + "\n", encoding="utf-8", errors="backslashreplace")
         return findings
@@ -100,9 +104,12 @@ class Autopsy:
         text = self._system_map.read_text("ascii") if self._system_map.is_file() else ""
         symbols = Symbols(text)
         seen: Counter[str] = Counter()
+        # Whether QEMU answers at all is waited for longer: without, nothing can be said.
+        registers = self._ask("info registers -a", Deadline(DUMP_S * self._scale))
         for look in range(LOOKS):
-            time.sleep(PAUSE_S if look else 0)
-            registers = self._ask("info registers -a")
+            if look:
+                time.sleep(PAUSE_S)
+                registers = self._ask("info registers -a")
             for number, one in enumerate(_each(registers)):
                 stack = self._stack(symbols, *one) if number == 0 else [symbols.name(one[0])]
                 self._say("", f"processor {number}, look {look + 1}:", *(f"  {n}" for n in stack))
@@ -110,6 +117,8 @@ class Autopsy:
                     seen[next(filter(None, map(function_of, stack)), stack[0])] += 1
             if look == 0:
                 self._say("", registers.rstrip())
+            if self._end.passed:
+                break
         return seen
 
     def _stack(self, symbols: Symbols, counter: int, frame: int) -> list[str]:
@@ -120,17 +129,18 @@ class Autopsy:
 
         return [symbols.name(address) for address in unwound(read, counter, frame)]
 
-    def _ask(self, line: str) -> str:
-        return self._machine.monitor.human(line, deadline=self._deadline()).replace("\r", "")
+    def _ask(self, line: str, deadline: Deadline | None = None) -> str:
+        deadline = deadline or self._within(DUMP_S)
+        return self._machine.monitor.human(line, deadline=deadline).replace("\r", "")
 
     def _interrupt(self) -> None:
         """Send an NMI; where it makes the kernel die, its last words are on the console."""
         before = len(self._machine.console.lines)
         try:
-            self._machine.monitor.execute("inject-nmi", deadline=self._deadline())
+            self._machine.monitor.execute("inject-nmi", deadline=self._within(DUMP_S))
         except GuestError:
             return  # this board has none
-        self._machine.wait_end(Deadline(NMI_S * self._scale))
+        self._machine.wait_end(self._within(NMI_S))
         self._say("", "after an NMI:", *self._machine.console.lines[before:])
 
     # ------------------------------------------------------------ from inside
@@ -139,11 +149,11 @@ class Autopsy:
         """Ask the kernel for its tasks; None where nobody answers, or none runs the test."""
         dump: list[str] = []
         starved = self._machine.sampling.silent_s > STARVED_S
-        patience = (STARVED_DUMP_S if starved else DUMP_S) * self._scale
+        patience = STARVED_DUMP_S if starved else DUMP_S
         for key in KEYS:
             before = self._machine.console.lines
             try:
-                self._machine.agent.call("write", SYSRQ, key, deadline=Deadline(patience))
+                self._machine.agent.call("write", SYSRQ, key, deadline=self._within(patience))
             except NoAnswer as error:
                 self._say("", f"sysrq {key}: {error.what}")
                 break
@@ -159,8 +169,8 @@ class Autopsy:
         )
         return Findings(True, found, task.where, task.name)
 
-    def _deadline(self) -> Deadline:
-        return Deadline(DUMP_S * self._scale)
+    def _within(self, seconds: float) -> Deadline:
+        return self._end.within(seconds * self._scale)
 
 
 def _each(registers: str) -> list[tuple[int, int]]:
