@@ -41,6 +41,7 @@ DUMP_S = 10.0  # for one of them, on a guest of reference speed
 STARVED_DUMP_S = 1.0  # the same where not even the sampler gets any CPU
 LOOKS = 5  # at the registers
 PAUSE_S = 0.1  # between them
+QUIET_S = 0.02  # of the console, after which all is here that was printed before an answer
 NMI_S = 3.0  # from an NMI to the kernel's end by it
 MAX_LINES = 3900  # of a dump; the console keeps 4000
 
@@ -106,18 +107,21 @@ class Autopsy:
         seen: Counter[str] = Counter()
         # Whether QEMU answers at all is waited for longer: without, nothing can be said.
         registers = self._ask("info registers -a", Deadline(DUMP_S * self._scale))
-        for look in range(LOOKS):
-            if look:
-                time.sleep(PAUSE_S)
-                registers = self._ask("info registers -a")
+        for look in range(1, LOOKS + 1):
             for number, one in enumerate(_each(registers)):
                 stack = self._stack(symbols, *one) if number == 0 else [symbols.name(one[0])]
-                self._say("", f"processor {number}, look {look + 1}:", *(f"  {n}" for n in stack))
+                self._say("", f"processor {number}, look {look}:", *(f"  {n}" for n in stack))
                 if in_kernel(one[0]) and not any(_SCHEDULING.match(name) for name in stack):
                     seen[next(filter(None, map(function_of, stack)), stack[0])] += 1
-            if look == 0:
+            if look == 1:
                 self._say("", registers.rstrip())
-            if self._end.passed:
+            if self._end.passed or look == LOOKS:
+                break
+            time.sleep(PAUSE_S)
+            try:
+                registers = self._ask("info registers -a")
+            except GuestError as error:  # what was seen so far has to do
+                self._say("", f"processors: {error.what}")
                 break
         return seen
 
@@ -125,7 +129,10 @@ class Autopsy:
         """Return the names of the first processor's stack: the monitor reads memory as it does."""
 
         def read(address: int) -> tuple[int, int] | None:
-            return two_words(self._ask(f"x /2gx {address:#x}"))
+            try:
+                return two_words(self._ask(f"x /2gx {address:#x}"))
+            except GuestError:  # no time is left: the stack ends here
+                return None
 
         return [symbols.name(address) for address in unwound(read, counter, frame)]
 
@@ -157,6 +164,7 @@ class Autopsy:
             except NoAnswer as error:
                 self._say("", f"sysrq {key}: {error.what}")
                 break
+            self._drain()
             lines = list(_since(before, self._machine.console.lines))
             self._say("", f"sysrq {key}:", *lines)
             dump += lines if key == KEYS[0] else []
@@ -168,6 +176,13 @@ class Autopsy:
             "", f"the test is stuck in task {task.name} (state {task.state}), in {task.where}"
         )
         return Findings(True, found, task.where, task.name)
+
+    def _drain(self) -> None:
+        """Let the console catch up: its bytes may wait longer to be read than an answer does."""
+        end = self._within(10 * QUIET_S)  # somebody may print for ever
+        time.sleep(QUIET_S)
+        while self._machine.console.silent_s < QUIET_S and not end.passed:
+            time.sleep(QUIET_S)
 
     def _within(self, seconds: float) -> Deadline:
         return self._end.within(seconds * self._scale)
