@@ -41,6 +41,7 @@ DUMP_S = 10.0  # for one of them, on a guest of reference speed
 STARVED_DUMP_S = 1.0  # the same where not even the sampler gets any CPU
 LOOKS = 5  # at the registers
 PAUSE_S = 0.1  # between them
+QUIET_S = 0.02  # of the console, after which all is here that was printed before an answer
 NMI_S = 3.0  # from an NMI to the kernel's end by it
 MAX_LINES = 3900  # of a dump; the console keeps 4000
 
@@ -62,19 +63,21 @@ class Findings:
 class Autopsy:
     """Looks at one guest, and writes what it finds into ``stuck.txt`` of its folder."""
 
-    def __init__(self, machine: Machine, symbols: Path, scale: float) -> None:
+    def __init__(self, machine: Machine, symbols: Path, scale: float, end: Deadline) -> None:
         """Prepare a look at *machine*; *symbols* is its kernel's System.map, if there is one.
 
-        *scale* is how much slower than a reference guest it is.
+        *scale* is how much slower than a reference guest it is; at *end* the look is over, and
+        what was seen until then has to do.
         """
         self._machine = machine
         self._system_map = symbols
         self._scale = scale
+        self._end = end
         self._text: list[str] = []
 
     def perform(self, module: str, kind: Stuck, why: str) -> Findings:
         """Find out where the test *module* is stuck; *kind* is what it looks like from outside."""
-        self._say(f"no progress: {why}")
+        self._say(why)
         findings = Findings()
         try:
             busy = self._processors()
@@ -85,7 +88,9 @@ class Autopsy:
             if not findings.task and busy:
                 self._interrupt()
         except GuestError as error:
-            self._say(f"it went no further: {error.what}")
+            self._say("", f"it went no further: {error.what}")
+        took = self._end.seconds - self._end.remaining()
+        self._say("", f"seen in {took:.1f} s; there were {self._end.seconds:.1f} s for it")
         path = self._machine.folder / NAME
         path.write_text("\n".join(self._text) + "\n", encoding="utf-8", errors="backslashreplace")
         return findings
@@ -100,37 +105,49 @@ class Autopsy:
         text = self._system_map.read_text("ascii") if self._system_map.is_file() else ""
         symbols = Symbols(text)
         seen: Counter[str] = Counter()
-        for look in range(LOOKS):
-            time.sleep(PAUSE_S if look else 0)
-            registers = self._ask("info registers -a")
+        # Whether QEMU answers at all is waited for longer: without, nothing can be said.
+        registers = self._ask("info registers -a", Deadline(DUMP_S * self._scale))
+        for look in range(1, LOOKS + 1):
             for number, one in enumerate(_each(registers)):
                 stack = self._stack(symbols, *one) if number == 0 else [symbols.name(one[0])]
-                self._say("", f"processor {number}, look {look + 1}:", *(f"  {n}" for n in stack))
+                self._say("", f"processor {number}, look {look}:", *(f"  {n}" for n in stack))
                 if in_kernel(one[0]) and not any(_SCHEDULING.match(name) for name in stack):
                     seen[next(filter(None, map(function_of, stack)), stack[0])] += 1
-            if look == 0:
+            if look == 1:
                 self._say("", registers.rstrip())
+            if self._end.passed or look == LOOKS:
+                break
+            time.sleep(PAUSE_S)
+            try:
+                registers = self._ask("info registers -a")
+            except GuestError as error:  # what was seen so far has to do
+                self._say("", f"processors: {error.what}")
+                break
         return seen
 
     def _stack(self, symbols: Symbols, counter: int, frame: int) -> list[str]:
         """Return the names of the first processor's stack: the monitor reads memory as it does."""
 
         def read(address: int) -> tuple[int, int] | None:
-            return two_words(self._ask(f"x /2gx {address:#x}"))
+            try:
+                return two_words(self._ask(f"x /2gx {address:#x}"))
+            except GuestError:  # no time is left: the stack ends here
+                return None
 
         return [symbols.name(address) for address in unwound(read, counter, frame)]
 
-    def _ask(self, line: str) -> str:
-        return self._machine.monitor.human(line, deadline=self._deadline()).replace("\r", "")
+    def _ask(self, line: str, deadline: Deadline | None = None) -> str:
+        deadline = deadline or self._within(DUMP_S)
+        return self._machine.monitor.human(line, deadline=deadline).replace("\r", "")
 
     def _interrupt(self) -> None:
         """Send an NMI; where it makes the kernel die, its last words are on the console."""
         before = len(self._machine.console.lines)
         try:
-            self._machine.monitor.execute("inject-nmi", deadline=self._deadline())
+            self._machine.monitor.execute("inject-nmi", deadline=self._within(DUMP_S))
         except GuestError:
             return  # this board has none
-        self._machine.wait_end(Deadline(NMI_S * self._scale))
+        self._machine.wait_end(self._within(NMI_S))
         self._say("", "after an NMI:", *self._machine.console.lines[before:])
 
     # ------------------------------------------------------------ from inside
@@ -139,14 +156,15 @@ class Autopsy:
         """Ask the kernel for its tasks; None where nobody answers, or none runs the test."""
         dump: list[str] = []
         starved = self._machine.sampling.silent_s > STARVED_S
-        patience = (STARVED_DUMP_S if starved else DUMP_S) * self._scale
+        patience = STARVED_DUMP_S if starved else DUMP_S
         for key in KEYS:
             before = self._machine.console.lines
             try:
-                self._machine.agent.call("write", SYSRQ, key, deadline=Deadline(patience))
+                self._machine.agent.call("write", SYSRQ, key, deadline=self._within(patience))
             except NoAnswer as error:
                 self._say("", f"sysrq {key}: {error.what}")
                 break
+            self._drain()
             lines = list(_since(before, self._machine.console.lines))
             self._say("", f"sysrq {key}:", *lines)
             dump += lines if key == KEYS[0] else []
@@ -159,8 +177,15 @@ class Autopsy:
         )
         return Findings(True, found, task.where, task.name)
 
-    def _deadline(self) -> Deadline:
-        return Deadline(DUMP_S * self._scale)
+    def _drain(self) -> None:
+        """Let the console catch up: its bytes may wait longer to be read than an answer does."""
+        end = self._within(10 * QUIET_S)  # somebody may print for ever
+        time.sleep(QUIET_S)
+        while self._machine.console.silent_s < QUIET_S and not end.passed:
+            time.sleep(QUIET_S)
+
+    def _within(self, seconds: float) -> Deadline:
+        return self._end.within(seconds * self._scale)
 
 
 def _each(registers: str) -> list[tuple[int, int]]:

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from harness.model import Speed
 
 # What PID 1's calibration loop takes, in microseconds, in a guest for which the time-outs of
-# test.toml and load.toml are written: one CPU under TCG on an idle host (measured there: 7 to
-# 10 ms, on either architecture).
+# test.toml and load.toml are written: one CPU under TCG on an idle host (measured there: 6 to
+# 8 ms, on either architecture).
 REFERENCE_SPIN_US = 10_000
 
 

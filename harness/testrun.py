@@ -14,7 +14,7 @@ from harness.autopsy import Autopsy, Findings
 from harness.deadline import Deadline
 from harness.machine import Machine
 from harness.model import GuestTest, Speed
-from harness.oracle import STARVED_S, Oracle, limit_of
+from harness.oracle import STARVED_S, Oracle, limit_of, look_of
 from harness.record import Ended, Stuck, TestOutcome
 from harness.samples import Mark, marks
 from harness.splat import find_splats
@@ -26,6 +26,7 @@ from harness.vigil import Vigil, Watch
 
 ANSWER_S = 15.0  # for a request that only needs the guest to be alive
 MARK_S = 5.0  # for a mark to come back; a flood of records may have swallowed it
+LAST_MARK_S = 1.0  # the same of a test that is stuck: what time there is serves to look at it
 MODULES = "/harness/modules"
 
 
@@ -110,10 +111,12 @@ class Trial:
             self._end = None  # what the guest had to say meanwhile belongs to the test after all
             raise
 
-    def _mark(self, what: str, recording: Recording) -> tuple[int | None, int | None]:
+    def _mark(
+        self, what: str, recording: Recording, end: Deadline | None = None
+    ) -> tuple[int | None, int | None]:
         """Mark the kernel's log; return the place of the mark, and the one behind it."""
         text = f"harness: test {self._test.name} {what}"
-        place = self._agent.mark(text, recording, self._deadline(MARK_S))
+        place = self._agent.mark(text, recording, end or self._deadline(MARK_S))
         return place, None if place is None else place + 1
 
     def _lost(self, error: NoAnswer, recording: Recording) -> TestOutcome:
@@ -121,8 +124,11 @@ class Trial:
         vitals = self._machine.vitals
         self.spoiled = error.what
         if error.how is Wait.LATE and not vitals.panic:
-            self._cut_log(recording)
-            return self._stuck() or self._silent(error)
+            stall = self._vigil.stall if self._vigil else None
+            spent = stall.seconds / self._speed.scale(1.0) if stall else 0.0
+            end = self._deadline(look_of(self._test.timeout_s, spent))
+            self._cut_log(recording, end)
+            return self._stuck(end) or self._silent(error, end)
         self._machine.settle()
         failure = self._machine.failure()
         if vitals.panic:
@@ -133,39 +139,41 @@ class Trial:
             return TestOutcome(Ended.DIED, (), reason="the guest reset or powered off")
         return TestOutcome(Ended.LOST, (), reason=error.what)
 
-    def _stuck(self) -> TestOutcome | None:
+    def _stuck(self, end: Deadline) -> TestOutcome | None:
         """Return how the test is stuck, None where it is slow, or nothing is known of the guest."""
-        stall = self._vigil.stall if self._vigil else None
-        if stall is None:
+        if self._vigil is None or self._vigil.stall is None:
             return None
-        found = self._examine(stall.kind, f"for {stall.seconds:.0f} s; {stall.why}")
+        stall, allowed = self._vigil.stall, self._vigil.seconds
+        reason = f"no progress for {stall.seconds:.1f} of its {allowed:.0f} s: {stall.why}"
+        found = self._examine(stall.kind, reason, end)
         if not found.answered:
             return None
         kind = found.kind or stall.kind
         self.spoiled = f"{kind.value} in test {self._test.name}"
-        reason = f"no progress for {stall.seconds:.0f} s: {stall.why}"
         return TestOutcome(Ended.STUCK, (), reason=reason, stuck=kind, where=found.where)
 
-    def _silent(self, error: NoAnswer) -> TestOutcome:
+    def _silent(self, error: NoAnswer, end: Deadline) -> TestOutcome:
         reason = f"{error.what}; {self._signs_of_life()}"
         if self._vigil is not None:
             reason += f"; {self._oracle.moved}"
             if self._vigil.stall is None:
-                self._examine(Stuck.HANG, error.what)
+                self._examine(Stuck.HANG, error.what, end)
         return TestOutcome(Ended.SILENT, (), reason=reason)
 
-    def _examine(self, kind: Stuck, why: str) -> Findings:
+    def _examine(self, kind: Stuck, why: str, end: Deadline) -> Findings:
         scale = self._speed.scale(1.0)
-        return Autopsy(self._machine, self._symbols, scale).perform(self._test.module, kind, why)
+        autopsy = Autopsy(self._machine, self._symbols, scale, end)
+        return autopsy.perform(self._test.module, kind, why)
 
-    def _cut_log(self, recording: Recording) -> None:
+    def _cut_log(self, recording: Recording, end: Deadline) -> None:
         """End the test's log here: what is printed from here on is what we ask for."""
         with contextlib.suppress(NoAnswer):
             # KUnit of 5.10 prints results without a line's end, and the kernel keeps such a record
             # to itself until the next one comes. A guest that does not even sample has no CPU for
             # an answer.
             if self._machine.sampling.silent_s < STARVED_S:
-                self._end = self._mark("does not end", recording)[0]
+                within = end.within(self._speed.scale(LAST_MARK_S))
+                self._end = self._mark("does not end", recording, within)[0]
         if self._end is None:
             self._end = len(recording.records)
             self._words = self._last_words(recording, self._log(recording))

@@ -14,7 +14,7 @@ from harness.samples import SAID
 from harness.transport.agent import Recording
 from harness.transport.sampling import Sampling
 
-LOOK_S = 0.5  # from one look at the guest to the next
+LOOK_S = 0.25  # from one look at the guest to the next
 
 
 class Vigil(Deadline):

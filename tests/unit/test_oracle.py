@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.oracle import Glance, Oracle, limit_of
+from harness.oracle import Glance, Oracle, limit_of, look_of
 from harness.record import Stuck
+from harness.vigil import LOOK_S
 
 
 def verdict(*glances: Glance) -> Stuck | None:
@@ -51,6 +52,17 @@ def test_of_a_silent_guest_the_emulator_tells(emulator_s: float, kind: Stuck | N
 
 
 def test_the_limit_is_a_part_of_the_time_out_unless_the_test_says() -> None:
-    assert limit_of(90.0, 0.0) == 22.5
+    assert limit_of(90.0, 0.0) == 18.0
     assert limit_of(8.0, 0.0) == 5.0
     assert limit_of(90.0, 40.0) == 40.0
+
+
+@pytest.mark.parametrize("timeout_s", [30.0, 45.0, 90.0, 120.0])
+def test_a_stuck_test_costs_less_than_a_third_of_its_time_out(timeout_s: float) -> None:
+    # Its last progress is seen half a second late, and so is the end of what it is granted.
+    spent = limit_of(timeout_s, 0.0) + LOOK_S
+    assert LOOK_S + spent + look_of(timeout_s, spent) < timeout_s / 3
+
+
+def test_a_last_look_has_its_time_however_late_it_comes() -> None:
+    assert look_of(90.0, spent_s=80.0) == 2.0

@@ -17,6 +17,7 @@
 #include <harness/inject.h>
 #include <harness/memory.h>
 #include <harness/pause.h>
+#include <harness/progress.h>
 #include <harness/steer.h>
 #include <harness/watch.h>
 
@@ -144,11 +145,14 @@ static void vcall_make(struct vcall *call)
 {
 	unsigned int before = current->flags & HARNESS_SCOPES;
 	struct subject *subject = &subjects[0];
+	ktime_t begun;
 
 	current->flags |= call->outer;
 	vcall_steer(call);
 	watch_begin();
+	begun = ktime_get();
 	call->addr = call->alloc(call->size, call->gfp);
+	progress_done_since(begun);
 	call->did = *subject;
 	call->scope = current->flags & HARNESS_SCOPES;
 	call->fatal = fatal_signal_pending(current);

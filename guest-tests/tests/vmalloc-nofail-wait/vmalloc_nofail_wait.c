@@ -367,12 +367,15 @@ static void many_call(struct caller *caller, unsigned int nth)
 		.gfp = many_masks[nth] | __GFP_NOFAIL,
 		.start = caller->starts[nth],
 	};
+	ktime_t begun;
 
 	subject->start = call.start;
 	subject->plan.seed = (caller->slot * CALLS + nth + 1) * 2654435761U;
 	subject->random = subject->plan.seed;
 	subject_go(subject);
+	begun = ktime_get();
 	call.addr = call.alloc(call.size, call.gfp);
+	progress_done_since(begun);
 	subject_end(subject);
 	many_life++;
 	caller->failed += subject->failed;

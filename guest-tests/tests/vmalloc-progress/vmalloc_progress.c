@@ -16,6 +16,7 @@
 #include <harness/measure.h>
 #include <harness/memory.h>
 #include <harness/payers.h>
+#include <harness/progress.h>
 #include <harness/symbol.h>
 
 #define THREADS 4
@@ -88,7 +89,7 @@ static size_t next_size(struct transaction *self)
 static bool grow(struct transaction *self)
 {
 	size_t size = min(next_size(self), self->quota - self->held);
-	u64 begun = ktime_get_ns();
+	ktime_t begun = ktime_get();
 	struct item *item;
 
 	self->complete = size < self->diet->least;
@@ -98,7 +99,8 @@ static bool grow(struct transaction *self)
 	WRITE_ONCE(self->wanted, size);
 	item = self->diet->alloc(size, GFP_NOFS | __GFP_NOFAIL);
 	WRITE_ONCE(self->wanted, 0);
-	self->longest = max(self->longest, ktime_get_ns() - begun);
+	progress_done_since(begun);
+	self->longest = max_t(u64, self->longest, ktime_to_ns(ktime_sub(ktime_get(), begun)));
 	self->null = !item;
 	if (!item)
 		return false;
@@ -147,8 +149,10 @@ static void count_round(void *unused)
 	unsigned int i;
 
 	for (i = 0; i < count; i++) {
-		if (transactions[i].task == current)
-			transactions[i].rounds++;
+		if (transactions[i].task != current)
+			continue;
+		transactions[i].rounds++;
+		progress_retry();
 	}
 }
 

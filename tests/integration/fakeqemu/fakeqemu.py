@@ -3,12 +3,13 @@
 
 The scenario is the TOML file that ``-kernel`` names. It is a list of actions under ``boot``,
 played in order at the start, and a table ``on`` of further ones, played when the agent is asked
-for that verb. An action is a table with one key:
+for that verb, or its sampler to ``go``. An action is a table with one key:
 
     console = "text"       printed on the console as it is
     console_hex = "e2 82"  the same as bytes
     agent = "line"         one line from the guest's PID 1; {id} is the request's, {seq} counts
     agent_hex = "..."      bytes on the agent's port
+    samples = "line"       one line from the guest's sampler
     flood = [channel, n]   n MiB of lines on "console", "agent" or "stderr"
     stderr = "text"        what QEMU complains about
     await = "console"      wait until somebody types a line there
@@ -19,9 +20,13 @@ A file that follows a ``put`` is taken whole; its content is the argument {arg} 
 ``put``. A guest that is saved (QMP's ``migrate``) leaves its scenario in the state file, and a
 clone plays the list ``clone`` of it in place of ``boot``. ``unsavable = true``: saving fails.
 
+The table ``monitor`` has the answers to commands of the human monitor; ``nmi`` is a list of
+actions, played on an NMI: a board without it refuses one.
+
 ``split = true`` sends everything one byte at a time. ``ignore = ["quit", "term"]`` makes it one
-that does not want to end. ``usernet`` is the port that it claims to forward. Uses nothing but
-the standard library, and nothing of the harness: it must not agree with it by accident.
+that does not want to end, and "human" one whose human monitor never answers. ``usernet`` is the
+port that it claims to forward. Uses nothing but the standard library, and nothing of the harness:
+it must not agree with it by accident.
 """
 
 import itertools
@@ -104,6 +109,9 @@ class Fake:
     def do_agent_hex(self, value: str, *_: str) -> None:
         self.send("agent", bytes.fromhex(value))
 
+    def do_samples(self, value: str, *_: str) -> None:
+        self.send("samples", value.encode() + b"\n")
+
     def do_skip(self, value: int, *_: str) -> None:
         self.seq += value
 
@@ -183,6 +191,12 @@ class Fake:
                 self.on_agent(line.decode())
         self.partial["agent"] = left
 
+    def take_samples(self, chunk: bytes) -> None:
+        *orders, left = (self.partial["samples"] + chunk).split(b"\n")
+        for order in orders:
+            self.play(self.scenario.get("on", {}).get(order.decode().partition(" ")[0], []))
+        self.partial["samples"] = left
+
     def take_monitor(self, chunk: bytes) -> None:
         # QMP messages follow each other with nothing between them that would have to be there.
         text = (self.partial["monitor"] + chunk).decode().lstrip()
@@ -218,7 +232,11 @@ class Fake:
         answer = {"return": {}}
         match asked["execute"]:
             case "human-monitor-command":
-                answer = {"return": self._usernet()}
+                command = asked["arguments"]["command-line"]
+                known = self.scenario.get("monitor", {})
+                answer = {"return": known.get(command, self._usernet())}
+            case "inject-nmi" if "nmi" in self.scenario:
+                pass
             case "query-status":
                 answer = {"return": {"status": "running", "running": True}}
             case "qmp_capabilities" | "quit" | "getfd" | "migrate-set-capabilities":
@@ -233,11 +251,14 @@ class Fake:
                 self.resume(int(asked["arguments"]["uri"].removeprefix("fd:")))
             case other:
                 answer = {"error": {"class": "CommandNotFound", "desc": f"no command {other}"}}
-        if asked["execute"] == "quit" and "quit" in self.scenario.get("ignore", []):
+        ignored = self.scenario.get("ignore", [])
+        if asked["execute"].partition("-")[0] in ignored:
             return
         self.send("monitor", json.dumps(answer | {"id": asked.get("id")}).encode() + b"\r\n")
         if asked["execute"] == "quit":
             os._exit(0)
+        if asked["execute"] == "inject-nmi":
+            self.play(self.scenario.get("nmi", []))
 
     def resume(self, state: int) -> None:
         self._load(os.read(state, 1 << 20).decode())
