@@ -87,7 +87,8 @@ class Guest:
         self.ready = ready
         self.origin = origin
         self.why_cold = ""  # why it is no clone, where it should have been one
-        self.speed: Speed = speed_of(ready.spin_us)
+        # Its own was measured once, of a clone when its template was made; the host's is today's.
+        self.speed = Speed(speed_of(ready.spin_us).factor * host_speed().factor)
         self._machine = machine
         self._spec = spec
         self._agent: Agent = machine.agent

@@ -24,9 +24,12 @@ KERNEL = 1 << 63  # addresses from here on are the kernel's
 _TASK = re.compile(
     r"task:(?P<name>.{1,40}?)\s+state:(?P<state>[A-Z])\b.*?\bpid:\s*(?P<pid>\d{1,9})"
 )
+# Where an interrupt came in, x86 says "RIP: 0010:" before the function and arm64 "(P)" behind it
+# (7.2; other letters in brackets stand behind other frames).
 _FRAME = re.compile(
-    r"\s*(?:\[<[0-9a-f]+>\] )?(?P<guess>\? )?(?P<function>[\w.$]{1,120})\+0x[0-9a-f]+/0x[0-9a-f]+"
-    r"(?: \[(?P<module>[\w-]{1,60})[^\]]*\])?$"
+    r"\s*(?:\[<[0-9a-f]+>\] |RIP: 0010:)?(?P<guess>\? )?"
+    r"(?P<function>[\w.$]{1,120})\+0x[0-9a-f]+/0x[0-9a-f]+"
+    r"(?: \[(?P<module>[\w-]{1,60})[^\]]*\])?(?: \([A-Z]+\))?$"
 )
 _SYMBOL = re.compile(r"([0-9a-f]{16}) [tTwW] (\S{1,200})$", re.M)
 _COUNTER = re.compile(r"\b(?:RIP|PC)=([0-9a-f]{16})\b")
@@ -41,7 +44,8 @@ _WAITING = re.compile(
     r"|_raw_(?:spin|read|write)\w*|queued_\w+_slowpath|do_raw_\w+|might_resched|rcu_all_qs)$"
 )
 _INTERRUPTED = re.compile(
-    r"(?:a?sm_\w+|el1h?_\w+|gic_\w+|handle_domain_irq|\w*do_IRQ|irq_exit\w*|__do_softirq|do_softirq)$"
+    r"(?:a?sm_\w+|el1h?_\w+|gic_\w+|handle_domain_irq|\w*do_IRQ|irq_exit\w*|__do_softirq|do_softirq"
+    r"|common_interrupt|\w*sysvec_\w+|(?:raw_)?irqentry_\w+|arm64_(?:enter|exit|preempt)_\w+)$"
 )
 _RUNS_OTHERS = re.compile(r"kunit_try_catch_run|wait_for_com")
 

@@ -14,7 +14,7 @@ import pytest
 from harness.deadline import Deadline
 from harness.errors import GuestError, InfraError
 from harness.events import Stage
-from harness.model import GuestSpec, GuestTest, Load
+from harness.model import GuestSpec, GuestTest, Load, Speed
 from harness.record import Ended
 from harness.session import BootFailure, boot
 from harness.transport import pump
@@ -300,7 +300,10 @@ def test_a_test_that_hangs_spoils_its_guest(tmp_path: Path) -> None:
     assert again.ended is Ended.SILENT
 
 
-def test_a_slow_guest_has_more_time(tmp_path: Path) -> None:
+def test_a_slow_guest_on_a_busy_host_has_more_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.session.host_speed", lambda: Speed(2.0))
     slow = READY.replace("spin_us=10000", "spin_us=1000000000")
     script = f"""
     boot = [{{ agent = "{slow}" }}]
@@ -310,7 +313,7 @@ def test_a_slow_guest_has_more_time(tmp_path: Path) -> None:
         {{ agent = "kmsg 6,{{seq}},1;ok" }}, {{ agent = "end {{id}} exit:0" }},
     ]"""
     with boot(fake_guest(tmp_path, script), tmp_path) as guest:
-        assert guest.speed.factor == 100_000
+        assert guest.speed.factor == 200_000
 
         def wake() -> None:
             guest.console.expect("waiting", Deadline(20))
