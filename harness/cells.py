@@ -71,7 +71,7 @@ class CellJob:
             digest_files(self.module, *(applied.program for applied in self.loads)),
             *(str(applied.pressure) for applied in self.loads),
             self.qemu_version,
-            str(self.spec.disk_mib),
+            *map(str, self.spec.disks_mib),
             str(self.cell.repeat),
             # Accelerator, RAM, CPUs and the kernel's command line, our own parameters included.
             *symbolic_argv(self.spec),

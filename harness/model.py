@@ -327,7 +327,7 @@ class GuestSpec:
     accel: AccelName = "tcg"
     cmdline: tuple[str, ...] = ()  # kernel parameters beyond the harness' own
     network: bool = True  # a virtio-net device, reachable from loopback only
-    disk_mib: int = 0  # a virtio disk of its own, empty at first and gone with the guest; 0: none
+    disks_mib: tuple[int, ...] = ()  # sizes of virtio disks, empty at first and gone with the guest
     ssh: Path | None = None  # folder with the SSH server, put into the guest when it is asked for
     content: str = ""  # stands for what is in kernel and initramfs; empty: it is never cloned
 

@@ -135,9 +135,6 @@ def check_pressures(combination: str, loads: Mapping[str, Load]) -> None:
         if pressure.intensity and _kind(pressure.intensity) != _kind(load.intensity):
             told = f"must be like its default, {load.intensity}" if load.intensity else "has none"
             raise UserError(f"load '{pressure}': intensity {pressure.intensity}: {told}")
-    owners = [p.name for p in found if loads[p.name].disk_mib]
-    if len(owners) > 1:
-        raise UserError(f"load '{combination}': a guest has one disk: name one of {owners}")
 
 
 def _kind(intensity: str) -> str:

@@ -28,7 +28,7 @@ from harness.events import Event, Stage
 from harness.loadrun import LoadRun
 from harness.machine import Machine
 from harness.model import GuestSpec, GuestTest, Load, Speed
-from harness.qemu.argv import SSH_PORT, qemu_argv
+from harness.qemu.argv import SSH_PORT, disk_serial, qemu_argv
 from harness.qemu.process import find_emulator
 from harness.record import TestOutcome
 from harness.testrun import Trial
@@ -45,7 +45,7 @@ READY_S = 60.0  # from launch to ready; a guest of reference speed takes one to 
 ANSWER_S = 15.0  # for a request that only needs the guest to be alive
 COMMAND_S = 30.0  # for a program that a load or a person runs
 SSH_S = 30.0  # to a session: a key is made and two are checked, under emulation
-SCRATCH = "scratch.img"  # the scratch disk, in a guest's folder
+SCRATCH = "{}.img"  # a scratch disk in a guest's folder, by its serial number
 
 Origin = Literal["cold", "clone"]
 
@@ -128,6 +128,11 @@ class Guest:
     def console(self) -> Console:
         """The serial console."""
         return self._machine.console
+
+    @property
+    def disks(self) -> int:
+        """How many scratch disks it has."""
+        return len(self._spec.disks_mib)
 
     @property
     def alive(self) -> bool:
@@ -313,8 +318,8 @@ def boot(
     folder.mkdir(parents=True, exist_ok=True)
     stage = Stage(f"boot {folder}", f"booting {spec.arch.name}, {spec.ram_mib} MiB")
     report(stage)
-    with scratch_disk(spec, folder) as disk:
-        command = partial(qemu_argv, spec, disk=disk, ram=ram)
+    with scratch_disks(spec, folder) as disks:
+        command = partial(qemu_argv, spec, disks=disks, ram=ram)
         with Machine(command, folder) as machine:
             ready = _await_ready(machine, deadline or Deadline(host_speed().scale(READY_S)))
             guest = Guest(machine, spec, ready)
@@ -326,18 +331,22 @@ def boot(
 
 
 @contextlib.contextmanager
-def scratch_disk(spec: GuestSpec, folder: Path) -> Iterator[Path | None]:
-    """Give the file of *spec*'s scratch disk, empty; None where it has none."""
-    if not spec.disk_mib:
-        yield None
-        return
-    disk = folder / SCRATCH
+def scratch_disks(spec: GuestSpec, folder: Path) -> Iterator[tuple[Path, ...]]:
+    """Give the files of *spec*'s scratch disks, empty."""
+    disks = tuple(scratch_disk(folder, number) for number in range(len(spec.disks_mib)))
     try:
-        with disk.open("wb") as file:
-            file.truncate(spec.disk_mib * 2**20)
-        yield disk
+        for disk, mib in zip(disks, spec.disks_mib, strict=True):
+            with disk.open("wb") as file:
+                file.truncate(mib * 2**20)
+        yield disks
     finally:
-        disk.unlink(missing_ok=True)
+        for disk in disks:
+            disk.unlink(missing_ok=True)
+
+
+def scratch_disk(folder: Path, number: int) -> Path:
+    """Return the file of scratch disk *number* of a guest whose folder is *folder*."""
+    return folder / SCRATCH.format(disk_serial(number))
 
 
 def _await_ready(machine: Machine, deadline: Deadline) -> Ready:

@@ -227,7 +227,12 @@ def furnished_image(ready: Prepared, bench: Bench, space: Workspace) -> Path:
 
 
 def guest_spec(
-    plan: Plan, arch: Arch, bench: Bench, ram_mib: int, accel: AccelName, disk_mib: int = 0
+    plan: Plan,
+    arch: Arch,
+    bench: Bench,
+    ram_mib: int,
+    accel: AccelName,
+    disks_mib: tuple[int, ...] = (),
 ) -> GuestSpec:
     """Describe the guest that *plan* asks for."""
     return GuestSpec(
@@ -237,7 +242,7 @@ def guest_spec(
         ram_mib=ram_mib,
         cpus=plan.cpus,
         accel=accel,
-        disk_mib=disk_mib,
+        disks_mib=disks_mib,
         ssh=bench.ssh,
         # Each result in the store lies in a folder that is named after its content key.
         content=key_of(bench.kernel.image_sha256, bench.initramfs.parent.name),
@@ -248,19 +253,22 @@ def cell_job(ready: Prepared, arch: Arch, bench: Bench, cell: Cell, accel: Accel
     """Describe the experiment that gives *cell* its verdict."""
     config = frozenset(bench.kernel.config.read_text(encoding="utf-8").splitlines())
     test = ready.test(cell.test).on(config)
-    loads = tuple(
-        Applied(load := ready.load(p.name), p, bench.programs[load.name])
-        for p in pressures(cell.load)
-    )
-    disk_mib = max((test.disk_mib, *(applied.load.disk_mib for applied in loads)))
+    # The test's own disk comes first.
+    disks_mib = [test.disk_mib] if test.disk_mib else []
+    loads = []
+    for pressure in pressures(cell.load):
+        load = ready.load(pressure.name)
+        number = len(disks_mib) if load.disk_mib else None
+        loads.append(Applied(load, pressure, bench.programs[load.name], number))
+        disks_mib += [load.disk_mib] if load.disk_mib else []
     return CellJob(
         cell=cell,
         test=test,
-        loads=loads,
+        loads=tuple(loads),
         series=ready.series,
         kernel=bench.kernel,
         debug=bench.debug,
-        spec=guest_spec(ready.plan, arch, bench, cell.ram_mib, accel, disk_mib),
+        spec=guest_spec(ready.plan, arch, bench, cell.ram_mib, accel, tuple(disks_mib)),
         module=bench.modules[cell.test],
         qemu_version=qemu_version(arch),
         lacks="; ".join(filter(None, (ready.lacking(a.load, config) for a in loads))),

@@ -27,7 +27,7 @@ from harness.machine import Machine
 from harness.model import GuestSpec
 from harness.qemu.argv import clone_argv, symbolic_argv
 from harness.qemu.process import qemu_version
-from harness.session import BootFailure, Guest, boot, scratch_disk
+from harness.session import BootFailure, Guest, boot, scratch_disks
 from harness.store import Store, key_of
 from harness.transport.protocol import Ready
 
@@ -67,9 +67,7 @@ def template_key(spec: GuestSpec) -> str:
     """
     argv = symbolic_argv(spec, ram=Path(RAM))
     host_cpu = _host_cpu() if spec.accel == "kvm" else ""
-    return key_of(
-        RECIPE, spec.content, str(spec.disk_mib), qemu_version(spec.arch), host_cpu, *argv
-    )
+    return key_of(RECIPE, spec.content, qemu_version(spec.arch), host_cpu, *argv)
 
 
 def make_template(spec: GuestSpec, store: Store, deadline: Deadline | None = None) -> Template:
@@ -104,8 +102,8 @@ def clone(template: Template, folder: Path) -> Iterator[Guest]:
     folder.mkdir(parents=True, exist_ok=True)
     for name, copy in KEPT_OF_BOOT:
         shutil.copyfile(template.folder / name, folder / copy)
-    with scratch_disk(template.spec, folder) as disk:
-        command = partial(clone_argv, template.spec, disk=disk, ram=template.ram)
+    with scratch_disks(template.spec, folder) as disks:
+        command = partial(clone_argv, template.spec, disks=disks, ram=template.ram)
         with Machine(command, folder, state=template.state) as machine:
             guest = Guest(machine, template.spec, template.ready, "clone")
             try:

@@ -9,6 +9,7 @@ stopped, unmounted, and the file systems checked.
 from __future__ import annotations
 
 import contextlib
+import string
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,10 +21,10 @@ from harness.filesystem import check_filesystem, make_filesystem
 from harness.loadrun import LoadRun, path_of
 from harness.model import Load
 from harness.pressure import Pressure
+from harness.qemu.argv import disk_serial
 from harness.record import Shown
-from harness.session import SCRATCH, Guest
+from harness.session import Guest, scratch_disk
 
-DISK = "/dev/vda"  # the only disk of a guest
 UNMOUNT_S = 60.0  # all that a storm has left unwritten
 POLL_S = 0.2  # between two looks at the counters of a load that has not shown its purpose yet
 
@@ -35,6 +36,7 @@ class Applied:
     load: Load
     pressure: Pressure
     program: Path  # or module, built for the guest
+    disk: int | None = None  # number of its scratch disk in the guest
 
 
 @dataclass
@@ -64,14 +66,16 @@ def under_loads(
         yield traces
         return
     wanted = tuple(claim for a in applied for claim in claims(a.load))
+    devices = dict[str, str]()
     for a in applied:
         guest.put(path_of(a.load), a.program)
-        _mount(guest, a.load, folder)
+        devices[a.load.name] = _disk(guest, a)
+        _mount(guest, a, devices[a.load.name], folder)
     before = _files(guest, wanted)
     runs: list[LoadRun] = []
     with contextlib.ExitStack() as stack:
         for a in applied:
-            run = guest.load(a.load, _words(a, repeat))
+            run = guest.load(a.load, _words(a, devices[a.load.name], repeat))
             runs.append(stack.enter_context(run))
             if not a.pressure.gradual:
                 _await_purpose(guest, a.load, before)
@@ -85,12 +89,12 @@ def under_loads(
     _write(folder, traces, runs)
 
 
-def _words(a: Applied, repeat: int) -> tuple[str, ...]:
+def _words(a: Applied, device: str, repeat: int) -> tuple[str, ...]:
     words = a.pressure.words(a.load, repeat)
     if a.load.filesystem:
         words += (f"dir={_mount_point(a.load)}",)
-    elif a.load.disk_mib:
-        words += (f"disk={DISK}",)
+    elif device:
+        words += (f"disk={device}",)
     return words
 
 
@@ -98,13 +102,24 @@ def _mount_point(load: Load) -> str:
     return f"/tmp/{load.name}"
 
 
-def _mount(guest: Guest, load: Load, folder: Path) -> None:
-    if not load.filesystem:
+def _disk(guest: Guest, a: Applied) -> str:
+    """Return the device of the load's disk, by its serial number; "" where it has none."""
+    if a.disk is None:
+        return ""
+    for letter in string.ascii_lowercase[: guest.disks]:
+        if guest.read(f"/sys/block/vd{letter}/serial").strip() == disk_serial(a.disk):
+            return f"/dev/vd{letter}"
+    raise GuestError(f"load {a.load.name}: the guest does not see its disk")
+
+
+def _mount(guest: Guest, a: Applied, device: str, folder: Path) -> None:
+    load = a.load
+    if not load.filesystem or a.disk is None:
         return
     # The guest has looked at its disk for partitions, and kept nothing: nobody has it open.
-    make_filesystem(load.filesystem, folder / SCRATCH)
+    make_filesystem(load.filesystem, scratch_disk(folder, a.disk))
     where = _mount_point(load)
-    for argv in (("/bin/mkdir", where), ("/bin/mount", "-t", load.filesystem, DISK, where)):
+    for argv in (("/bin/mkdir", where), ("/bin/mount", "-t", load.filesystem, device, where)):
         done = guest.exec(argv)
         if not done.ok:
             raise GuestError(f"load {load.name}: {argv[0]} failed", detail="\n".join(done.lines))
@@ -148,7 +163,7 @@ def _shown(
 def _check(guest: Guest, a: Applied, folder: Path, traces: Traces) -> str:
     """Unmount and check the file system of a load; return what is wrong with it, or ""."""
     kind, name = a.load.filesystem, a.load.name
-    if not kind:
+    if not kind or a.disk is None:
         return ""
     try:
         done = guest.exec(("/bin/umount", _mount_point(a.load)), UNMOUNT_S) if guest.alive else None
@@ -157,7 +172,7 @@ def _check(guest: Guest, a: Applied, folder: Path, traces: Traces) -> str:
     if done is None or not done.ok:
         traces.notes.append(f"the {kind} of load {name} was not checked: it is still mounted")
         return ""
-    sound, said = check_filesystem(kind, folder / SCRATCH)
+    sound, said = check_filesystem(kind, scratch_disk(folder, a.disk))
     (folder / f"fsck-{name}.txt").write_text(said, encoding="utf-8", errors="backslashreplace")
     if not sound:
         return f"the {kind} of load {name} is broken: see fsck-{name}.txt"

@@ -7,6 +7,7 @@ samples of its memory, and QMP.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,15 +45,15 @@ class Channels:
 
 
 def qemu_argv(
-    spec: GuestSpec, channels: Channels, *, disk: Path | None = None, ram: Path | None = None
+    spec: GuestSpec, channels: Channels, *, disks: Sequence[Path] = (), ram: Path | None = None
 ) -> tuple[str, ...]:
     """Return the command that boots *spec* with its channels on *channels*.
 
-    *disk* is the file behind its scratch disk, where it has one. With *ram* the guest's memory
+    *disks* are the files behind its scratch disks. With *ram* the guest's memory
     is that file, as it has to be for clones to be made of it.
     """
     return (
-        *_board_argv(spec, channels, disk, ram, share=True),
+        *_board_argv(spec, channels, disks, ram, share=True),
         *("-kernel", str(spec.kernel), "-initrd", str(spec.initramfs)),
         *("-append", kernel_cmdline(spec)),
     )
@@ -65,19 +66,19 @@ def symbolic_argv(spec: GuestSpec, *, ram: Path | None = None) -> tuple[str, ...
     can change, here or in an architecture, and what was seen before be taken for it.
     """
     symbolic = replace(spec, kernel=Path("kernel"), initramfs=Path("initramfs"))
-    disk = Path("disk") if spec.disk_mib else None
-    return qemu_argv(symbolic, Channels("", "", "", ""), disk=disk, ram=ram)
+    disks = [Path(f"disk of {mib} MiB") for mib in spec.disks_mib]
+    return qemu_argv(symbolic, Channels("", "", "", ""), disks=disks, ram=ram)
 
 
 def clone_argv(
-    spec: GuestSpec, channels: Channels, *, disk: Path | None = None, ram: Path
+    spec: GuestSpec, channels: Channels, *, disks: Sequence[Path] = (), ram: Path
 ) -> tuple[str, ...]:
     """Return the command of a guest that goes on where another, of the same *spec*, was left.
 
     Its memory is a private mapping of *ram*: what it writes is its own. It waits until the
     monitor is told where the devices' state is (:func:`clone_words`).
     """
-    return (*_board_argv(spec, channels, disk, ram, share=False), "-incoming", "defer")
+    return (*_board_argv(spec, channels, disks, ram, share=False), "-incoming", "defer")
 
 
 def clone_words(state_fd: int) -> tuple[dict[str, object], ...]:
@@ -94,7 +95,7 @@ def clone_words(state_fd: int) -> tuple[dict[str, object], ...]:
 
 
 def _board_argv(
-    spec: GuestSpec, channels: Channels, disk: Path | None, ram: Path | None, *, share: bool
+    spec: GuestSpec, channels: Channels, disks: Sequence[Path], ram: Path | None, *, share: bool
 ) -> tuple[str, ...]:
     """Return all that a guest and its clones must have in common, in the same order."""
     options = ""
@@ -110,7 +111,7 @@ def _board_argv(
         *spec.arch.firmware,
         *_channel_argv(spec.arch, channels),
         *(_network_argv(spec.arch) if spec.network else ()),
-        *(_disk_argv(spec.arch, disk) if disk is not None else ()),
+        *(word for n, disk in enumerate(disks) for word in _disk_argv(spec.arch, n, disk)),
     )
 
 
@@ -185,10 +186,16 @@ def _network_argv(arch: Arch) -> tuple[str, ...]:
     return ("-netdev", netdev, "-device", f"virtio-net-{arch.virtio},netdev=net{no_rom}")
 
 
-def _disk_argv(arch: Arch, disk: Path) -> tuple[str, ...]:
+def disk_serial(number: int) -> str:
+    """Return the serial number of disk *number*; a kernel may name disks as it likes."""
+    return f"scratch-{number}"
+
+
+def _disk_argv(arch: Arch, number: int, disk: Path) -> tuple[str, ...]:
     # cache=unsafe: a scratch disk dies with its guest, so nobody waits for the host's disk.
-    drive = f"file={_value(disk)},if=none,id=scratch,format=raw,cache=unsafe,discard=unmap"
-    return ("-drive", drive, "-device", f"virtio-blk-{arch.virtio},drive=scratch")
+    name = disk_serial(number)
+    drive = f"file={_value(disk)},if=none,id={name},format=raw,cache=unsafe,discard=unmap"
+    return ("-drive", drive, "-device", f"virtio-blk-{arch.virtio},drive={name},serial={name}")
 
 
 def _value(path: Path) -> str:

@@ -91,7 +91,7 @@ def test_workers_that_want_the_same_template_make_it_once(tmp_path: Path, bench:
         {"cpus": 2},
         {"cmdline": ("quiet",)},
         {"network": False},
-        {"disk_mib": 8},
+        {"disks_mib": (8,)},
     ],
 )
 def test_whatever_goes_into_a_guest_tells_templates_apart(
@@ -167,14 +167,14 @@ def test_a_guest_whose_content_is_unknown_is_never_cloned(tmp_path: Path, bench:
     assert bench.warnings == []
 
 
-def test_a_scratch_disk_is_empty_and_goes_with_its_guest(tmp_path: Path, bench: Bench) -> None:
-    spec: GuestSpec = replace(fake_guest(tmp_path, NUMBERED), disk_mib=8)
+def test_scratch_disks_are_empty_and_go_with_their_guest(tmp_path: Path, bench: Bench) -> None:
+    spec: GuestSpec = replace(fake_guest(tmp_path, NUMBERED), disks_mib=(8, 4))
     with bench.templates.guest(spec, tmp_path / "cell") as guest:
         assert guest.origin == "clone"
-        disk = tmp_path / "cell" / "scratch.img"
-        assert disk.stat().st_size == 8 * 2**20
-        assert f"file={disk}" in " ".join(guest.argv)
-    assert not disk.exists()
+        disks = [tmp_path / "cell" / f"scratch-{number}.img" for number in (0, 1)]
+        assert [disk.stat().st_size for disk in disks] == [8 * 2**20, 4 * 2**20]
+        assert all(f"file={disk}" in " ".join(guest.argv) for disk in disks)
+    assert not any(disk.exists() for disk in disks)
 
 
 def test_a_file_reaches_the_guest_with_its_exec_bit(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from harness.qemu.argv import (
     Channels,
     clone_argv,
     clone_words,
+    disk_serial,
     kernel_cmdline,
     qemu_argv,
     symbolic_argv,
@@ -145,8 +146,8 @@ def test_the_same_spec_gives_the_same_command() -> None:
 @ARCHS
 def test_a_clone_has_the_devices_of_its_template_and_boots_nothing(arch: Arch) -> None:
     ram, disk = Path("/a,b/ram"), Path("/d")
-    template = qemu_argv(spec(arch, disk_mib=8), FDS, disk=disk, ram=ram)
-    clone = clone_argv(spec(arch, disk_mib=8), FDS, disk=disk, ram=ram)
+    template = qemu_argv(spec(arch, disks_mib=(8,)), FDS, disks=[disk], ram=ram)
+    clone = clone_argv(spec(arch, disks_mib=(8,)), FDS, disks=[disk], ram=ram)
     assert option(clone, "-device") == option(template, "-device")
     assert option(clone, "-machine") == option(template, "-machine")
     assert option(clone, "-kernel") == []
@@ -166,10 +167,14 @@ def test_a_clone_is_told_where_its_state_is() -> None:
 
 @ARCHS
 def test_a_scratch_disk_is_a_device_of_its_own(arch: Arch) -> None:
-    argv = qemu_argv(spec(arch, disk_mib=8), FDS, disk=Path("/x,y"))
-    (drive,) = option(argv, "-drive")
-    assert drive.startswith("file=/x,,y,if=none,id=scratch,format=raw")
-    assert f"virtio-blk-{arch.virtio},drive=scratch" in option(argv, "-device")
+    argv = qemu_argv(spec(arch, disks_mib=(8, 8)), FDS, disks=[Path("/x,y"), Path("/z")])
+    first, second = option(argv, "-drive")
+    assert first.startswith("file=/x,,y,if=none,id=scratch-0,format=raw")
+    assert second.startswith("file=/z,if=none,id=scratch-1,format=raw")
+    blk = f"virtio-blk-{arch.virtio}"
+    for number in (0, 1):
+        device = f"{blk},drive=scratch-{number},serial={disk_serial(number)}"
+        assert device in option(argv, "-device")
     assert option(qemu_argv(spec(arch), FDS), "-drive") == []
 
 
@@ -183,7 +188,7 @@ def test_what_keys_hold_is_the_whole_command_wherever_its_files_lie(arch: Arch) 
         spec(arch, ram_mib=128),
         spec(arch, cpus=2),
         spec(arch, accel="kvm"),
-        spec(arch, disk_mib=8),
+        spec(arch, disks_mib=(8,)),
         spec(arch, network=False),
         spec(replace(arch, cmdline=(*arch.cmdline, "nohpet"))),
     )
