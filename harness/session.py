@@ -162,7 +162,8 @@ class Guest:
         follows says so.
 
         Raises:
-            GuestError: the load itself is broken: a setup command fails, or it ends unready.
+            GuestError: the load itself is broken: a setup command fails, it ends unready, or it
+                does not get ready while the guest is well.
         """
         running = LoadRun(self._agent, load, self._deadline)
         try:
@@ -170,6 +171,8 @@ class Guest:
         except NoAnswer as error:
             if error.how is Wait.LATE:
                 self._spoiled = f"load {load.name}: {error.what}"
+                if self._answers():
+                    raise GuestError(f"{self._spoiled}, in a guest that answers") from None
             yield running
             return
         self._loads.append(running)
@@ -257,6 +260,13 @@ class Guest:
             GuestError: none came.
         """
         self._agent.call("hello", deadline=self._deadline(ANSWER_S))
+
+    def _answers(self) -> bool:
+        try:
+            self.hello()
+        except GuestError:
+            return False
+        return True
 
     def wake(self) -> None:
         """Give the guest what must be its own: the time, and 32 random bytes of the host's.

@@ -420,8 +420,20 @@ def test_a_guest_that_dies_of_its_load_shows_in_the_test(tmp_path: Path) -> None
     assert "Kernel panic - not syncing: Out of memory" in outcome.log
 
 
-def test_a_guest_that_hangs_under_its_load_shows_in_the_test(tmp_path: Path) -> None:
+def test_a_load_that_is_never_ready_is_our_error(tmp_path: Path) -> None:
     table = 'start = [{ agent = "ok {id} pid=1" }]'
+    load = replace(LOAD, ready_timeout_s=0.1)
+    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
+        why = "load anon: not ready within 0 s, in a guest that answers"
+        with pytest.raises(GuestError, match=why), guest.load(load):
+            raise AssertionError
+
+
+def test_a_guest_that_hangs_under_its_load_shows_in_the_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.session.ANSWER_S", 0.1)
+    table = 'hello = []\nstart = [{ agent = "ok {id} pid=1" }]'
     load = replace(LOAD, ready_timeout_s=0.1)
     with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest, guest.load(load):
         outcome = guest.run_test(TEST)

@@ -16,13 +16,14 @@ static void begin(void)
 
 static void work(unsigned int worker)
 {
-	unsigned long filled, total = load_number(load_read("/proc/meminfo"), "MemTotal:") * 1024;
+	unsigned long filled, bytes = load_number(load_read("/proc/meminfo"), "MemTotal:") * 1024;
 
 	(void)worker;
 	if (!load.ramp_ms)
 		load.ramp_ms = ROOM_MS;
-	/* Twice of what the machine has: no swap of another load takes all of it for long. */
-	working_set_keep(2 * total, &filled);
+	/* Twice of what there is, another load's swap included. */
+	bytes += load_number(load_read("/proc/meminfo"), "SwapTotal:") * 1024;
+	working_set_keep(2 * bytes, &filled);
 }
 
 static bool on(void)
