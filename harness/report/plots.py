@@ -16,6 +16,7 @@ from harness.report.timeline import (
     Span,
     Timeline,
     case_spans,
+    cpu_shares,
     gauges,
     histogram,
     rates,
@@ -168,7 +169,7 @@ _PLOTS = (
         rates,
     ),
     _Wanted("The test's allocations", "1/s", (("done", "done"), ("retries", "retries")), rates),
-    _Wanted("CPU", "%", (("system_ms", "kernel"), ("user_ms", "programs")), rates, 0.1),
+    _Wanted("CPU", "%", (("system_ms", "kernel"), ("user_ms", "programs")), cpu_shares),
 )
 
 FLAGS = {"oom-kill": "OOM kill", "splat": "splat", "stuck": "stuck"}

@@ -131,6 +131,19 @@ def rates(timeline: Timeline, name: str) -> tuple[tuple[float, float], ...]:
     )
 
 
+def cpu_shares(timeline: Timeline, name: str) -> tuple[tuple[float, float], ...]:
+    """Return (t, percent) of the processors' time that went to *name* since the sample before.
+
+    Of the time that the guest counted, not of the clock's: it counts in ticks.
+    """
+    parts = [dict(rates(timeline, part)) for part in ("user_ms", "system_ms", "idle_ms")]
+    return tuple(
+        (t, 100 * rate / whole)
+        for t, rate in rates(timeline, name)
+        if 0 < (whole := sum(part.get(t, 0.0) for part in parts)) < math.inf
+    )
+
+
 def gauges(timeline: Timeline, name: str) -> tuple[tuple[float, float], ...]:
     """Return (t, value) of what goes up and down."""
     return tuple((s.t, s.values[name]) for s in timeline.samples if name in s.values)

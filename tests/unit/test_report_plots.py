@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.report.plots import LEFT, POINTS_LIMIT, RIGHT, WIDTH, make_figure, thin, ticks
-from harness.report.timeline import case_spans, parse_timeline, rates
+from harness.report.timeline import case_spans, cpu_shares, parse_timeline, rates
 
 
 def lines(*entries: dict[str, object]) -> str:
@@ -39,6 +39,17 @@ def test_an_integer_beyond_all_floats_is_no_value() -> None:
 def test_a_rate_is_the_slope_of_a_counter_and_nothing_where_it_went_back() -> None:
     entries = [{"t": t, "n": n} for t, n in ((0, 10), (0.5, 20), (1, 5), (2, 6))]
     assert rates(parse_timeline(lines(*entries)), "n") == ((0.5, 20.0), (2.0, 1.0))
+
+
+def test_a_processor_s_time_is_parted_however_coarse_its_ticks() -> None:
+    entries = [
+        {"t": 0, "user_ms": 0, "system_ms": 0, "idle_ms": 0},
+        {"t": 0.1, "user_ms": 30, "system_ms": 90, "idle_ms": 0},
+        {"t": 0.2, "user_ms": 30, "system_ms": 90, "idle_ms": 0},
+        {"t": 0.3, "user_ms": 30, "system_ms": 100, "idle_ms": 30},
+    ]
+    shares = cpu_shares(parse_timeline(lines(*entries)), "system_ms")
+    assert shares == ((0.1, pytest.approx(75)), (0.3, pytest.approx(25)))
 
 
 def test_a_case_that_never_ended_lasts_to_the_end() -> None:
