@@ -22,8 +22,10 @@ from harness.store import Store
 from harness.template import clone as template_clone
 from harness.template import make_template
 
-READY, RAN, WHOLE = "ready", "ran a program", "whole"
+READY, RAN, WHOLE, WORKED = "ready", "ran a program", "whole", "worked"
 COMMAND = ("/bin/true",)
+# Some seconds of a busy shell under TCG: as many samples as a test of ours has.
+WORK = ("/bin/sh", "-c", "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done")
 
 OpenGuest = Callable[[Path], AbstractContextManager[Guest]]
 
@@ -70,6 +72,30 @@ def no_machine(arch: str) -> Contender:
     return Contender(f"no machine {arch}", f"echo quit | {' '.join(argv)}", open_)
 
 
+def sampled_work(arch: str, *, sampled: bool) -> Contender:
+    """Let a program work in a clone, while the guest is sampled or is not."""
+
+    @contextmanager
+    def open_(lab: Lab) -> Iterator[Once]:
+        open_clone = clones_of(lab, arch, lab.space.store)
+
+        def once() -> Sample:
+            folder = lab.new_folder("guest")
+            with open_clone(folder) as guest:
+                if sampled:
+                    guest._machine.sampling.begin("none")  # as a test's run does
+                begun = time.perf_counter()
+                answer(guest, WORK)
+                seconds = time.perf_counter() - begun
+            shutil.rmtree(folder)
+            return {WORKED: seconds}
+
+        yield once
+
+    said = "with" if sampled else "without"
+    return Contender(f"work {said} samples {arch}", f"{WORK[-1]} in a clone, {said} samples", open_)
+
+
 def command(
     argv: tuple[str, ...],
     *,
@@ -105,12 +131,12 @@ def _once(lab: Lab, open_guest: OpenGuest) -> Sample:
     return {READY: ready, RAN: ran, WHOLE: whole}
 
 
-def answer(guest: Guest) -> None:
+def answer(guest: Guest, argv: tuple[str, ...] = COMMAND) -> None:
     """Let *guest* run a command.
 
     Raises:
         GuestError: it did not, or the command failed.
     """
-    done = guest.exec(COMMAND)
+    done = guest.exec(argv)
     if not done.ok:
-        raise GuestError(f"{COMMAND[0]} ended with {done.how} {done.number}")
+        raise GuestError(f"{argv[0]} ended with {done.how} {done.number}")
