@@ -52,6 +52,7 @@ def test_every_cell_has_the_verdict_that_is_declared(run: tuple[Path, RunRecord]
         ("vmalloc-nofail-wait", 2, {"none", "anon"}),
         ("kvmalloc-flags", 4, {"none", "anon"}),
         ("vmalloc-progress", 4, {"none"}),  # brings its own pressure
+        ("oom-callers", 2, {"none"}),
     ],
 )
 def test_a_patch_turns_its_test_from_fail_to_pass(

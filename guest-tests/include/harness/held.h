@@ -19,14 +19,15 @@ static struct held_page *held_pages;
 static unsigned long held_count;
 
 /*
- * Take free pages until @leave are left or, without the right to the reserves below the watermark
- * (__GFP_MEMALLOC), no more are to be had. It neither reclaims nor calls the OOM killer.
+ * Take free pages, at most @count, until @leave are left or, without the right to the reserves
+ * below the watermark (__GFP_MEMALLOC), no more are to be had. It neither reclaims nor calls the
+ * OOM killer.
  */
-static __maybe_unused void held_take(unsigned long leave, gfp_t reserves)
+static __maybe_unused void held_take_some(unsigned long count, unsigned long leave, gfp_t reserves)
 {
 	struct held_page *page;
 
-	while (global_zone_page_state(NR_FREE_PAGES) > leave) {
+	while (count-- && global_zone_page_state(NR_FREE_PAGES) > leave) {
 		page = (void *)__get_free_page(GFP_NOWAIT | __GFP_NOWARN | reserves);
 		if (!page)
 			break;
@@ -35,6 +36,11 @@ static __maybe_unused void held_take(unsigned long leave, gfp_t reserves)
 		held_count++;
 		cond_resched();
 	}
+}
+
+static __maybe_unused void held_take(unsigned long leave, gfp_t reserves)
+{
+	held_take_some(ULONG_MAX, leave, reserves);
 }
 
 /* Give back @count pages. */

@@ -39,7 +39,7 @@ static struct payer {
 
 static unsigned int payers_count, payers_there;
 static unsigned long payers_pages; /* how many each takes; 0: not yet */
-static bool payers_leave;
+static bool payers_leave, payers_rest; /* rest: the walker stands still */
 static unsigned int payers_steps; /* pages that the walker got */
 static DECLARE_WAIT_QUEUE_HEAD(payers_wait);
 static struct dentry *payers_folder;
@@ -68,6 +68,10 @@ static void payer_walk(void)
 	unsigned long addr;
 
 	while (!READ_ONCE(payers_leave) && !fatal_signal_pending(current)) {
+		if (READ_ONCE(payers_rest)) {
+			schedule_timeout_killable(1);
+			continue;
+		}
 		addr = vm_mmap(NULL, 0, PAGE_SIZE, PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS, 0);
 		if (IS_ERR_VALUE(addr))
@@ -169,6 +173,7 @@ static __maybe_unused int payers_call(unsigned int count)
 	payers_pages = 0;
 	payers_steps = 0;
 	WRITE_ONCE(payers_leave, false);
+	WRITE_ONCE(payers_rest, false);
 	for (i = 0; i <= count; i++) {
 		error = call_usermodehelper(argv[0], argv, envp, UMH_WAIT_EXEC);
 		if (!error && !wait_event_timeout(payers_wait, READ_ONCE(payers_there) > i,
