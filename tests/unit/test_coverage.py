@@ -335,6 +335,14 @@ def test_a_file_that_is_not_counted_by_its_own_object_says_so(
     assert file.note == note
 
 
+def test_a_header_is_counted_where_any_architecture_compiles(
+    writer: Writer, measured: Measured
+) -> None:
+    assert noted(writer, measured, HEADER, (), (SOURCE,)).note == (
+        f"counted where {SOURCE} have code of it"
+    )
+
+
 def test_a_file_that_is_counted_everywhere_needs_no_note(
     writer: Writer, measured: Measured
 ) -> None:
