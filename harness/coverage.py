@@ -303,5 +303,6 @@ def _note(name: str, archs: Sequence[_ArchCounts]) -> str:
         without = [arch.arch.name for arch in archs if name not in arch.sources]
         return f"not compiled by itself on {', '.join(without)}" if without else ""
     if name.endswith(".h"):
-        return f"counted where {', '.join(archs[0].sources)} have code of it"
+        counted = dict.fromkeys(name for arch in archs for name in arch.sources)
+        return f"counted where {', '.join(counted)} have code of it" if counted else ""
     return "no C: there is nothing to count"
