@@ -3,10 +3,10 @@
  * The sampler: a process beside PID 1 that tells the host, again and again, how the guest's memory
  * fares. It has to go on when memory is short, and must change as little as it can of what it
  * measures: its pages are locked as they are first used, its files are opened once and read again
- * from the start, it runs before every ordinary task, and the OOM killer leaves it alone. What is
- * left is the kernel's own small change: a buffer for each write to the port, and one for each read
- * of /proc/vmstat. Both may take from the kernel's reserves (the task is a real-time one), and
- * neither enters file systems or starts the OOM killer (it is set as an IO flusher, since 5.6).
+ * from the start, it goes before ordinary tasks, and the OOM killer leaves it alone. What is left is
+ * the kernel's own small change: a buffer for each write to the port, and one for each read of
+ * /proc/vmstat. Neither enters file systems or starts the OOM killer (it is set as an IO flusher,
+ * since 5.6).
  *
  * On the port "harness.samples" the host sends "go <ms> <module>" and "stop". Each sample is one
  * line, "name=value name=value ...", of which guest-tests/README.md gives the names.
@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,6 +22,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -36,6 +36,7 @@
 #define PORT_WAIT_MS 10000
 #define AWAY_MS 250  /* how often to look for a host that is not there */
 #define LEAST_MS 10
+#define NICE (-10)
 #define MAX_ORDERS 16
 #define TICK_MS 10 /* /proc/stat counts in hundredths of a second, on every architecture */
 
@@ -336,14 +337,18 @@ static void serve(int port)
 
 int sampler_main(void)
 {
-	const struct sched_param first = { .sched_priority = 1 };
 	int port, i;
 
 	/* Its OOM score is PID 1's. */
 	prctl(PR_SET_NAME, "sampler");
 	mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
-	sched_setscheduler(0, SCHED_FIFO, &first);
+	/*
+	 * Before others, but not in spite of them: /proc/vmstat allocates each time that it is read,
+	 * and who waits for memory with a real-time priority keeps an OOM victim from the processor,
+	 * and so from giving its memory back.
+	 */
+	setpriority(PRIO_PROCESS, 0, NICE);
 	port = port_open(PORT_NAME, PORT_WAIT_MS);
 	if (port < 0)
 		return 1;

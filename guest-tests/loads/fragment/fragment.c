@@ -12,6 +12,7 @@
  * before that, and left alone for a while.
  */
 #include <linux/prandom.h>
+#include <linux/mm.h>
 #include <linux/vmstat.h>
 
 #include <harness/compat.h>

@@ -9,6 +9,7 @@
  * instead, and leaves it alone for a while.
  */
 #include <linux/delay.h>
+#include <linux/mm.h>
 #include <linux/vmstat.h>
 
 #include <harness/compat.h>
