@@ -57,6 +57,15 @@ static inline void load_fail(const char *what)
 	exit(1);
 }
 
+/* The plan gives @name= to a load with a disk; by hand, it may be left out. */
+static inline void load_needs(const char *value, const char *name)
+{
+	if (value)
+		return;
+	printf("no %s= was given\n", name);
+	exit(2);
+}
+
 /* ---------------------------------------------------------------- files */
 
 static inline void load_write(const char *path, const char *value)

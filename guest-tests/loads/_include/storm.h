@@ -168,10 +168,7 @@ static unsigned long storm_rounds(unsigned int worker)
 
 static void storm_begin(void)
 {
-	if (!load.dir) {
-		puts("no dir= was given");
-		exit(2);
-	}
+	load_needs(load.dir, "dir");
 	storm_per_worker = load_available() / STORM_BYTES_PER_NAME;
 	if (storm_per_worker > STORM_NAMES)
 		storm_per_worker = STORM_NAMES;

@@ -54,10 +54,7 @@ static inline void swap_on_disk(void)
 	uint64_t bytes;
 	int fd;
 
-	if (!load.disk) {
-		puts("no disk= was given");
-		exit(2);
-	}
+	load_needs(load.disk, "disk");
 	snprintf(swap_device, sizeof(swap_device), "%s", load.disk);
 	fd = open(swap_device, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || ioctl(fd, BLKGETSIZE64, &bytes) < 0)

@@ -18,10 +18,7 @@ static void begin(void)
 	struct statvfs disk;
 	unsigned long room;
 
-	if (!load.dir) {
-		puts("no dir= was given");
-		exit(2);
-	}
+	load_needs(load.dir, "dir");
 	if (statvfs(load.dir, &disk) < 0)
 		load_fail(load.dir);
 	room = disk.f_bavail * disk.f_bsize / LOAD_PAGE * ROOM;

@@ -23,10 +23,7 @@ static unsigned long before;
 
 static void begin(void)
 {
-	if (!load.dir) {
-		puts("no dir= was given");
-		exit(2);
-	}
+	load_needs(load.dir, "dir");
 	names = 1 + load_percent() / BYTES_PER_NAME;
 	before = load_vmstat("slabs_scanned");
 }
