@@ -127,7 +127,9 @@ def _read(folder: Path) -> frozenset[str]:
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            names.update(file.read_text().splitlines())
+            # By what was opened: its process may end just now, and take the name away.
+            with os.fdopen(os.dup(fd)) as held:
+                names.update(held.read().splitlines())
         else:
             file.unlink(missing_ok=True)
         finally:
