@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.arch import load_arch
 from harness.machine import Machine
-from harness.model import Arch, GuestSpec
+from harness.model import Arch, GuestSpec, GuestTest
 from harness.qemu.argv import qemu_argv
 
 PROGRAM = Path(__file__).with_name("fakeqemu.py")
@@ -25,6 +25,31 @@ boot = [
     {{ agent = "{READY}" }},
 ]
 """
+
+TEST = GuestTest(
+    name="sweep",
+    folder=Path("sweep"),
+    summary="",
+    module="sweep_test",
+    suite="sweep",
+    params=("sizes=1,2",),
+    timeout_s=20.0,
+)
+
+# It goes well.
+PASSES = """
+insmod = [
+    { agent = "kmsg 6,{seq},2000000;# Subtest: sweep" },
+    { agent = "kmsg 6,{seq},2000001;# a: EXPECTATION FAILED\\\\x0a    Expected 1" },
+    { agent = "kmsg 6,{seq},2000002;ok 1 - a" },
+    { agent = "end {id} exit:0 ms=3" },
+]
+"""
+
+
+def on(table: str, head: str = "") -> str:
+    """Return a scenario that boots and then plays *table*."""
+    return f"{head}\n{BOOTS}\n[on]\n{table}"
 
 
 def fake_arch(folder: Path) -> Arch:

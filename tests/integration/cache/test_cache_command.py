@@ -1,144 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``harness cache`` on a cache that toy kernels were built in, beside processes that use it."""
+"""``harness cache`` on a cache that toy kernels were built in."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from harness import kernel_kit, lease
-from harness.build import build_kernel
-from harness.cli import main
-from harness.guest_build import build_modules
+from harness import lease
 from harness.inventory import UNTOUCHED_S, take_stock
-from harness.layout import Cache
-from harness.model import Arch, Kernel, Series, SourceTree
 from harness.source import fetch
 from harness.source._contents import FILE as CONTENTS
-from harness.store import MANIFEST, STAMP, Store, sha256_of
+from harness.store import MANIFEST, STAMP, sha256_of
+from tests.integration.cache import Command, Lab, age, flip
 from tests.integration.toy import (
-    HEADER,
     TOYKERNEL,
     VMALLOC,
-    fragment,
     ignore,
-    toy_arch,
-    toy_test,
-    toy_tree,
-    two_patches,
 )
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-class Done(NamedTuple):
-    """What a command printed."""
-
-    stdout: str
-    stderr: str
-
-
-Command = Callable[..., Done]
-
-
-class Lab:
-    """A cache with a source, a work tree, three kernels, their headers, and a module."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.cache = Cache(folder / "cache")
-        for made in (folder / "include", folder / "tests"):
-            shutil.rmtree(made, ignore_errors=True)
-        self.tree: SourceTree = toy_tree(self.cache, monkeypatch)
-        self.arch: Arch = toy_arch()
-        self.series: Series = two_patches(folder / "toy")
-        self.config = fragment(folder / "kconfigs", "base", "CONFIG_SWITCH=y\nCONFIG_MODULES=y\n")
-        self.include = folder / "include"
-        self.include.mkdir()
-        (self.include / "shared.h").write_text("#define SHARED 7\n")
-        self.test = toy_test(folder / "tests", "one")
-        self.kernels = [self.kernel(position) for position in self.series.positions]
-        self.module()
-        # As the end of the process that built it would.
-        lease.end_all()
-        kernel_kit.forget_headers()
-
-    @property
-    def store(self) -> Store:
-        return Store(self.cache.store)
-
-    def kernel(self, position: int) -> Kernel:
-        return build_kernel(
-            self.tree, self.series, position, self.arch, (self.config,), self.cache, ignore
-        )
-
-    def module(self) -> Path:
-        return build_modules(
-            self.kernels[0], self.arch, (self.test,), self.include, self.cache, ignore
-        )["one"]
-
-    def entries(self, kind: str) -> set[str]:
-        return {folder.name for folder in (self.cache.store / kind).glob("[!.]*")}
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which everything was built once."""
-    folder = tmp_path_factory.mktemp("built")
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        Lab(folder, monkeypatch)
-    return folder
-
-
-@pytest.fixture
-def lab(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    """A copy of it: links between its files stay links."""
-    subprocess.run(("cp", "-a", f"{built}/.", tmp_path), check=True)
-    return Lab(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def harness(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
-    """Run ``harness cache`` on the lab's cache, in this process, and check its exit code."""
-    before = signal.getsignal(signal.SIGTERM)
-
-    def run(*args: str, code: int = 0) -> Done:
-        capsys.readouterr()
-        argv = ("--root", str(ROOT), "--cache", str(tmp_path / "cache"), "cache", *args)
-        status = main(argv)
-        done = Done(*capsys.readouterr())
-        assert status == code, done
-        return done
-
-    yield run
-    signal.signal(signal.SIGTERM, before)
-
-
-def flip(file: Path, *, keep_time: bool = False) -> None:
-    """Flip a bit of *file* in place: every hard link to it sees that."""
-    before = file.stat()
-    with file.open("r+b") as stream:
-        byte = stream.read(1)[0]
-        stream.seek(0)
-        stream.write(bytes((byte ^ 1,)))
-    if keep_time:
-        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
-
-
-def age(path: Path, days: float) -> None:
-    past = time.time() - days * 86400
-    os.utime(path, (past, past))
-
 
 # ---------------------------------------------------------------- show
 
@@ -331,113 +213,3 @@ def test_what_a_dead_process_left_half_done_goes_after_a_day(lab: Lab, harness: 
     harness("prune", "--size", "0", code=1)
     assert young.exists()
     assert not old.exists()
-
-
-# ---------------------------------------------------------------- beside a run
-
-# Gets a kernel and says so; at each line it is sent, tells whether the kernel is still whole.
-READER = """
-import sys
-from pathlib import Path
-from harness.store import Store
-
-store = Store(Path(sys.argv[1]))
-folder = store.get("kernel", sys.argv[2])
-for _ in sys.stdin:
-    whole = store.get("kernel", sys.argv[2], verify=True) == folder
-    headers = (folder / "kit/source" / sys.argv[3]).is_file()
-    print(whole and headers, flush=True)
-"""
-
-
-class Reader:
-    """Another process that uses a kernel."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-
-    def sees_it_whole(self) -> bool:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write("look\n")
-        self.process.stdin.flush()
-        return self.process.stdout.readline() == "True\n"
-
-
-@contextmanager
-def reading(lab: Lab, kernel: Kernel) -> Iterator[Reader]:
-    argv = (sys.executable, "-c", READER, str(lab.cache.store), kernel.key, HEADER)
-    with subprocess.Popen(
-        argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        reader = Reader(process)
-        assert reader.sees_it_whole()
-        yield reader
-
-
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_prune_takes_nothing_from_a_reader_until_it_is_gone(
-    lab: Lab, harness: Command, how: signal.Signals
-) -> None:
-    used = lab.kernels[2]
-    with reading(lab, used) as reader:
-        out = harness("prune", "--size", "0", code=1).stdout
-        assert "in use" in out
-        assert lab.entries("kernel") == {used.key}
-        assert lab.entries("headers") == {(used.kit / "source").readlink().parent.name}
-        assert reader.sees_it_whole()
-        reader.process.send_signal(how)
-    harness("prune", "--size", "0", code=1)
-    assert lab.entries("kernel") == lab.entries("headers") == set()
-
-
-def test_damage_that_a_reader_uses_is_reported_and_left(lab: Lab, harness: Command) -> None:
-    with reading(lab, lab.kernels[0]):
-        flip(lab.kernels[0].image)
-        assert "left: a running harness uses it" in harness("verify", code=1).stdout
-        assert lab.kernels[0].path.exists()
-    assert "removed" in harness("verify", code=1).stdout
-
-
-# Fetches, builds and uses kernels over and over, each time as a process that has just begun.
-RUN = """
-import os, sys, time
-from pathlib import Path
-sys.path.insert(0, sys.argv[2])
-from tests.integration.toy import TOYKERNEL, ignore, toy_arch
-from harness import kernel_kit, lease
-from harness.build import build_kernel
-from harness.layout import Cache
-from harness.series import load_series
-from harness.source import fetch
-from harness.store import sha256_of
-
-os.environ["TOYKERNEL_PYTHON"] = sys.executable
-folder = Path(sys.argv[1])
-cache, arch = Cache(folder / "cache"), toy_arch()
-series = load_series(folder / "toy", "5.10.99")
-fragments = (folder / "kconfigs" / "base.config",)
-for number in range(4):
-    tree = fetch(f"dir:{TOYKERNEL}", cache, "", ignore)
-    kernels = [build_kernel(tree, series, p, arch, fragments, cache, ignore) for p in (0, 1, 2)]
-    for kernel in kernels:
-        assert sha256_of(kernel.image) == kernel.image_sha256
-        assert (kernel.kit / "source" / "Makefile").is_file()
-    lease.end_all()
-    kernel_kit.forget_headers()
-"""
-
-
-def test_runs_and_prunes_beside_each_other_never_fail(
-    lab: Lab, harness: Command, tmp_path: Path
-) -> None:
-    argv = (sys.executable, "-c", RUN, str(tmp_path), str(ROOT))
-    pruned = 0
-    with subprocess.Popen(argv, cwd=ROOT, stderr=subprocess.PIPE, text=True) as run:
-        while run.poll() is None:
-            pruned += harness("prune", "--size", "0", code=1).stdout.count("removed kernel")
-        assert run.stderr is not None
-        assert run.returncode == 0, run.stderr.read()
-    assert pruned > 0
-    fetch(f"dir:{TOYKERNEL}", lab.cache, "", ignore)
-    assert lab.kernel(0).image_sha256 == lab.kernels[0].image_sha256
