@@ -42,6 +42,10 @@ struct load_kind {
 	void (*end)(void); /* in the parent, after the workers: the guest as it was; or NULL */
 };
 
+/* Of one that has one worker, and counts in parts of the memory available: see load_percent(). */
+#define LOAD_OF_MEMORY							\
+	.intensity = "percent of the available memory", .least = 10, .workers = 1
+
 /* What the plan asked for. */
 static struct {
 	unsigned long intensity, seed, ramp_ms, after_ms;

@@ -30,10 +30,8 @@ static void swapped_set_begin(void)
 static int swapped_set_main(int argc, char **argv, void (*begin)(void))
 {
 	const struct load_kind kind = {
-		.intensity = "percent of the available memory",
-		.least = 10,
+		LOAD_OF_MEMORY,
 		.most = 1000,
-		.workers = 1,
 		.begin = begin,
 		.work = swapped_set_work,
 		.on = swapped_set_on,

@@ -48,11 +48,8 @@ static void work(unsigned int worker)
 static bool on(void)
 {
 	const char *events = load_read(GROUP "/memory.events");
-	unsigned long max = load_number(events, "max ");
-	bool at_limit = max > 0;
-	bool over = load_number(events, "oom_kill ") > 0 || *filled;
 
-	return at_limit && over;
+	return load_number(events, "max ") && (load_number(events, "oom_kill ") || *filled);
 }
 
 static void end(void)

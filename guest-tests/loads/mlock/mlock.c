@@ -24,12 +24,16 @@ static void give(char *piece)
 	(*held)--;
 }
 
-static void take(char *piece)
+/* False if there is no memory for it now. */
+static bool take(char *piece)
 {
-	if (!mlock(piece, PIECE))
-		(*held)++;
-	else if (errno != ENOMEM && errno != EAGAIN)
-		load_fail("mlock");
+	if (mlock(piece, PIECE) < 0) {
+		if (errno != ENOMEM && errno != EAGAIN)
+			load_fail("mlock");
+		return false;
+	}
+	(*held)++;
+	return true;
 }
 
 static void work(unsigned int worker)
@@ -44,8 +48,6 @@ static void work(unsigned int worker)
 		load_fail("mmap");
 	*held = 0;
 	for (;; load_breathe()) {
-		unsigned long before = *held;
-
 		piece = load_pick(pieces);
 		if (locked[piece]) {
 			give(memory + piece * PIECE);
@@ -55,11 +57,9 @@ static void work(unsigned int worker)
 			piece = load_pick(pieces);
 			if (locked[piece])
 				continue;
-			before = *held;
-			take(memory + piece * PIECE);
-			if (*held == before)
-				break; /* refused: later */
-			locked[piece] = true;
+			locked[piece] = take(memory + piece * PIECE);
+			if (!locked[piece])
+				break;
 		}
 	}
 }
@@ -72,10 +72,8 @@ static bool on(void)
 int main(int argc, char **argv)
 {
 	static const struct load_kind mlock_kind = {
-		.intensity = "percent of the available memory",
-		.least = 10,
+		LOAD_OF_MEMORY,
 		.most = 95,
-		.workers = 1,
 		.begin = begin,
 		.work = work,
 		.on = on,

@@ -76,10 +76,8 @@ static bool on(void)
 int main(int argc, char **argv)
 {
 	static const struct load_kind slab = {
-		.intensity = "percent of the available memory",
-		.least = 10,
+		LOAD_OF_MEMORY,
 		.most = 1000,
-		.workers = 1,
 		.begin = begin,
 		.work = work,
 		.on = on,
