@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 from pathlib import Path
@@ -34,6 +35,24 @@ def test_a_lease_that_nobody_holds_is_dropped(tmp_path: Path) -> None:
     left.write_text("two\n")
     assert in_use(tmp_path) == {"one"}
     assert not left.exists()
+
+
+def test_a_holder_may_end_while_its_lease_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(tmp_path, "one")
+    real = fcntl.flock
+
+    def held_and_then_gone(fd: int, how: int) -> None:
+        try:
+            real(fd, how)
+        except BlockingIOError:
+            for file in (tmp_path / LEASES).glob("*.lease"):
+                file.unlink()  # as the end of its process does
+            raise
+
+    monkeypatch.setattr("harness.lease.fcntl.flock", held_and_then_gone)
+    assert in_use(tmp_path) == {"one"}
 
 
 def test_using_something_known_takes_no_lock(tmp_path: Path) -> None:
