@@ -19,6 +19,7 @@ from harness.deadline import Deadline
 from harness.errors import GuestError
 from harness.machine import Machine
 from harness.oracle import STARVED_S
+from harness.procstat import describe_threads
 from harness.record import Stuck
 from harness.traces import (
     Symbols,
@@ -54,7 +55,7 @@ _SCHEDULING = re.compile(
 class Findings:
     """What the last look showed."""
 
-    answered: bool = False  # by QEMU: without, nothing can be said of the guest
+    answered: bool = False  # by QEMU, or by the kernel itself
     kind: Stuck | None = None  # None: nothing that was seen tells
     where: str = ""  # function of the kernel
     task: str = ""  # its name, where a task is known
@@ -79,16 +80,19 @@ class Autopsy:
         """Find out where the test *module* is stuck; *kind* is what it looks like from outside."""
         self._say(why)
         findings = Findings()
+        busy = Counter[str]()
         try:
             busy = self._processors()
             findings = Findings(
                 answered=True, kind=kind, where=max(busy, key=busy.__getitem__, default="")
             )
-            findings = self._tasks(module, kind) or findings
-            if not findings.task and busy:
-                self._interrupt()
         except GuestError as error:
-            self._say("", f"it went no further: {error.what}")
+            # Why an emulator is mute shows in its threads, if anywhere.
+            threads = (f"  {line}" for line in describe_threads(self._machine.pid))
+            self._say("", f"processors: {error.what}", *threads)
+        findings = self._tasks(module, kind) or findings
+        if not findings.task and busy:
+            self._interrupt()
         took = self._end.seconds - self._end.remaining()
         self._say("", f"seen in {took:.1f} s; there were {self._end.seconds:.1f} s for it")
         path = self._machine.folder / NAME

@@ -49,6 +49,7 @@ class Stall:
     kind: Stuck
     seconds: float  # without progress
     why: str  # what the kind follows from
+    told: bool = True  # by the guest's own samples, rather than by its silence
 
 
 def limit_of(timeout_s: float, stall_s: float) -> float:
@@ -108,11 +109,12 @@ class Oracle:
         """Judge a guest that sends nothing any more by the time that its emulator takes."""
         took = now.emulator_s - since.emulator_s
         if took <= IDLE * seconds:
-            return Stall(Stuck.HANG, seconds, "the guest is silent, its processors idle")
+            why = "the guest is silent, its processors idle"
+            return Stall(Stuck.HANG, seconds, why, told=False)
         # As much work as an idle host would have done for it: a busy one has to be waited for.
         if took >= BUSY * self.limit_s:
             why = f"the guest is silent and took {took:.0f} s of CPU time meanwhile"
-            return Stall(Stuck.LIVELOCK, seconds, why)
+            return Stall(Stuck.LIVELOCK, seconds, why, told=False)
         return None
 
 

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from harness.deadline import Deadline
 from harness.oracle import Glance, Oracle, Stall
+from harness.procstat import cpu_seconds
 from harness.samples import SAID
 from harness.transport.agent import Recording
 from harness.transport.sampling import Sampling
@@ -69,15 +68,6 @@ class Watch:
             sampled_at=self._sampling.newest_at,
             cpu_ms=(times[0], times[1], times[2]) if len(times) == 3 else None,
         )
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU time that process *pid* took so far; 0 where it is gone."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _number(figure: int | tuple[int, ...] | None) -> int | None:

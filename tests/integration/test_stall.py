@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import pytest
 
 from harness import autopsy, vigil
 from harness.deadline import Deadline
+from harness.errors import GuestError
 from harness.model import GuestTest
 from harness.oracle import Glance, Oracle
+from harness.qemu.monitor import Monitor
 from harness.record import Ended, Stuck, TestOutcome
 from harness.session import boot
 from harness.transport.pump import Wait
@@ -121,7 +124,39 @@ def test_of_a_guest_whose_emulator_is_stuck_nothing_is_said(
     scenario = f'ignore = ["human"]\n{BOOTS}\n[on]\n{STARTS}'
     outcome, seen = run(tmp_path, scenario)
     assert (outcome.ended, outcome.stuck) == (Ended.SILENT, None)
-    assert "it went no further: QEMU" in seen
+    assert "processors: QEMU did not answer" in seen
+    assert re.search(r"^  thread \d+, .*: state S, \d+\.\d\d s of CPU time$", seen, re.M)
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_guest_that_tells_needs_no_emulator_that_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: bool
+) -> None:
+    """A busy guest may keep QEMU from its monitor, and goes on sending what shows it."""
+    monkeypatch.setattr(autopsy, "DUMP_S", 2.0 if answers else 0.1)
+    monkeypatch.setattr("harness.oracle.STARVED_S", 60.0)
+    monkeypatch.setattr(Monitor, "human", _no_answer)
+    printed = json.dumps(DUMP.replace("state:D", "state:R").replace("\n", "\r\n"))
+    dump = f"{{ console = {printed} }}, {{ agent = 'ok {{id}}' }}" if answers else ""
+    scenario = f"""{BOOTS}
+    [on]
+    insmod = [
+        {{ samples = "at_us=1 user_ms=0 system_ms=0 idle_ms=0" }},
+        {{ agent = "kmsg 6,{{seq}},2000000;# Subtest: sweep" }},
+        {{ nap = 1 }},
+        {{ samples = "at_us=2 user_ms=1 system_ms=9 idle_ms=0" }},
+    ]
+    "write /proc/sysrq-trigger" = [{dump}]
+    """
+    outcome, seen = run(tmp_path, scenario)
+    assert (outcome.ended, outcome.stuck) == (Ended.STUCK, Stuck.LIVELOCK)
+    assert outcome.where == ("takes_it_twice" if answers else "")
+    assert " of its 60 s: 90% of its processors' time went into the kernel" in outcome.reason
+    assert "processors: QEMU did not answer" in seen
+
+
+def _no_answer(*_: object, **__: object) -> str:
+    raise GuestError("QEMU did not answer")
 
 
 def test_the_last_look_ends_when_its_time_is_over(

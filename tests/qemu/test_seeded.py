@@ -68,7 +68,9 @@ def found(run: tuple[Path, RunRecord]) -> Found:
 
 
 def last_look(run: tuple[Path, RunRecord], result: CellResult) -> str:
-    return (run[0] / dict(result.evidence)[Path(NAME).stem]).read_text()
+    text = (run[0] / dict(result.evidence)[Path(NAME).stem]).read_text()
+    print(f"{result.reason}\n\n{text}")  # shown where a test fails
+    return text
 
 
 def waits(text: str, function: str) -> tuple[str, tuple[str, ...]]:
@@ -92,8 +94,8 @@ def test_a_retry_without_sleep_is_a_livelock(
     result = found[arch, LIVELOCK]
     assert result.verdict is Verdict.FAIL
     assert not result.as_expected
-    assert result.reason.startswith("LIVELOCK in vunmap_in_turn, in case 1: no progress for ")
     text = last_look(run, result)
+    assert result.reason.startswith("LIVELOCK in vunmap_in_turn, in case 1: no progress for ")
     state, stack = waits(text, "vunmap_in_turn")
     assert (state, stack[stack.index("vunmap_in_turn") :][1:3]) == ("R", ("__vunmap", "vfree"))
     assert "schedule_timeout_uninterruptible" in waits(text, "wait_for_room")[1]
@@ -106,8 +108,8 @@ def test_a_deadlock_is_a_hang(run: tuple[Path, RunRecord], found: Found, arch: s
     result = found[arch, DEADLOCK]
     assert result.verdict is Verdict.FAIL
     assert not result.as_expected
-    assert result.reason.startswith("HANG in vunmap_in_turn, in case 1: no progress for ")
     text = last_look(run, result)
+    assert result.reason.startswith("HANG in vunmap_in_turn, in case 1: no progress for ")
     # Both sides of it, each asleep on the mutex of the other, and what memory there was.
     for side in ("vunmap_in_turn", "wait_for_room"):
         state, stack = waits(text, side)

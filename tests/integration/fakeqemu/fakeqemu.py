@@ -13,6 +13,7 @@ for that verb, or its sampler to ``go``. An action is a table with one key:
     flood = [channel, n]   n MiB of lines on "console", "agent" or "stderr"
     stderr = "text"        what QEMU complains about
     await = "console"      wait until somebody types a line there
+    nap = 0.5              do nothing for so many seconds
     close = "agent"        close that channel
     exit = 0               end like this; a negative number is a signal
 
@@ -36,6 +37,7 @@ import selectors
 import signal
 import socket
 import sys
+import time
 import tomllib
 import urllib.parse
 from pathlib import Path
@@ -134,6 +136,9 @@ class Fake:
             if not chunk:
                 os._exit(0)
             got += chunk
+
+    def do_nap(self, value: float, *_: str) -> None:
+        time.sleep(value)
 
     def do_close(self, value: str, *_: str) -> None:
         channel = self.sockets.pop(value)
