@@ -109,7 +109,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("kernel patch harness")
     for option in OPTIONS:
         group.addoption(
-            option.flag, dest=PREFIX + option.dest, metavar=option.metavar, help=option.help
+            option.flag,
+            action=option.action,
+            dest=PREFIX + option.dest,
+            metavar=option.metavar,
+            help=option.help,
         )
     group.addoption("--plan", dest=PREFIX + "plan", metavar="PLAN.toml", help="plan to start from")
     group.addoption(

@@ -57,6 +57,28 @@ def test_every_option_lands_in_the_plan(checkout: Checkout) -> None:
     )
 
 
+def test_an_option_that_takes_a_list_may_be_given_again(checkout: Checkout) -> None:
+    words = (
+        "--series",
+        "mine",
+        "--arch",
+        "arm64",
+        "--load",
+        "none",
+        "--arch",
+        "x86_64",
+        "--ram",
+        "96M",
+        "--ram",
+        "1G",
+    )
+    plan = parsed(checkout, *words, "--cpus", "2", "--cpus", "3")
+    assert plan.arch == ("arm64", "x86_64")
+    assert plan.loads == ("none",)
+    assert plan.ram_mib == (96, 1024)
+    assert plan.cpus == 3  # there is one: the last word counts, as everywhere
+
+
 def test_an_option_lies_over_the_file_and_spares_the_rest(
     checkout: Checkout, tmp_path: Path
 ) -> None:
