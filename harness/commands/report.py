@@ -10,6 +10,7 @@ from rich.console import Console
 from harness.pipeline import exit_code
 from harness.report import write_reports
 from harness.report.json import read_json
+from harness.report.say_measures import print_measures
 from harness.report.terminal import print_record
 from harness.runfolder import find_run
 from harness.stages import Workspace
@@ -19,13 +20,28 @@ HELP = "render a finished run again"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare which run."""
-    parser.add_argument("run", nargs="?", default="latest", metavar="RUN",
-                        help="a run's folder or id (default: latest)")  # fmt: skip
+    parser.add_argument(
+        "run",
+        nargs="?",
+        default="latest",
+        metavar="RUN",
+        help="a run's folder or id (default: latest)",
+    )
+    parser.add_argument(
+        "--figures",
+        nargs="?",
+        const="*",
+        metavar="GLOB",
+        help="also what the cases of these tests measured (default: of all)",
+    )
 
 
 def execute(args: argparse.Namespace, space: Workspace) -> int:
     """Write HTML and JUnit again and print the table; exit code as the run's own."""
     run = find_run(space.checkout.runs, args.run)
     record = read_json(run.path)
-    print_record(Console(highlight=False), record, write_reports(record, run.path))
+    console = Console(highlight=False)
+    print_record(console, record, write_reports(record, run.path))
+    if args.figures is not None:
+        print_measures(console, record, args.figures)
     return exit_code(record)

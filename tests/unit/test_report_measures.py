@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.console import Console
 
 from harness.model import Verdict
-from harness.record import CaseResult, CellResult
+from harness.record import CaseResult, CellResult, RunRecord
 from harness.report.measures import MAX_MEASURES, Compared, Measure, measures_of, side_by_side
+from harness.report.say_measures import print_measures
 from tests.unit.html_tree import panel, read
 from tests.unit.sample_run import find, make_run
 
@@ -71,6 +75,41 @@ def test_positions_stand_side_by_side() -> None:
 def test_a_name_that_comes_again_hides_nothing() -> None:
     said = case("# calls: measure: killed 19 programs", "# calls: measure: killed 0 programs")
     assert side_by_side([[said]])[0].values == ("19 programs, 0 programs",)
+
+
+def said(record: RunRecord, tests: str, width: int = 80, **console: Any) -> list[str]:
+    out = Console(file=io.StringIO(), width=width, highlight=False, **console)
+    print_measures(out, record, tests)
+    assert isinstance(out.file, io.StringIO)
+    return [line.rstrip() for line in out.file.getvalue().splitlines()]
+
+
+def test_a_terminal_shows_what_a_patch_changed(tmp_path: Path) -> None:
+    sample = make_run(tmp_path / "run", differences=False)
+
+    def measured(position: int, *lines: str) -> CellResult:
+        result = find(sample, "vmalloc-scope", "arm64", position)
+        cases = (replace(result.cases[0], name="a", diagnostics=lines),)
+        return replace(result, cases=cases)
+
+    cells = (
+        measured(0, "# a: measure: null 12 of 23 requests", "# a: measure: held 4 KiB"),
+        measured(4, "# a: measure: null 0 of 9 requests", "# a: measure: held 64 KiB"),
+        find(sample, "kvmalloc-flags", "arm64", 0),
+    )
+    record = replace(sample, cells=cells)
+    lines = said(record, "vmalloc-*")
+    assert lines == [
+        "",
+        "vmalloc-scope on arm64",
+        "patches applied                  0                4",
+        "a",
+        "  null           12 of 23 requests  0 of 9 requests",
+        "  held                           4               64  KiB",
+    ]
+    assert lines == said(record, "*")
+    assert said(record, "kvmalloc-*") == ["no test that matches 'kvmalloc-*' printed a figure"]
+    assert "".join(said(record, "*", width=24)).count("KiB") == 1
 
 
 def test_the_page_lines_up_positions_and_marks_what_differs(tmp_path: Path) -> None:
