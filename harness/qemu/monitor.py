@@ -10,9 +10,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures as futures
 import contextlib
-import functools
 import logging
-import os
 import re
 import socket
 import threading
@@ -25,6 +23,7 @@ from qemu.qmp import QMPClient, QMPError
 
 from harness.deadline import Deadline
 from harness.errors import GuestError
+from harness.once import Once
 from harness.qemu.argv import IGNORE_SHARED
 
 EVENTS_KEPT = 256
@@ -188,13 +187,9 @@ def _submit(work: Coroutine[Any, Any, T]) -> futures.Future[T]:
     return asyncio.run_coroutine_threadsafe(work, _loop())
 
 
-@functools.cache
+@Once
 def _loop() -> asyncio.AbstractEventLoop:
     """Return the event loop of all monitors, running in a thread of its own."""
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="qemu-monitors", daemon=True).start()
     return loop
-
-
-# A forked child has our loop, but not its thread.
-os.register_at_fork(after_in_child=_loop.cache_clear)

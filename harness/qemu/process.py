@@ -24,6 +24,7 @@ from typing import IO, Self
 from harness.deadline import Deadline
 from harness.errors import GuestError, InfraError
 from harness.model import Arch
+from harness.once import Once
 from harness.qemu.argv import Channels
 
 # The shell checks that our process is still the parent once the death signal is armed: had we
@@ -220,7 +221,7 @@ def _popen(argv: tuple[str, ...], fds: tuple[int, ...]) -> subprocess.Popen[byte
     )
 
 
-@functools.cache
+@Once
 def _launcher() -> ThreadPoolExecutor:
     """Return the one thread that starts emulators.
 
@@ -228,7 +229,3 @@ def _launcher() -> ThreadPoolExecutor:
     would take with it a guest that another one still uses.
     """
     return ThreadPoolExecutor(1, "qemu-launcher")
-
-
-# A forked child has our executor, but not its thread.
-os.register_at_fork(after_in_child=_launcher.cache_clear)
