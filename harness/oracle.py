@@ -10,7 +10,7 @@ kernel, that is a livelock; not spent, a hang. Whatever is neither goes on to th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.record import Stuck
 
@@ -25,7 +25,8 @@ WHOLE_PART = 0.3
 LEAST_LOOK_S = 2.0
 
 BUSY, IDLE = 0.8, 0.2  # parts of the processors' time
-# A sampler that sends nothing for so long, where it should ten times a second, gets no CPU.
+# A sampler that sends nothing for so long, where it should ten times a second, gets no CPU; in
+# seconds of a reference guest.
 STARVED_S = 2.0
 
 
@@ -38,6 +39,7 @@ class Glance:
     done: int | None = None  # what it has counted as done; None: it does not count
     retries: int | None = None  # what it has tried in vain
     emulator_s: float = 0.0  # CPU time that the emulator took so far
+    emulator_ready: bool = False  # it ran, or waited for a processor of the host
     sampled_at: float = 0.0  # when the newest sample came, on the same clock
     cpu_ms: tuple[int, int, int] | None = None  # by then, the guest's CPU time: user, system, idle
 
@@ -71,10 +73,17 @@ def look_of(timeout_s: float, spent_s: float) -> float:
 class Oracle:
     """Looks at one test from time to time, and says when it is stuck."""
 
-    def __init__(self, limit_s: float) -> None:
+    def __init__(self, limit_s: float, starved_s: float = STARVED_S) -> None:
+        """Prepare to look at a test; both in seconds of the host.
+
+        *limit_s* may pass without progress; a guest is silent after *starved_s* without samples.
+        """
         self.limit_s = limit_s
+        self._starved_s = starved_s
         self._since: Glance | None = None  # the first glance after the latest progress
         self._latest: Glance | None = None
+        self._looks = 0  # since then
+        self._ready = 0  # those of them when the emulator had something to do
 
     @property
     def moved(self) -> str:
@@ -89,11 +98,16 @@ class Oracle:
         since, self._latest = self._since, now
         if since is None or now.said != since.said or (now.done or 0) > (since.done or 0):
             self._since = now
+            self._looks = self._ready = 0
             return None
+        self._looks += 1
+        self._ready += now.emulator_ready
+        if since.cpu_ms is None:  # no sample had come by then
+            self._since = since = replace(since, cpu_ms=now.cpu_ms)
         seconds = now.at - since.at
         if seconds < self.limit_s:
             return None
-        if now.at - now.sampled_at > STARVED_S or now.cpu_ms is None or since.cpu_ms is None:
+        if now.at - now.sampled_at > self._starved_s or now.cpu_ms is None or since.cpu_ms is None:
             return self._unseen(since, now, seconds)
         user, system, idle = (b - a for a, b in zip(since.cpu_ms, now.cpu_ms, strict=True))
         total = max(1, user + system + idle)
@@ -108,7 +122,8 @@ class Oracle:
     def _unseen(self, since: Glance, now: Glance, seconds: float) -> Stall | None:
         """Judge a guest that sends nothing any more by the time that its emulator takes."""
         took = now.emulator_s - since.emulator_s
-        if took <= IDLE * seconds:
+        # An emulator that wants to run and may not is the host's doing.
+        if took <= IDLE * seconds and self._ready <= IDLE * self._looks:
             why = "the guest is silent, its processors idle"
             return Stall(Stuck.HANG, seconds, why, told=False)
         # As much work as an idle host would have done for it: a busy one has to be waited for.

@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+_Told = tuple[str, str, float]  # name, state, seconds of CPU time
+
 
 def cpu_seconds(pid: int) -> float:
     """Return the CPU time that process *pid* took so far; 0 where it is gone."""
@@ -14,17 +16,26 @@ def cpu_seconds(pid: int) -> float:
     return told[2] if told else 0.0
 
 
+def wants_processor(pid: int) -> bool:
+    """Say whether a thread of process *pid* runs now, or waits for a processor to run on."""
+    return any(told and told[1] == "R" for _, told in _threads(pid))
+
+
 def describe_threads(pid: int) -> Iterator[str]:
     """Yield a line for each thread of process *pid*: its name, state and CPU time so far."""
-    for task in sorted(Path(f"/proc/{pid}/task").glob("*")):
-        told = _told(task)
+    for number, told in _threads(pid):
         if told:
             name, state, seconds = told
-            yield f"thread {task.name}, {name}: state {state}, {seconds:.2f} s of CPU time"
+            yield f"thread {number}, {name}: state {state}, {seconds:.2f} s of CPU time"
 
 
-def _told(folder: Path) -> tuple[str, str, float] | None:
-    """Return name, state and seconds of CPU time of what has *folder* in /proc; None: gone."""
+def _threads(pid: int) -> Iterator[tuple[str, _Told | None]]:
+    for task in sorted(Path(f"/proc/{pid}/task").glob("*")):
+        yield task.name, _told(task)
+
+
+def _told(folder: Path) -> _Told | None:
+    """Return what is told of what has *folder* in /proc; None where it is gone."""
     try:
         head, _, tail = (folder / "stat").read_text(errors="backslashreplace").rpartition(")")
     except OSError:

@@ -38,7 +38,8 @@ class Trial:
         self.spoiled = ""
         self._symbols = symbols
         self._vigil: Vigil | None = None
-        self._oracle = Oracle(speed.scale(limit_of(test.timeout_s, test.stall_s)))
+        limit_s = speed.scale(limit_of(test.timeout_s, test.stall_s))
+        self._oracle = Oracle(limit_s, speed.scale(STARVED_S))
         self._machine = machine
         self._agent = machine.agent
         self._speed = speed
@@ -172,7 +173,7 @@ class Trial:
             # KUnit of 5.10 prints results without a line's end, and the kernel keeps such a record
             # to itself until the next one comes. A guest that does not even sample has no CPU for
             # an answer.
-            if self._machine.sampling.silent_s < STARVED_S:
+            if self._machine.sampling.silent_s < self._speed.scale(STARVED_S):
                 within = end.within(self._speed.scale(LAST_MARK_S))
                 self._end = self._mark("does not end", recording, within)[0]
         if self._end is None:

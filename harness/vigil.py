@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from harness.deadline import Deadline
 from harness.oracle import Glance, Oracle, Stall
-from harness.procstat import cpu_seconds
+from harness.procstat import cpu_seconds, wants_processor
 from harness.samples import SAID
 from harness.transport.agent import Recording
 from harness.transport.sampling import Sampling
@@ -65,6 +65,7 @@ class Watch:
             done=_number(figures.get("done")),
             retries=_number(figures.get("retries")),
             emulator_s=cpu_seconds(self._pid),
+            emulator_ready=wants_processor(self._pid),
             sampled_at=self._sampling.newest_at,
             cpu_ms=(times[0], times[1], times[2]) if len(times) == 3 else None,
         )

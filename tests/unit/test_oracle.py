@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from harness.oracle import Glance, Oracle, limit_of, look_of
@@ -49,6 +51,40 @@ def test_a_line_or_a_thing_done_is_progress(said: int, done: int) -> None:
 def test_of_a_silent_guest_the_emulator_tells(emulator_s: float, kind: Stuck | None) -> None:
     last = Glance(at=10.0, said=0, emulator_s=emulator_s, sampled_at=0.5)
     assert verdict(Glance(at=0.0, said=0), last) is kind
+
+
+@pytest.mark.parametrize(("ready", "kind"), [(0, Stuck.HANG), (2, Stuck.HANG), (5, None)])
+def test_an_emulator_that_the_host_keeps_waiting_is_no_hang(ready: int, kind: Stuck | None) -> None:
+    looks = [
+        Glance(at=float(at), said=0, sampled_at=0.5, emulator_s=0.1, emulator_ready=at <= ready)
+        for at in range(1, 11)
+    ]
+    assert verdict(Glance(at=0.0, said=0, emulator_ready=True), *looks) is kind
+
+
+def test_progress_makes_a_new_start_for_all_that_is_counted() -> None:
+    busy = [Glance(at=float(at), said=0, emulator_ready=True) for at in range(9)]
+    idle = [Glance(at=float(at), said=1) for at in range(9, 20)]
+    assert verdict(*busy, *idle) is Stuck.HANG
+
+
+def test_a_first_sample_may_come_late() -> None:
+    first = Glance(at=0.0, said=0)
+    second = Glance(at=4.0, said=0, sampled_at=4.0, cpu_ms=(500, 0, 0), emulator_s=4.0)
+    busy = Glance(at=10.0, said=0, sampled_at=10.0, cpu_ms=(6_500, 0, 0), emulator_s=10.0)
+    assert verdict(first, second, busy) is None  # in userspace
+    idle = replace(busy, cpu_ms=(500, 0, 6_000))
+    assert verdict(first, second, idle) is Stuck.HANG
+
+
+def test_how_long_a_guest_may_be_silent_goes_by_its_speed() -> None:
+    first = Glance(at=0.0, said=0, cpu_ms=(0, 0, 0))
+    last = Glance(at=10.0, said=0, sampled_at=7.0, cpu_ms=(7_000, 0, 0), emulator_s=9.0)
+    for starved_s, silent in ((2.0, True), (6.0, False)):
+        oracle = Oracle(10.0, starved_s)
+        assert oracle.look(first) is None
+        stall = oracle.look(last)
+        assert (stall is not None and not stall.told) is silent
 
 
 def test_the_limit_is_a_part_of_the_time_out_unless_the_test_says() -> None:
