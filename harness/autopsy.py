@@ -93,8 +93,9 @@ class Autopsy:
         findings = self._tasks(module, kind) or findings
         if not findings.task and busy:
             self._interrupt()
-        took = self._end.seconds - self._end.remaining()
-        self._say("", f"seen in {took:.1f} s; there were {self._end.seconds:.1f} s for it")
+        self._say(
+            "", f"seen in {self._end.spent:.1f} s; there were {self._end.seconds:.1f} s for it"
+        )
         path = self._machine.folder / NAME
         path.write_text("\n".join(self._text) + "\n", encoding="utf-8", errors="backslashreplace")
         return findings
@@ -146,20 +147,20 @@ class Autopsy:
 
     def _interrupt(self) -> None:
         """Send an NMI; where it makes the kernel die, its last words are on the console."""
-        before = len(self._machine.console.lines)
+        before = self._machine.console.lines
         try:
             self._machine.monitor.execute("inject-nmi", deadline=self._within(DUMP_S))
         except GuestError:
             return  # this board has none
         self._machine.wait_end(self._within(NMI_S))
-        self._say("", "after an NMI:", *self._machine.console.lines[before:])
+        self._say("", "after an NMI:", *_since(before, self._machine.console.lines))
 
     # ------------------------------------------------------------ from inside
 
     def _tasks(self, module: str, kind: Stuck) -> Findings | None:
         """Ask the kernel for its tasks; None where nobody answers, or none runs the test."""
         dump: list[str] = []
-        starved = self._machine.sampling.silent_s > STARVED_S
+        starved = self._machine.sampling.silent_s > STARVED_S * self._scale
         patience = STARVED_DUMP_S if starved else DUMP_S
         for key in KEYS:
             before = self._machine.console.lines

@@ -41,6 +41,11 @@ class Deadline:
         return max(0.0, self._end - self._clock())
 
     @property
+    def spent(self) -> float:
+        """The seconds since it was made, however many were granted."""
+        return self._clock() - self._end + self.seconds
+
+    @property
     def passed(self) -> bool:
         return self.remaining() <= 0.0
 

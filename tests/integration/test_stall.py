@@ -79,15 +79,17 @@ def test_a_hang_is_named_by_the_kernels_own_dump(tmp_path: Path) -> None:
     assert json.loads(marks[-1])["text"] == "hang in takes_it_twice"
 
 
+@pytest.mark.parametrize("before", ["", '{ flood = ["console", 1] },'])
 def test_where_nobody_answers_an_nmi_has_the_last_word(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str
 ) -> None:
     monkeypatch.setattr(autopsy, "STARVED_DUMP_S", 0.05)
+    starts = STARTS.replace("[{", f"[{before} {{")  # more lines than are kept of a console
     scenario = f"""
     nmi = [{{ console = "Kernel panic - not syncing: NMI: Not continuing\\r\\n" }}, {{ exit = 0 }}]
     {BOOTS}
     [on]
-    {STARTS}
+    {starts}
     "write /proc/sysrq-trigger" = []
     [monitor]
     "info registers -a" = "{BUSY}"
@@ -120,12 +122,18 @@ def test_a_board_without_an_nmi_is_left_alone(
 def test_of_a_guest_whose_emulator_is_stuck_nothing_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(autopsy, "DUMP_S", 0.1)
+    monkeypatch.setattr(autopsy, "DUMP_S", 0.2)
+    monkeypatch.setattr("harness.oracle.WHOLE_PART", 0.0)
+    monkeypatch.setattr("harness.oracle.LEAST_LOOK_S", 0.001)
     scenario = f'ignore = ["human"]\n{BOOTS}\n[on]\n{STARTS}'
     outcome, seen = run(tmp_path, scenario)
     assert (outcome.ended, outcome.stuck) == (Ended.SILENT, None)
     assert "processors: QEMU did not answer" in seen
-    assert re.search(r"^  thread \d+, .*: state S, \d+\.\d\d s of CPU time$", seen, re.M)
+    # What it took is told, not what it was granted.
+    took = re.search(r"^seen in ([\d.]+) s; there were 0\.0 s for it$", seen, re.M)
+    assert took
+    assert float(took[1]) >= autopsy.DUMP_S
+    assert re.search(r"^  thread \d+, .*: state [SR], \d+\.\d\d s of CPU time$", seen, re.M)
 
 
 @pytest.mark.parametrize("answers", [True, False])
@@ -134,7 +142,7 @@ def test_a_guest_that_tells_needs_no_emulator_that_answers(
 ) -> None:
     """A busy guest may keep QEMU from its monitor, and goes on sending what shows it."""
     monkeypatch.setattr(autopsy, "DUMP_S", 2.0 if answers else 0.1)
-    monkeypatch.setattr("harness.oracle.STARVED_S", 60.0)
+    monkeypatch.setattr("harness.testrun.STARVED_S", 60.0)
     monkeypatch.setattr(Monitor, "human", _no_answer)
     printed = json.dumps(DUMP.replace("state:D", "state:R").replace("\n", "\r\n"))
     dump = f"{{ console = {printed} }}, {{ agent = 'ok {{id}}' }}" if answers else ""
@@ -167,6 +175,7 @@ def test_the_last_look_ends_when_its_time_is_over(
     scenario = f"""{BOOTS}
     [on]
     {STARTS}
+    "write /proc/sysrq-trigger" = []
     [monitor]
     "info registers -a" = "{BUSY}"
     """

@@ -28,6 +28,7 @@ def test_remaining_shrinks_with_the_clock_and_stops_at_zero() -> None:
     assert deadline.remaining() == 0.0
     assert deadline.passed
     assert deadline.seconds == 10.0
+    assert deadline.spent == pytest.approx(11.0)
 
 
 def test_never_does_not_pass() -> None:
