@@ -21,7 +21,15 @@ from harness.frames import case_function
 from harness.klog import log_lines
 from harness.ktap import KtapResult, parse
 from harness.model import Cell, GuestTest, SplatKind, Verdict
-from harness.oom import OomReport, Victim, oom_report, oom_reports, say_request, victim_of
+from harness.oom import (
+    OomReport,
+    Victim,
+    comm_of,
+    oom_report,
+    oom_reports,
+    say_request,
+    victim_of,
+)
 from harness.pressure import loads_named
 from harness.record import CaseResult, CellResult, Ended, Splat, TestOutcome
 from harness.splat import find_splats, is_death
@@ -64,6 +72,14 @@ class _Anomaly:
 
     verdict: Verdict
     text: str
+
+
+@dataclass(frozen=True)
+class _Toll:
+    """What the OOM killer took."""
+
+    said: Mapping[Victim, tuple[str, ...]]  # of each kill, what makes it another one
+    of_loads: frozenset[str]  # the loads that it took tasks of
 
 
 # ---------------------------------------------------------------- what is expected
@@ -119,11 +135,11 @@ def judge(
     toll = _toll(outcome.log, loads)
     blame = _blame(test.weather_at(series, cell.position))
     anomalies = (
-        *_of_kills(toll, blame),
+        *_of_kills(toll.said, blame),
         *_of_end(test, outcome, ktap, splats),
         *_of_splats([s for s in splats if _whose(s, loads) not in blame], ordinary, outcome.ended),
         *_of_results(test, outcome, ktap),
-        *_of_load(outcome, killed=Victim.LOAD in toll and SplatKind.OOM_KILL in ordinary),
+        *_of_loads(outcome, toll.of_loads if SplatKind.OOM_KILL in ordinary else ()),
     )
     verdict = Verdict.worst((*(c.verdict for c in cases), *(a.verdict for a in anomalies)))
     if any(anomaly.verdict is Verdict.MISS for anomaly in anomalies):
@@ -269,16 +285,19 @@ def _blame(weather: Collection[SplatKind]) -> dict[Victim, Verdict]:
     return {whose: verdict for whose, verdict in _BLAME.items() if whose not in spared}
 
 
-def _toll(log: Sequence[str], loads: Collection[str]) -> dict[Victim, tuple[str, ...]]:
-    """Return what the OOM killer took, and of each kill, in *log*, what makes it another one.
+def _toll(log: Sequence[str], loads: Collection[str]) -> _Toll:
+    """Return what the OOM killer took in *log*, from a guest where *loads* ran.
 
     Of the log, not of the splats: of a storm of those not all are kept.
     """
-    toll: dict[Victim, dict[str, None]] = {}
+    said: dict[Victim, dict[str, None]] = {}
+    tasks: set[str] = set()
     for report in oom_reports(line.text for line in log_lines(log) if not line.quoted):
         whose = victim_of(report, loads)
-        toll.setdefault(whose, {})[_taken(report, whose)] = None
-    return {whose: tuple(texts) for whose, texts in toll.items()}
+        said.setdefault(whose, {})[_taken(report, whose)] = None
+        tasks |= {report.victim} if whose is Victim.LOAD else set()
+    of_loads = frozenset(load for load in loads if comm_of(load) in tasks)
+    return _Toll({whose: tuple(texts) for whose, texts in said.items()}, of_loads)
 
 
 def _whose(splat: Splat, loads: Collection[str]) -> Victim:
@@ -294,10 +313,10 @@ def _taken(report: OomReport, whose: Victim) -> str:
 
 
 def _of_kills(
-    toll: Mapping[Victim, Sequence[str]], blame: Mapping[Victim, Verdict]
+    said: Mapping[Victim, Sequence[str]], blame: Mapping[Victim, Verdict]
 ) -> Iterator[_Anomaly]:
     for whose, verdict in blame.items():
-        texts = toll.get(whose, ())
+        texts = said.get(whose, ())
         yield from (_Anomaly(verdict, text) for text in texts[:_NAMED])
         if len(texts) > _NAMED:
             text = f"{len(texts) - _NAMED} more kinds of OOM kills of {whose.value}"
@@ -328,15 +347,17 @@ def _of_results(test: GuestTest, outcome: TestOutcome, ktap: KtapResult) -> Iter
         yield _Anomaly(Verdict.ERROR, f"unsound KTAP: {problem}")
 
 
-def _of_load(outcome: TestOutcome, *, killed: bool) -> Iterator[_Anomaly]:
+def _of_loads(outcome: TestOutcome, killed: Collection[str]) -> Iterator[_Anomaly]:
     """A load that went away leaves a test without what the cell says it ran under.
 
-    Unless it was *killed* as it may be. What broke its file system, or keeps it from ending when
-    stopped, is the kernel.
+    Unless it is one of those *killed* and that was its end: one that exits found something wrong.
+    What broke its file system, or keeps it from ending when stopped, is the kernel.
     """
     yield from (_Anomaly(Verdict.FAIL, text) for text in outcome.unsound)
-    if outcome.load_ended and not killed:
-        yield _Anomaly(Verdict.ERROR, f"the load ended by itself: {outcome.load_ended}")
+    excused = {f"{name}: signal 9" for name in killed}
+    odd = [end for end in outcome.load_ended.split("; ") if end and end not in excused]
+    if odd:
+        yield _Anomaly(Verdict.ERROR, f"the load ended by itself: {'; '.join(odd)}")
 
 
 # ---------------------------------------------------------------- words

@@ -294,11 +294,11 @@ def test_many_splats_make_a_short_reason() -> None:
 
 
 def test_a_load_that_went_away_is_an_error_unless_the_weather_took_it() -> None:
-    outcome = TestOutcome(Ended.DONE, log("always", "mended_a"), load_ended="anon: exit:1")
+    outcome = TestOutcome(Ended.DONE, log("always", "mended_a"), load_ended="anon: exit 1")
     weather = frozenset({SplatKind.OOM_KILL})
     result = judge(cell(2, "anon"), TEST, SERIES, outcome, weather)
-    assert (result.verdict, result.reason) == (ERROR, "the load ended by itself: anon: exit:1")
-    outcome = replace(outcome, log=(OOM, *outcome.log), load_ended="anon: signal:9")
+    assert (result.verdict, result.reason) == (ERROR, "the load ended by itself: anon: exit 1")
+    outcome = replace(outcome, log=(OOM, *outcome.log), load_ended="anon: signal 9")
     assert judge(cell(2, "anon"), TEST, SERIES, outcome, weather).as_expected
 
 
