@@ -19,7 +19,7 @@ from harness.events import Event
 from harness.record import RunRecord
 from harness.repeats import tallies
 from harness.report.evidence import one_line
-from harness.report.matrix import differences, duration, headline, say_verdict
+from harness.report.matrix import differences, duration, headline, must_pass, say_verdict
 from harness.report.progress import Board, Standing, tell, tell_end, tell_running
 from harness.report.sentences import patch_entries
 from harness.report.stacks import splat_line
@@ -141,7 +141,7 @@ def print_record(console: Console, record: RunRecord, paths: Iterable[Path] = ()
     """Print how a run ended: matrix, differences, what each patch changed, where reports are."""
     console.print()
     if record.unpatched:
-        _say(console, record.series_title, "bold")
+        _say(console, f"{record.series_title}{must_pass(record)}", "bold")
         console.print()
     console.print(matrix_table(record))
     console.print()
