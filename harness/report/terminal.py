@@ -147,6 +147,7 @@ def print_record(console: Console, record: RunRecord, paths: Iterable[Path] = ()
     console.print()
     _say_differences(console, record)
     _say_repeats(console, record)
+    _say_lost(console, record)
     for entry in patch_entries(record):
         _say(console, f"patch {entry.number}: {entry.title}", style="dim" if entry.quiet else "")
         for sentence in entry.sentences:
@@ -204,6 +205,15 @@ def _say_repeats(console: Console, record: RunRecord) -> None:
         least = min(tally.interval[0] for tally in repeated)
         said = f"{steady} of {len(repeated)} cells agree with themselves in all their runs; "
         _say(console, f"{said}the lowest rate as expected is above {least:.1%} (95 %)")
+        console.print()
+
+
+def _say_lost(console: Console, record: RunRecord) -> None:
+    """Print where the kernel's log lost records, and all was well nevertheless."""
+    cells = [r.cell.id for r in record.cells if r.found_records and r.as_expected]
+    if cells:
+        where = cells[0] + (f" and {len(cells) - 1} more" if len(cells) > 1 else "")
+        _say(console, f"kernel log records were lost, and read from the console: {where}", "yellow")
         console.print()
 
 

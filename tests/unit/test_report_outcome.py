@@ -75,6 +75,18 @@ def test_kernel_as_it_is_has_no_positions(record: RunRecord) -> None:
     assert not any("position" in line or "patch" in line for line in lines)
 
 
+def test_records_that_were_lost_are_told_where_all_is_well(record: RunRecord) -> None:
+    said = "kernel log records were lost, and read from the console: {}"
+    assert said[:30] not in printed(record, 300)
+    lost = [replace(r, found_records=7 * r.as_expected) for r in record.cells]
+    one = [replace(r, found_records=0) if r.cell.position else r for r in lost]
+    for cells in (lost, one[:1], [replace(r, found_records=7) for r in record.cells]):
+        losers = [r.cell.id for r in cells if r.as_expected]
+        where = losers[0] + (f" and {len(losers) - 1} more" if len(losers) > 1 else "")
+        lines = printed(replace(record, cells=tuple(cells)), 300).splitlines()
+        assert said.format(where) in lines
+
+
 def test_ascii_terminal(record: RunRecord) -> None:
     console, raw = ascii_console()
 
