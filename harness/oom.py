@@ -17,6 +17,7 @@ __all__ = [
     "OomReport",
     "Victim",
     "Zone",
+    "comm_of",
     "oom_report",
     "oom_reports",
     "say_kill",
@@ -176,7 +177,12 @@ def victim_of(report: OomReport, loads: Collection[str]) -> Victim:
         return Victim.GUEST
     if report.victim in _LOADERS:
         return Victim.LOADER
-    return Victim.LOAD if report.victim in {name[:_COMM] for name in loads} else Victim.TEST
+    return Victim.LOAD if report.victim in map(comm_of, loads) else Victim.TEST
+
+
+def comm_of(name: str) -> str:
+    """Return the name of a task that runs the program *name*, as the kernel has it."""
+    return name[:_COMM]
 
 
 # ---------------------------------------------------------------- words

@@ -2,13 +2,13 @@
 """pytest plugin: guest tests as items, and guests as fixtures.
 
 ``pytest guest-tests --series vmalloc-nofail --arch arm64 --position 4 --ram 96M`` collects every
-``test.toml`` below the given folder, one item per cell. An item passes when its verdict is PASS,
-is *xfailed* when it fails as its ``test.toml`` declares for that position, is skipped on SKIP,
-and fails on everything else; a cell that could not be run (MISS) is an error, never a failure
-of the kernel.
+``test.toml`` below the given folder, one item per cell, or with ``--repeat`` per run of one. An
+item passes when its verdict is PASS, is *xfailed* when it fails as its ``test.toml`` declares for
+that position, is skipped on SKIP, and fails on everything else; a cell that could not be run
+(MISS) is an error, never a failure of the kernel.
 
-A test in Python asks for the fixtures ``guest`` or ``kernel`` and runs once per architecture
-and position of the plan::
+A test in Python asks for the fixtures ``guest`` or ``kernel`` and runs once (or as
+``--repeat`` says) per architecture and position of the plan::
 
     def test_release(guest):
         with guest.ssh() as ssh:
@@ -24,6 +24,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +169,7 @@ class GuestTestFile(pytest.File):
     """One guest test: an item for each cell of the plan."""
 
     def collect(self) -> Iterable[pytest.Item]:
-        """Make one item per architecture, position, RAM and load."""
+        """Make one item per architecture, position, RAM, load and repeat."""
         lab = laboratory(self.config)
         test = load_tests(lab.space.checkout)[self.path.parent.name]
         plan = lab.plan
@@ -176,12 +177,17 @@ class GuestTestFile(pytest.File):
             return
         positions = plan.positions or lab.prepared.positions
         loads = test.loads_of(plan.loads, named=bool(plan.tests))
-        for position in positions:
-            for arch in plan.arch:
-                for ram in plan.ram_mib:
-                    for load in loads:
-                        cell = Cell(arch, plan.base, position, plan.config, ram, test.name, load)
-                        yield GuestTestItem.from_parent(self, test=test, cell=cell)
+        repeats = range(plan.repeat)
+        for where in product(positions, plan.arch, plan.ram_mib, loads, repeats):
+            position, arch, ram, load, repeat = where
+            cell = Cell(arch, plan.base, position, plan.config, ram, test.name, load, repeat)
+            run = _run(repeat, plan)
+            yield GuestTestItem.from_parent(self, test=test, cell=cell, run=run)
+
+
+def _run(repeat: int, plan: Plan) -> str:
+    """Return how names tell the runs of one thing apart, in words that -k takes; "" for one."""
+    return f"-run{repeat + 1}" if plan.repeat > 1 else ""
 
 
 class VerdictDiffers(Exception):
@@ -189,11 +195,11 @@ class VerdictDiffers(Exception):
 
 
 class GuestTestItem(pytest.Item):
-    """One cell."""
+    """One run of a cell."""
 
-    def __init__(self, *, test: GuestTest, cell: Cell, **kwargs: Any) -> None:
+    def __init__(self, *, test: GuestTest, cell: Cell, run: str, **kwargs: Any) -> None:
         suffix = "" if cell.load == "none" else f"+{cell.load}"
-        name = f"{cell.test}{suffix}[{cell.arch}-p{cell.position}-{cell.ram_mib}M]"
+        name = f"{cell.test}{suffix}[{cell.arch}-p{cell.position}-{cell.ram_mib}M{run}]"
         super().__init__(name=name, **kwargs)
         self.test = test
         self.cell = cell
@@ -264,13 +270,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that asks for a kernel once per architecture and position of the plan."""
+    """Run a test that asks for a kernel on each of the plan, as often as the plan says."""
     if "kernel" not in metafunc.fixturenames:
         return
     lab = laboratory(metafunc.config)
     positions = lab.plan.positions or lab.prepared.positions
-    cases = [(arch, position) for position in positions for arch in lab.plan.arch]
-    ids = [f"{arch}-p{position}" for arch, position in cases]
+    cases = list(product(positions, lab.plan.arch, range(lab.plan.repeat)))
+    ids = [f"{arch}-p{position}{_run(repeat, lab.plan)}" for position, arch, repeat in cases]
     metafunc.parametrize("kernel", cases, ids=ids, indirect=True, scope="session")
 
 
@@ -283,7 +289,7 @@ def harness_lab(request: pytest.FixtureRequest) -> Laboratory:
 @pytest.fixture(scope="session")
 def kernel(request: pytest.FixtureRequest, harness_lab: Laboratory) -> Kernel:
     """A kernel built at one position of the series, for one architecture."""
-    name, position = request.param
+    position, name, _ = request.param
     return harness_lab.bench(load_arch(name), position).kernel
 
 

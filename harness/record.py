@@ -98,6 +98,7 @@ class TestOutcome:
     errno: int = 0  # of finit_module
     seconds: float = 0.0
     lost_records: int = 0  # gaps in the kernel log's sequence numbers
+    found_records: int = 0  # others that it had lost, and the console has: in the log again
     reason: str = ""  # one line where ended is not DONE
     load_ended: str = ""  # how the load ended, where it did so by itself
     unsound: tuple[str, ...] = ()  # broken file systems of loads, and loads that nothing could end
@@ -134,6 +135,7 @@ class CellResult:
     argv: tuple[str, ...] = ()
     qemu_version: str = ""
     evidence: tuple[tuple[str, str], ...] = ()  # (what, path below the run folder)
+    found_records: int = 0  # that the kernel's log had lost, and the console has
     anomalies: tuple[str, ...] = ()  # wrong beside the cases: the kernel died, splats, lost results
 
     @property

@@ -34,6 +34,7 @@ from harness.record import TestOutcome
 from harness.testrun import Trial
 from harness.transport.agent import Agent, NoAnswer
 from harness.transport.console import Console
+from harness.transport.gaps import Gap, filled
 from harness.transport.protocol import Ready
 from harness.transport.pump import Wait
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 READY_S = 60.0  # from launch to ready; a guest of reference speed takes one to two seconds
 ANSWER_S = 15.0  # for a request that only needs the guest to be alive
+CONSOLE_S = 5.0  # for what the guest has printed already
 COMMAND_S = 30.0  # for a program that a load or a person runs
 SSH_S = 30.0  # to a session: a key is made and two are checked, under emulation
 SCRATCH = "{}.img"  # a scratch disk in a guest's folder, by its serial number
@@ -150,8 +152,10 @@ class Guest:
         """
         symbols = self._spec.kernel.with_name("System.map")
         trial = Trial(self._machine, self.speed, test, symbols)
+        before = len(self._agent.gaps)
         outcome = trial.run(self._spoiled)
         self._spoiled = self._spoiled or trial.spoiled
+        outcome = self._with_lost(outcome, self._agent.gaps[before:])
         return replace(outcome, load_ended=self._load_ended())
 
     @contextlib.contextmanager
@@ -299,6 +303,16 @@ class Guest:
 
     def _deadline(self, seconds: float) -> Deadline:
         return Deadline(self.speed.scale(seconds))
+
+    def _with_lost(self, outcome: TestOutcome, gaps: Sequence[Gap]) -> TestOutcome:
+        """Return *outcome* with what the console has of the records that the log lost in *gaps*."""
+        if not gaps:
+            return outcome
+        end = max(gap.before_us for gap in gaps)
+        records = self._machine.console.records(end, self._deadline(CONSOLE_S))
+        log, found = filled(outcome.log, gaps, records)
+        lost = max(0, outcome.lost_records - found)
+        return replace(outcome, log=log, lost_records=lost, found_records=found)
 
     def _load_ended(self) -> str:
         return "; ".join(ended for run in self._loads if (ended := run.ended))

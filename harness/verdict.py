@@ -21,10 +21,11 @@ from harness.frames import case_function
 from harness.klog import log_lines
 from harness.ktap import KtapResult, parse
 from harness.model import Cell, GuestTest, SplatKind, Verdict
-from harness.oom import OomReport, Victim, oom_report, oom_reports, say_request, victim_of
+from harness.oom import Victim
 from harness.pressure import loads_named
 from harness.record import CaseResult, CellResult, Ended, Splat, TestOutcome
 from harness.splat import find_splats, is_death
+from harness.toll import toll_of, whose_end
 
 __all__ = [
     "Change",
@@ -64,6 +65,7 @@ class _Anomaly:
 
     verdict: Verdict
     text: str
+    leaves_bad: bool = False  # it takes nothing from a verdict that is worse
 
 
 # ---------------------------------------------------------------- what is expected
@@ -116,18 +118,18 @@ def judge(
         for case in ktap.cases(unfinished=_verdict_of_end(outcome.ended, splats))
     )
     loads = loads_named((cell.load,))
-    toll = _toll(outcome.log, loads)
+    toll = toll_of(outcome.log, loads)
     blame = _blame(test.weather_at(series, cell.position))
+    others = [splat for splat in splats if whose_end(splat, loads) not in blame]
     anomalies = (
-        *_of_kills(toll, blame),
+        *_of_kills(toll.said, blame),
         *_of_end(test, outcome, ktap, splats),
-        *_of_splats([s for s in splats if _whose(s, loads) not in blame], ordinary, outcome.ended),
+        *_of_splats(others, ordinary, outcome.ended),
         *_of_results(test, outcome, ktap),
-        *_of_load(outcome, killed=Victim.LOAD in toll and SplatKind.OOM_KILL in ordinary),
+        *_of_loads(outcome, toll.of_loads if SplatKind.OOM_KILL in ordinary else ()),
+        *_of_lost(outcome),
     )
-    verdict = Verdict.worst((*(c.verdict for c in cases), *(a.verdict for a in anomalies)))
-    if any(anomaly.verdict is Verdict.MISS for anomaly in anomalies):
-        verdict = Verdict.MISS  # what came before our own part broke is not the whole story
+    verdict = _verdict_of(cases, anomalies)
     expected = expected_test(test, series, cell.position, [case.name for case in cases])
     if verdict in _JUDGES_NOTHING and all(case.as_expected for case in cases):
         expected = verdict
@@ -135,10 +137,11 @@ def judge(
         cell=cell,
         verdict=verdict,
         expected=expected,
-        reason="; ".join(a.text for a in anomalies) or _summary(cases),
+        reason=("; ".join(a.text for a in anomalies) or _summary(cases)) + _note(outcome),
         cases=cases,
         splats=splats,
         seconds=outcome.seconds,
+        found_records=outcome.found_records,
         anomalies=tuple(a.text for a in anomalies),
     )
 
@@ -175,6 +178,12 @@ def missed_result(cell: Cell, test: GuestTest, series: str, reason: str) -> Cell
 def skipped_result(cell: Cell, reason: str) -> CellResult:
     """Return the SKIP of a cell that its kernel has no means for, for *reason* (one line)."""
     return CellResult(cell=cell, verdict=Verdict.SKIP, expected=Verdict.SKIP, reason=reason)
+
+
+def _verdict_of(cases: Iterable[CaseResult], anomalies: Collection[_Anomaly]) -> Verdict:
+    if any(a.verdict is Verdict.MISS and not a.leaves_bad for a in anomalies):
+        return Verdict.MISS  # what came before our own part broke is not the whole story
+    return Verdict.worst((*(c.verdict for c in cases), *(a.verdict for a in anomalies)))
 
 
 def _judged(case: CaseResult, test: GuestTest, series: str, position: int) -> CaseResult:
@@ -269,35 +278,11 @@ def _blame(weather: Collection[SplatKind]) -> dict[Victim, Verdict]:
     return {whose: verdict for whose, verdict in _BLAME.items() if whose not in spared}
 
 
-def _toll(log: Sequence[str], loads: Collection[str]) -> dict[Victim, tuple[str, ...]]:
-    """Return what the OOM killer took, and of each kill, in *log*, what makes it another one.
-
-    Of the log, not of the splats: of a storm of those not all are kept.
-    """
-    toll: dict[Victim, dict[str, None]] = {}
-    for report in oom_reports(line.text for line in log_lines(log) if not line.quoted):
-        whose = victim_of(report, loads)
-        toll.setdefault(whose, {})[_taken(report, whose)] = None
-    return {whose: tuple(texts) for whose, texts in toll.items()}
-
-
-def _whose(splat: Splat, loads: Collection[str]) -> Victim:
-    """Return what *splat* tells the end of, if it is an OOM kill."""
-    report = oom_report(splat.text) if splat.kind is SplatKind.OOM_KILL else None
-    return victim_of(report, loads) if report else Victim.NOBODY
-
-
-def _taken(report: OomReport, whose: Victim) -> str:
-    said = f"the OOM killer took {whose.value}, {report.victim}"
-    request = say_request(report)
-    return f"{said} ({request})" if request else said
-
-
 def _of_kills(
-    toll: Mapping[Victim, Sequence[str]], blame: Mapping[Victim, Verdict]
+    said: Mapping[Victim, Sequence[str]], blame: Mapping[Victim, Verdict]
 ) -> Iterator[_Anomaly]:
     for whose, verdict in blame.items():
-        texts = toll.get(whose, ())
+        texts = said.get(whose, ())
         yield from (_Anomaly(verdict, text) for text in texts[:_NAMED])
         if len(texts) > _NAMED:
             text = f"{len(texts) - _NAMED} more kinds of OOM kills of {whose.value}"
@@ -308,35 +293,50 @@ def _of_results(test: GuestTest, outcome: TestOutcome, ktap: KtapResult) -> Iter
     """Yield what is wrong with the results of a module that loaded and came to its end."""
     if outcome.ended is not Ended.DONE:
         return
-    lost = f", and {outcome.lost_records} kernel log records were lost"
-    lost = lost if outcome.lost_records else ""
     if not ktap.tests:
-        yield _Anomaly(Verdict.ERROR, f"module {test.module} loaded but printed no KTAP{lost}")
+        yield _Anomaly(Verdict.ERROR, f"module {test.module} loaded but printed no KTAP")
         return
     suites = [suite.name for suite in ktap.tests]
     if test.suite not in suites:
         found = ", ".join(suites[:_NAMED])
-        yield _Anomaly(Verdict.ERROR, f"no results of suite {test.suite}, but of {found}{lost}")
+        yield _Anomaly(Verdict.ERROR, f"no results of suite {test.suite}, but of {found}")
     elif ktap.missing:
         noun = "case has" if ktap.missing == 1 else "cases have"
-        yield _Anomaly(Verdict.ERROR, f"{ktap.missing} planned {noun} no result{lost}")
+        yield _Anomaly(Verdict.ERROR, f"{ktap.missing} planned {noun} no result")
     elif not ktap.complete:
-        yield _Anomaly(Verdict.ERROR, f"the results of suite {test.suite} have no end{lost}")
+        yield _Anomaly(Verdict.ERROR, f"the results of suite {test.suite} have no end")
     if outcome.reason:
         yield _Anomaly(Verdict.ERROR, outcome.reason)
     for problem in ktap.problems[:_NAMED]:
         yield _Anomaly(Verdict.ERROR, f"unsound KTAP: {problem}")
 
 
-def _of_load(outcome: TestOutcome, *, killed: bool) -> Iterator[_Anomaly]:
+def _of_loads(outcome: TestOutcome, killed: Collection[str]) -> Iterator[_Anomaly]:
     """A load that went away leaves a test without what the cell says it ran under.
 
-    Unless it was *killed* as it may be. What broke its file system, or keeps it from ending when
-    stopped, is the kernel.
+    Unless it is one of those *killed* and that was its end: one that exits found something wrong.
+    What broke its file system, or keeps it from ending when stopped, is the kernel.
     """
     yield from (_Anomaly(Verdict.FAIL, text) for text in outcome.unsound)
-    if outcome.load_ended and not killed:
-        yield _Anomaly(Verdict.ERROR, f"the load ended by itself: {outcome.load_ended}")
+    excused = {f"{name}: signal 9" for name in killed}
+    odd = [end for end in outcome.load_ended.split("; ") if end and end not in excused]
+    if odd:
+        yield _Anomaly(Verdict.ERROR, f"the load ended by itself: {'; '.join(odd)}")
+
+
+# ---------------------------------------------------------------- records that were lost
+
+
+def _of_lost(outcome: TestOutcome) -> Iterator[_Anomaly]:
+    """What the kernel said, and nobody has seen, may be anything: all cannot be well then."""
+    if outcome.lost_records:
+        text = f"{outcome.lost_records} kernel log records were lost, and are not on the console"
+        yield _Anomaly(Verdict.MISS, text, leaves_bad=True)
+
+
+def _note(outcome: TestOutcome) -> str:
+    found = outcome.found_records
+    return f"; {found} kernel log records were lost, and read from the console" if found else ""
 
 
 # ---------------------------------------------------------------- words

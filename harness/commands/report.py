@@ -7,7 +7,9 @@ import argparse
 
 from rich.console import Console
 
+from harness.errors import UserError
 from harness.pipeline import exit_code
+from harness.plan import parse_names
 from harness.report import write_reports
 from harness.report.json import read_json
 from harness.report.say_measures import print_measures
@@ -28,20 +30,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a run's folder or id (default: latest)",
     )
     parser.add_argument(
-        "--figures",
-        nargs="?",
-        const="*",
-        metavar="GLOB",
-        help="also what the cases of these tests measured (default: of all)",
+        "--figures", action="store_true", help="also what the cases of its tests measured"
+    )
+    parser.add_argument(
+        "--test", metavar="GLOB", help="of these tests only; a list, as in 'oom-*,vmalloc-*'"
     )
 
 
 def execute(args: argparse.Namespace, space: Workspace) -> int:
     """Write HTML and JUnit again and print the table; exit code as the run's own."""
+    if args.test and not args.figures:
+        raise UserError("--test says whose figures to print", hint="give --figures as well")
+    tests = parse_names(args.test) if args.test else ("*",)
     run = find_run(space.checkout.runs, args.run)
     record = read_json(run.path)
     console = Console(highlight=False)
     print_record(console, record, write_reports(record, run.path))
-    if args.figures is not None:
-        print_measures(console, record, args.figures)
+    if args.figures:
+        print_measures(console, record, tests)
     return exit_code(record)

@@ -20,6 +20,7 @@ from harness.report.matrix import (
     duration,
     headline,
     lay_out,
+    must_pass,
     say_verdict,
 )
 from harness.report.panel import (
@@ -292,7 +293,7 @@ def _facts(record: RunRecord, matrix: Matrix) -> tuple[str, ...]:
     facts = [f"{count} verdict{'s' if count != 1 else ''}", f"Linux {record.tree_version}"]
     facts += [", ".join(matrix.archs)] if matrix.archs else []
     if record.unpatched:
-        facts.append("no patch applied")
+        facts.append(f"no patch applied{must_pass(record)}")
     elif matrix.positions:
         first, last = matrix.positions[0], matrix.positions[-1]
         whole = matrix.positions == tuple(range(first, last + 1)) and first != last

@@ -31,11 +31,11 @@ class Measured:
     rows: tuple[Compared, ...]
 
 
-def measured(record: RunRecord, tests: str) -> Iterator[Measured]:
-    """Yield what the tests of *record* that match the glob *tests* measured, in matrix order."""
+def measured(record: RunRecord, tests: Sequence[str]) -> Iterator[Measured]:
+    """Yield what the tests of *record* that match a glob of *tests* measured, in matrix order."""
     matrix = lay_out(record.cells, record.plan.arch)
     for row in matrix.rows:
-        if not fnmatchcase(row.test, tests):
+        if not any(fnmatchcase(row.test, pattern) for pattern in tests):
             continue
         for arch in matrix.archs:
             found = {p: matrix.at(row, arch, p) for p in matrix.positions}
@@ -46,7 +46,7 @@ def measured(record: RunRecord, tests: str) -> Iterator[Measured]:
                 yield Measured(one_line(title), tuple(columns), rows)
 
 
-def print_measures(console: Console, record: RunRecord, tests: str) -> None:
+def print_measures(console: Console, record: RunRecord, tests: Sequence[str]) -> None:
     """Print a table for each of :func:`measured`; figures that a patch changed stand out."""
     ascii_only = console.options.ascii_only
     found = tuple(measured(record, tests))
@@ -55,7 +55,8 @@ def print_measures(console: Console, record: RunRecord, tests: str) -> None:
         console.print(Text(fit(one.title, ascii_only=ascii_only), style="bold"))
         console.print(_table(one, ascii_only, unpatched=record.unpatched))
     if not found:
-        console.print(Text(f"no test that matches '{one_line(tests)}' printed a figure"))
+        wanted = one_line(", ".join(tests))
+        console.print(Text(f"no test that matches '{wanted}' printed a figure"))
 
 
 def _table(one: Measured, ascii_only: bool, *, unpatched: bool) -> Table:

@@ -19,7 +19,7 @@ from harness.events import Event
 from harness.record import RunRecord
 from harness.repeats import tallies
 from harness.report.evidence import one_line
-from harness.report.matrix import differences, duration, headline, say_verdict
+from harness.report.matrix import differences, duration, headline, must_pass, say_verdict
 from harness.report.progress import Board, Standing, tell, tell_end, tell_running
 from harness.report.sentences import patch_entries
 from harness.report.stacks import splat_line
@@ -141,12 +141,13 @@ def print_record(console: Console, record: RunRecord, paths: Iterable[Path] = ()
     """Print how a run ended: matrix, differences, what each patch changed, where reports are."""
     console.print()
     if record.unpatched:
-        _say(console, record.series_title, "bold")
+        _say(console, f"{record.series_title}{must_pass(record)}", "bold")
         console.print()
     console.print(matrix_table(record))
     console.print()
     _say_differences(console, record)
     _say_repeats(console, record)
+    _say_lost(console, record)
     for entry in patch_entries(record):
         _say(console, f"patch {entry.number}: {entry.title}", style="dim" if entry.quiet else "")
         for sentence in entry.sentences:
@@ -204,6 +205,15 @@ def _say_repeats(console: Console, record: RunRecord) -> None:
         least = min(tally.interval[0] for tally in repeated)
         said = f"{steady} of {len(repeated)} cells agree with themselves in all their runs; "
         _say(console, f"{said}the lowest rate as expected is above {least:.1%} (95 %)")
+        console.print()
+
+
+def _say_lost(console: Console, record: RunRecord) -> None:
+    """Print where the kernel's log lost records, and all was well nevertheless."""
+    cells = [r.cell.id for r in record.cells if r.found_records and r.as_expected]
+    if cells:
+        where = cells[0] + (f" and {len(cells) - 1} more" if len(cells) > 1 else "")
+        _say(console, f"kernel log records were lost, and read from the console: {where}", "yellow")
         console.print()
 
 

@@ -10,11 +10,12 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.deadline import Deadline
 from harness.errors import GuestError
+from harness.transport.gaps import Gap
 from harness.transport.lines import LineCutter
 from harness.transport.protocol import (
     LINE_LIMIT,
@@ -34,6 +35,7 @@ from harness.transport.pump import CappedLog, Vitals, Wait
 KMSG_LOG_LIMIT = 64 * 2**20  # bytes of kmsg.log
 RECORDING_LIMIT = 16 * 2**20  # characters that one recording keeps in memory
 OUTPUT_LIMIT = 4 * 2**20  # characters of one request's output that are kept in memory
+MAX_GAPS = 1000  # in the kernel's log; of more, what is missing is not looked for
 
 
 class NoAnswer(GuestError):
@@ -79,6 +81,12 @@ class Recording:
         else:
             self.lost += 1
 
+    def miss(self, gap: Gap, before: Record) -> None:
+        """Note a *gap* before the record *before*, which is still to be taken."""
+        self.lost += gap.count
+        if self._kept <= RECORDING_LIMIT:
+            self.records.append(replace(before, text=gap.mark))
+
     def lines(self) -> list[str]:
         """Return the text, one line each."""
         return [line for record in self.records for line in lines_of(record.text)]
@@ -98,6 +106,7 @@ class Agent:
         self.bad_lines = 0  # were no messages, and were skipped
         self.stray = 0  # messages about requests that nobody made
         self.last_record: Record | None = None
+        self.gaps: list[Gap] = []  # where records of the kernel's log are missing
         self._vitals = vitals
         self._channel = channel
         self._log = CappedLog(log, KMSG_LOG_LIMIT)
@@ -141,16 +150,22 @@ class Agent:
                 self._take_reply(message)
 
     def _take_record(self, record: Record) -> None:
-        missed = record.seq - self.last_record.seq - 1 if self.last_record else 0
-        self.last_record = record
+        last, self.last_record = self.last_record or record, record
+        missed = record.seq - last.seq - 1
         stamp = f"[{record.usec // 1_000_000:5d}.{record.usec % 1_000_000:06d}] "
         text = "".join(f"{stamp}{line}\n" for line in lines_of(record.text))
         if missed > 0:
             text = f"[harness: {missed} records lost here]\n{text}"
+            self._miss(Gap(last.usec, record.usec, missed), record)
         self._log.write(text.encode())
         for recording in self._recordings:
-            recording.lost += max(0, missed)
             recording.take(record)
+
+    def _miss(self, gap: Gap, before: Record) -> None:
+        if len(self.gaps) < MAX_GAPS:
+            self.gaps.append(gap)
+        for recording in self._recordings:
+            recording.miss(gap, before)
 
     def _take_reply(self, message: Out | End | Answer) -> None:
         asked = self._requests.get(message.id)

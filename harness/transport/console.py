@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import socket
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.deadline import Deadline
 from harness.errors import GuestError
+from harness.transport.gaps import STAMP, stamped
 from harness.transport.lines import LineCutter, visible
 from harness.transport.pump import CappedLog, Vitals, Wait
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
 # Nothing but the kernel starts a line, or the text after its time stamp, like this.
 _PANIC = re.compile(rb"(?:^|\] ?)Kernel panic - not syncing: ?(.*)")
-_STAMP = re.compile(r"\[ *([0-9]+)\.([0-9]{6})\](?:\[ *[TC][0-9]+\])? ?(.*)")
 
 
 class Console:
@@ -38,6 +39,7 @@ class Console:
         self.received = 0  # bytes
         self._vitals = vitals
         self._channel = channel
+        self._path = log
         self._log = CappedLog(log, LOG_LIMIT)
         self._cutter = LineCutter(LINE_LIMIT)
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
@@ -80,6 +82,21 @@ class Console:
         """The newest whole lines, safe to show: at most 4000 of at most 4096 bytes each."""
         with self._vitals.changed:
             return tuple(self._tail)
+
+    def records(self, until_us: int, deadline: Deadline) -> Iterator[tuple[int, str]]:
+        """Return the kernel's messages in all of console.log: microseconds since boot, and text.
+
+        Waits no longer than *deadline* for those of *until_us* to come in.
+        """
+        self._vitals.wait(lambda: self._reached(until_us), deadline, lambda: self.closed)
+        cutter = LineCutter(LINE_LIMIT)
+        lines = cutter.feed(self._path.read_bytes()) + cutter.flush()
+        return stamped(map(visible, lines))
+
+    def _reached(self, usec: int) -> bool:
+        """Does the newest of the kernel's lines come from *usec* or later?"""
+        newest = itertools.islice(reversed(self._tail), 100)
+        return next((at for line in newest for at, _ in stamped([line])), -1) >= usec
 
     @property
     def silent_s(self) -> float:
@@ -157,7 +174,7 @@ def newer_than(lines: Iterable[str], usec: int, known: Iterable[str]) -> list[st
     newer: list[str] = []
     taking = False
     for line in lines:
-        found = _STAMP.search(line)
+        found = STAMP.search(line)
         if found:
             at = int(found[1]) * 1_000_000 + int(found[2])
             taking = at > usec or (at == usec and found[3] not in seen)

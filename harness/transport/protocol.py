@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote
 
 LINE_LIMIT = 8192  # bytes, without the line's end
 PROTOCOL = 1
+MAX_NUMBER = 10**15  # that a guest says of itself: more is taken for this, which a float can hold
 
 _KMSG = re.compile(r"([0-9]{1,10}),([0-9]{1,20}),([0-9]{1,20});(.*)")
 _ESCAPES = re.compile(r"(?:\\x[0-9a-f]{2})+")
@@ -141,12 +142,17 @@ def ready_of(keys: Mapping[str, str]) -> Ready:
         raise ValueError(f"the guest speaks protocol {keys['proto']}, not {PROTOCOL}")
     return Ready(
         release=keys["release"],
-        mem_total_kb=int(keys.get("mem_total_kb", 0)),
-        mem_free_kb=int(keys.get("mem_free_kb", 0)),
-        cpus=int(keys.get("cpus", 0)),
-        uptime_ms=int(keys.get("uptime_ms", 0)),
-        spin_us=int(keys.get("spin_us", 0)),
+        mem_total_kb=_number(keys, "mem_total_kb"),
+        mem_free_kb=_number(keys, "mem_free_kb"),
+        cpus=_number(keys, "cpus"),
+        uptime_ms=_number(keys, "uptime_ms"),
+        spin_us=_number(keys, "spin_us"),
     )
+
+
+def _number(keys: Mapping[str, str], name: str) -> int:
+    """Return the number *name* of *keys*, or the nearest one from 0 to MAX_NUMBER."""
+    return max(0, min(int(keys.get(name, 0)), MAX_NUMBER))
 
 
 def _keys(rest: str) -> dict[str, str]:
@@ -174,7 +180,7 @@ def _end(rest: str) -> End | None:
     found = _END.fullmatch(how)
     if found is None:
         return None
-    return End(int(number), found[1], int(found[2]), int(_keys(keys).get("ms", 0)))
+    return End(int(number), found[1], int(found[2]), _number(_keys(keys), "ms"))
 
 
 def _ok(rest: str) -> Answer:
@@ -190,7 +196,7 @@ def _err(rest: str) -> Answer:
 def _beat(rest: str) -> Beat:
     number, _, keys = rest.partition(" ")
     found = _keys(keys)
-    return Beat(int(number), int(found.get("uptime_ms", 0)), int(found.get("mem_free_kb", 0)))
+    return Beat(int(number), _number(found, "uptime_ms"), _number(found, "mem_free_kb"))
 
 
 _READERS: dict[str, Callable[[str], Message | None]] = {

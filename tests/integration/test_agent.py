@@ -15,6 +15,7 @@ from harness.machine import Machine
 from harness.transport import agent as agent_module
 from harness.transport import pump
 from harness.transport.agent import NoAnswer
+from harness.transport.gaps import Gap
 from harness.transport.pump import Wait
 from tests.integration.fakeqemu import READY, fake_machine
 
@@ -92,7 +93,9 @@ def test_the_kernels_log_is_kept_and_its_gaps_are_counted(tmp_path: Path) -> Non
     """
     with played(tmp_path, on) as machine, machine.agent.recording() as recording:
         machine.agent.run("exec", "/x", deadline=Deadline(SOON))
-        assert recording.lines() == ["one", "two", "more"]
+        gap = Gap(1_000_001, 2_500_000, 3)
+        assert recording.lines() == ["one", gap.mark, "two", "more"]
+        assert machine.agent.gaps == [gap]
         assert recording.lost == 3
     assert (tmp_path / "kmsg.log").read_text().splitlines() == [
         "[    1.000001] one",

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ from harness.arch import all_archs
 from harness.counters import claims
 from harness.layout import Checkout
 from harness.plan import load_loads, load_tests
+from harness.report.json import write_json
 from harness.series import load_series
+from tests.unit.sample_run import find, make_run
 
 ROOT = Path(__file__).resolve().parents[2]
 Harness = Callable[..., subprocess.CompletedProcess[str]]
@@ -71,6 +74,8 @@ def test_list_of_one_kind_leaves_out_the_others(harness: Harness) -> None:
         (("run", "--base", "debian"), ("debian",)),
         (("run", "--base", "dir:/nonexistent"), ("/nonexistent",)),
         (("report", "no-such-run"), ("no-such-run", "none yet")),
+        (("report", "--figures", "no-such-run"), ("no-such-run", "none yet")),
+        (("report", "--test", "oom-*"), ("--test", "--figures")),
         (("boot", "--arch", "arm64,x86_64"), ("--arch",)),
         (("new", "test", "Bad Name"), ("Bad Name",)),
     ],
@@ -130,6 +135,27 @@ def test_a_reader_that_goes_away_is_no_traceback(checkout: Path) -> None:
         ("sh", "-c", shell), cwd=checkout, capture_output=True, text=True, check=False
     )
     assert "Traceback" not in done.stderr
+
+
+def test_a_report_has_the_figures_of_the_run_that_is_named(
+    harness: Harness, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    sample = make_run(folder, differences=False)
+    tests = ("vmalloc-scope", "kvmalloc-flags")
+    cells = [find(sample, test, "arm64", 0) for test in tests]
+    measure = ("# a: measure: held 77 KiB",)
+    measured = [
+        replace(cell, cases=(replace(cell.cases[0], name="a", diagnostics=measure),))
+        for cell in cells
+    ]
+    write_json(replace(sample, cells=tuple(measured)), folder)
+    both = harness("report", "--figures", str(folder))
+    assert (both.returncode, both.stdout.count(" 77")) == (0, 2), both.stderr
+    one = harness("report", str(folder), "--figures", "--test", "none-such,vmalloc-*")
+    assert f"{tests[0]} on arm64" in one.stdout
+    assert one.stdout.count(" 77") == 1
+    assert " 77" not in harness("report", str(folder)).stdout
 
 
 # ---------------------------------------------------------------- harness new

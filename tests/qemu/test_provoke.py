@@ -128,6 +128,26 @@ def test_a_splat_is_named_and_leads_to_case_and_line(
     assert any(re.fullmatch(r"(?:lib/kunit|kernel|mm)/[\w/.-]+\.[ch]", file) for file in kernels)
 
 
+@pytest.mark.parametrize("provoking", PLAIN, indirect=True, ids=arch_names())
+def test_what_the_log_has_no_room_for_is_read_from_the_console(
+    provoking: Provoking, tmp_path: Path
+) -> None:
+    result = provoke(provoking, "overrun", tmp_path)
+    assert (result.verdict, result.as_expected) == (Verdict.PASS, True), result.reason
+    assert result.found_records > 1000
+    lost = f"{result.found_records} kernel log records were lost, and read from the console"
+    assert result.reason == f"3 of 3 cases passed; {lost}"
+
+    result = provoke(provoking, "drowned_warning", tmp_path)
+    assert result.verdict is Verdict.FAIL
+    assert result.reason.startswith("WARNING in drowned_warning (provoke/provoke.c); ")
+    assert result.reason.endswith(" kernel log records were lost, and read from the console")
+    assert [splat.case for splat in result.splats] == ["drowned_warning"]
+    (line,) = (n for n, text in enumerate(SOURCE, 1) if "/* here: drowned_warning */" in text)
+    places = [p for frame in result.splats[0].frames for p in frame.places]
+    assert ("provoke/provoke.c", line) in {(place.file, place.line) for place in places}
+
+
 @pytest.mark.skipif(
     not os.environ.get("KERNEL_PATCH_HARNESS_SANITIZED"),
     reason="KERNEL_PATCH_HARNESS_SANITIZED is not set: four more kernels would be built",

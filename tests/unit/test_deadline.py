@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from harness.deadline import REFERENCE_SPIN_US, Deadline, host_speed, speed_of
+from harness.deadline import REFERENCE_SPIN_US, SLOWEST, Deadline, host_speed, speed_of
 
 
 class Clock:
@@ -57,6 +57,11 @@ def test_a_slow_guest_gets_more_time_and_a_fast_one_not_less() -> None:
 @pytest.mark.parametrize("spin_us", [0, -1])
 def test_a_guest_that_did_not_measure_counts_as_the_reference(spin_us: int) -> None:
     assert speed_of(spin_us).factor == 1.0
+
+
+@pytest.mark.parametrize("spin_us", [SLOWEST * REFERENCE_SPIN_US, 10**9, 10**15, 10**400])
+def test_no_guest_makes_time_outs_of_days(spin_us: int) -> None:
+    assert speed_of(spin_us).scale(45.0) == SLOWEST * 45.0
 
 
 def test_a_busy_host_makes_guests_slow(monkeypatch: pytest.MonkeyPatch) -> None:

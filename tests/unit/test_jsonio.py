@@ -69,7 +69,14 @@ TEST = GuestTest(
 )
 
 OBSERVATION = Observation(
-    TestOutcome(Ended.DIED, ("a\nb", "\x1b"), errno=8, lost_records=2, load_ended="anon: signal:9"),
+    TestOutcome(
+        Ended.DIED,
+        ("a\nb", "\x1b"),
+        errno=8,
+        lost_records=2,
+        found_records=3,
+        load_ended="anon: signal:9",
+    ),
     argv=("qemu",),
 )
 SERIES = Series(

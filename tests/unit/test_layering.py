@@ -60,6 +60,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "harness.splat",
             "harness.splat_rules",
             "harness.threshold",
+            "harness.toll",
             "harness.traces",
             "harness.verdict",
         ),

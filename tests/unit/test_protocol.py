@@ -13,6 +13,7 @@ from harness.transport.console import newer_than
 from harness.transport.lines import LineCutter, visible
 from harness.transport.protocol import (
     LINE_LIMIT,
+    MAX_NUMBER,
     Answer,
     Beat,
     End,
@@ -73,6 +74,21 @@ def test_a_line_becomes_its_message(line: bytes, message: object) -> None:
 )
 def test_a_line_that_is_no_message_is_none(line: bytes) -> None:
     assert parse(line) is None
+
+
+@pytest.mark.parametrize("digits", [17, 400, 5000])
+def test_no_number_is_too_large_to_reckon_with(digits: int) -> None:
+    nines = b"9" * digits
+    beat = parse(b"beat 9 uptime_ms=%b mem_free_kb=-%b" % (nines, nines))
+    end = parse(b"end 9 exit:0 ms=" + nines)
+    names = ("mem_total_kb", "mem_free_kb", "cpus", "uptime_ms", "spin_us")
+    ready = parse(b"ready release=x " + b" ".join(b"%b=%b" % (n.encode(), nines) for n in names))
+    if digits > 4300:  # not even Python takes it for a number
+        assert (beat, end, ready) == (None, None, None)
+        return
+    assert beat == Beat(9, MAX_NUMBER, 0)
+    assert end == End(9, "exit", 0, MAX_NUMBER)
+    assert ready == Ready("x", *[MAX_NUMBER] * 5)
 
 
 @given(st.binary(max_size=200))

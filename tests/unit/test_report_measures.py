@@ -77,7 +77,7 @@ def test_a_name_that_comes_again_hides_nothing() -> None:
     assert side_by_side([[said]])[0].values == ("19 programs, 0 programs",)
 
 
-def said(record: RunRecord, tests: str, width: int = 80, **console: Any) -> list[str]:
+def said(record: RunRecord, *tests: str, width: int = 80, **console: Any) -> list[str]:
     out = Console(file=io.StringIO(), width=width, highlight=False, **console)
     print_measures(out, record, tests)
     assert isinstance(out.file, io.StringIO)
@@ -107,7 +107,7 @@ def test_a_terminal_shows_what_a_patch_changed(tmp_path: Path) -> None:
         "  null           12 of 23 requests  0 of 9 requests",
         "  held                           4               64  KiB",
     ]
-    assert lines == said(record, "*")
+    assert lines == said(record, "*") == said(record, "none-such", "vmalloc-scope")
     assert said(record, "kvmalloc-*") == ["no test that matches 'kvmalloc-*' printed a figure"]
     assert "".join(said(record, "*", width=24)).count("KiB") == 1
 

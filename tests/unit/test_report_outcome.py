@@ -61,16 +61,30 @@ def test_outcome_at_80_columns(record: RunRecord) -> None:
 def test_kernel_as_it_is_has_no_positions(record: RunRecord) -> None:
     cells = tuple(r for r in record.cells if r.cell.position == 0 and r.cell.load == "none")
     title = "linux-source-6.12 6.12.118-1, as it is"
-    lines = printed(replace(record, cells=cells, patch_titles=(), series_title=title)).splitlines()
+    plan = replace(record.plan, series="none")
+    bare = replace(record, plan=plan, cells=cells, patch_titles=(), series_title=title)
+    lines = printed(bare).splitlines()
 
     assert lines[1:6] == [
-        title,
+        f"{title}: every case must pass",
         "",
         "                       x86_64   arm64",
         "kvmalloc-flags         ✗        ✗",
         "vmalloc-nofail-sweep   ✗        ✗",
     ]
     assert not any("position" in line or "patch" in line for line in lines)
+
+
+def test_records_that_were_lost_are_told_where_all_is_well(record: RunRecord) -> None:
+    said = "kernel log records were lost, and read from the console: {}"
+    assert said[:30] not in printed(record, 300)
+    lost = [replace(r, found_records=7 * r.as_expected) for r in record.cells]
+    one = [replace(r, found_records=0) if r.cell.position else r for r in lost]
+    for cells in (lost, one[:1], [replace(r, found_records=7) for r in record.cells]):
+        losers = [r.cell.id for r in cells if r.as_expected]
+        where = losers[0] + (f" and {len(losers) - 1} more" if len(losers) > 1 else "")
+        lines = printed(replace(record, cells=tuple(cells)), 300).splitlines()
+        assert said.format(where) in lines
 
 
 def test_ascii_terminal(record: RunRecord) -> None:

@@ -5,13 +5,23 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.report.plots import LEFT, POINTS_LIMIT, RIGHT, WIDTH, make_figure, thin, ticks
-from harness.report.timeline import case_spans, cpu_shares, parse_timeline, rates
+from harness.report.timeline import (
+    MAX_SAMPLES,
+    Sample,
+    Timeline,
+    case_spans,
+    cpu_shares,
+    parse_timeline,
+    rates,
+)
+from harness.samples import Mark
 
 
 def lines(*entries: dict[str, object]) -> str:
@@ -123,6 +133,39 @@ def test_a_long_line_keeps_its_peaks() -> None:
     assert len(kept) <= POINTS_LIMIT
     assert (4321.0, 1000.0) in kept
     assert list(kept) == sorted(kept)
+
+
+def test_of_too_many_samples_some_are_read_from_begin_to_end() -> None:
+    count = 5 * MAX_SAMPLES // 2
+    flood = lines(*({"t": t, "free_kib": 1} for t in range(count)))
+    last = {"t": count, "mark": "splat", "text": "the last"}
+    timeline = parse_timeline(flood + lines(last))
+    assert MAX_SAMPLES / 2 < len(timeline.samples) <= MAX_SAMPLES
+    assert (timeline.samples[0].t, timeline.samples[-1].t) == (1, count - 1)
+    assert [mark.text for mark in timeline.marks] == ["the last"]
+    junk = lines(*({"t": t, "mark": t} for t in range(count)))
+    assert [mark.text for mark in parse_timeline(junk + lines(last)).marks] == ["the last"]
+
+
+class Watched(tuple[Sample, ...]):
+    """Samples that count how often somebody goes through them all."""
+
+    passes = 0
+
+    def __iter__(self) -> Iterator[Sample]:
+        Watched.passes += 1
+        return super().__iter__()
+
+
+def test_drawing_takes_a_time_that_grows_with_the_samples_and_not_with_their_square() -> None:
+    passes = []
+    for count in (10, 200):
+        Watched.passes = 0
+        samples = (Sample(t, {"free_kib": 1 + t % 7}, {}) for t in range(count))
+        marks = tuple(Mark(t, "case-end", "ok x") for t in range(count))
+        assert make_figure(Timeline(Watched(samples), marks)) is not None
+        passes.append(Watched.passes)
+    assert passes[0] == passes[1]
 
 
 @given(st.floats(0, 1e6), st.floats(1e-3, 1e12), st.integers(2, 10))

@@ -97,7 +97,23 @@ def test_a_kill_that_a_test_quotes_took_nobody() -> None:
 
 
 def test_only_a_kill_of_the_load_excuses_its_end() -> None:
-    ended = "anon: signal:9"
+    ended = "anon: signal 9"
     assert oom_kills("anon", load="anon", load_ended=ended).as_expected
     result = oom_kills("busybox", load="anon", own=True, load_ended=ended)
     assert (result.verdict, result.reason) == (ERROR, f"the load ended by itself: {ended}")
+
+
+@pytest.mark.parametrize("name", ["xfs-metadata", "one-that-has-a-long-name"])
+def test_a_kill_excuses_the_load_that_it_took_and_no_other(name: str) -> None:
+    both = f"anon+{name}"
+    ended = f"anon: signal 9; {name}: signal 9"
+    assert oom_kills("anon", name[:15], load=both, load_ended=ended).as_expected
+    result = oom_kills("anon", load=both, load_ended=ended)
+    assert (result.verdict, result.reason) == (ERROR, f"the load ended by itself: {name}: signal 9")
+
+
+def test_a_load_that_exits_found_something_wrong_whatever_was_killed() -> None:
+    ended = "xfs-metadata: exit 1"
+    for killed in (["anon"], ["xfs-metadata"], ["anon", "xfs-metadata"]):
+        result = oom_kills(*killed, load="anon+xfs-metadata", load_ended=ended)
+        assert (result.verdict, result.reason) == (ERROR, f"the load ended by itself: {ended}")

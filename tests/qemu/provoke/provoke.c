@@ -48,6 +48,37 @@ static void warning(struct kunit *test)
 	WARN_ON(!nowhere); /* here: warning */
 }
 
+/* ---- more than the log has room for ---- */
+
+/* Let all be read that was printed until now, and nothing from here on. */
+static void stop_reader(void)
+{
+	msleep(500);
+	preempt_disable();
+}
+
+static void fill_log(void)
+{
+	int i;
+
+	for (i = 0; i < 4000; i++)
+		pr_info("line %d of those that take the place of what was there before\n", i);
+	preempt_enable();
+}
+
+static void overrun(struct kunit *test)
+{
+	stop_reader();
+	fill_log();
+}
+
+static void drowned_warning(struct kunit *test)
+{
+	stop_reader();
+	WARN_ON(!nowhere); /* here: drowned_warning */
+	fill_log();
+}
+
 /* ---- lockdep ---- */
 
 static DEFINE_MUTEX(first_lock);
@@ -210,6 +241,8 @@ static const struct kunit_case provocations[] = {
 	KUNIT_CASE(null_pointer),
 	KUNIT_CASE(bug),
 	KUNIT_CASE(warning),
+	KUNIT_CASE(overrun),
+	KUNIT_CASE(drowned_warning),
 	KUNIT_CASE(lock_inversion),
 	KUNIT_CASE(reclaim_inversion),
 	KUNIT_CASE(beyond_vmalloc),

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the pytest plugin collects; nothing is built or booted."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+ARCHS = ("x86_64", "arm64")
+PLAN = ("--arch", ",".join(ARCHS), "--position", "4", "--test", "vmalloc-scope")
+
+
+def collected(*args: str | Path) -> list[str]:
+    """Return the names of the items that pytest collects."""
+    argv = ("pytest", "-p", "no:cacheprovider", f"--rootdir={ROOT}", "-c", ROOT / "pyproject.toml")
+    done = subprocess.run(
+        (sys.executable, "-m", *argv, "--collect-only", "-q", *PLAN, *args),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [line.rpartition("::")[2] for line in done.stdout.splitlines() if "::" in line]
+
+
+def mine(folder: Path) -> Path:
+    """Write tests in Python that ask for a guest and for a kernel."""
+    file = folder / "test_mine.py"
+    file.write_text("def test_mine(guest): ...\n\n\ndef test_kernel(kernel): ...\n")
+    return file
+
+
+def test_an_item_is_a_cell_or_a_kernel(tmp_path: Path) -> None:
+    assert collected("guest-tests", mine(tmp_path)) == [
+        *("vmalloc-scope[x86_64-p4-128M]", "vmalloc-scope+anon[x86_64-p4-128M]"),
+        *("vmalloc-scope[arm64-p4-128M]", "vmalloc-scope+anon[arm64-p4-128M]"),
+        *("test_mine[x86_64-p4]", "test_kernel[x86_64-p4]"),
+        *("test_mine[arm64-p4]", "test_kernel[arm64-p4]"),
+    ]
+
+
+def test_each_run_of_a_cell_is_an_item_of_its_own(tmp_path: Path) -> None:
+    plan = ("--load", "none", "--repeat", "3")
+    names = collected("guest-tests", mine(tmp_path), *plan)
+    items = [(f"vmalloc-scope[{arch}-p4-128M", arch) for arch in ARCHS]
+    items += [(f"test_{what}[{arch}-p4", arch) for what in ("mine", "kernel") for arch in ARCHS]
+    assert sorted(names) == sorted(f"{name}-run{n}]" for name, _ in items for n in (1, 2, 3))
+    second = collected("guest-tests", mine(tmp_path), *plan, "-k", "run2 and arm64")
+    assert sorted(second) == sorted(f"{name}-run2]" for name, arch in items if arch == "arm64")
