@@ -50,7 +50,8 @@ def write_cpio(entries: Iterable[Entry], out: BinaryIO) -> None:
     Archives can be concatenated: the kernel unpacks one after the other.
 
     Raises:
-        ValueError: two entries have the same path, or a path leaves the root.
+        ValueError: two entries have the same path, a path leaves the root, or it is the name that
+            ends an archive: the kernel would look at nothing behind it.
     """
     tree: dict[str, Entry] = {}
     for entry in entries:
@@ -70,7 +71,10 @@ def _clean(path: str) -> str:
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if not parts or ".." in parts:
         raise ValueError(f"no path below the root: {path!r}")
-    return "/".join(parts)
+    name = "/".join(parts)
+    if name == _LAST:
+        raise ValueError(f"/{name} would end the archive")
+    return name
 
 
 def _write(out: BinaryIO, name: str, entry: Entry, inode: int) -> None:

@@ -87,8 +87,16 @@ def test_two_files_of_one_name_are_an_error() -> None:
         archive([regular("a/b", b"1"), regular("/a//b", b"2")])
 
 
+def test_no_file_ends_the_archive() -> None:
+    with pytest.raises(ValueError, match="would end the archive"):
+        archive([regular("/TRAILER!!!", b"")])
+    assert set(unpack(archive([regular("a/TRAILER!!!", b"1"), regular("b", b"2")]))) == {
+        *("a", "a/TRAILER!!!", "b")
+    }
+
+
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0/"), min_size=1).filter(
-    lambda name: name not in (".", "..")
+    lambda name: name not in (".", "..", "TRAILER!!!")
 )
 
 
