@@ -172,9 +172,12 @@ def _check(guest: Guest, a: Applied, folder: Path, traces: Traces) -> str:
     if done is None or not done.ok:
         traces.notes.append(f"the {kind} of load {name} was not checked: it is still mounted")
         return ""
-    sound, said = check_filesystem(kind, scratch_disk(folder, a.disk))
-    (folder / f"fsck-{name}.txt").write_text(said, encoding="utf-8", errors="backslashreplace")
-    if not sound:
+    found = check_filesystem(kind, scratch_disk(folder, a.disk), lambda: guest.alive)
+    said = folder / f"fsck-{name}.txt"
+    said.write_text(found.said, encoding="utf-8", errors="backslashreplace")
+    if found.sound is None:
+        raise GuestError(f"the {kind} of load {name} was not checked: {found.why}")
+    if not found.sound:
         return f"the {kind} of load {name} is broken: see fsck-{name}.txt"
     traces.sound.append(f"{name}: its {kind} is sound, says its own check")
     return ""
