@@ -89,7 +89,12 @@ def run(tmp_path: Path, store: Store, sound: list[Checked], monkeypatch: pytest.
     monkeypatch.setattr(underload, "check_filesystem", lambda *_: sound[0])
 
     def run(
-        what: dict[str, str], load: str = STORM, *, ready_s: float = 20.0, hasty: Sequence[str] = ()
+        what: dict[str, str],
+        load: str = STORM,
+        *,
+        ready_s: float = 20.0,
+        hasty: Sequence[str] = (),
+        shows: tuple[tuple[str, str], ...] = (),
     ) -> CellResult:
         for name in hasty:
             monkeypatch.setattr(f"harness.{name}", 0.3)
@@ -97,7 +102,7 @@ def run(tmp_path: Path, store: Store, sound: list[Checked], monkeypatch: pytest.
         (program := tmp_path / "program").write_bytes(b"program")
         for name in ("test.toml", "load.toml"):
             (tmp_path / name).write_text("")
-        kind = Load(load, tmp_path, "", ready_timeout_s=ready_s)
+        kind = Load(load, tmp_path, "", ready_timeout_s=ready_s, shows=shows)
         if load == STORM:
             kind = replace(kind, disk_mib=1, filesystem="ext4")
         else:
@@ -358,3 +363,36 @@ def test_a_load_that_does_not_end_well_is_an_error(run: Run) -> None:
     result = run({STOP: '{ agent = "ok {id}" }, { agent = "end {arg} exit:1" }'})
     assert result.verdict is ERROR
     assert result.reason == "load storm was stopped and ended with exit 1"
+
+
+# ---------------------------------------------------------------- counters
+
+
+@pytest.mark.parametrize(
+    ("figures", "note"),
+    [
+        ([0, 200, 50, 50, 150], ""),
+        ([0, 200, 50], "load storm did not show nr_mlock is > 100: 0 before, 50 under it"),
+    ],
+)
+def test_a_load_may_be_on_its_way_back_to_what_it_had(
+    run: Run,
+    tmp_path: Path,
+    figures: list[int],
+    note: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before the load, once it is on, and from the end of the test on; the last one stays."""
+    read, left = Guest.read, list(figures)
+
+    def counters(guest: Guest, path: str) -> str:
+        if path != "/proc/vmstat":
+            return read(guest, path)
+        return f"nr_mlock {left.pop(0) if len(left) > 1 else left[0]}\n"
+
+    monkeypatch.setattr(Guest, "read", counters)
+    hasty = ("underload.REFILL_S",) if note else ()
+    result = run({}, shows=(("nr_mlock", "is > 100"),), hasty=hasty)
+    assert result.verdict is PASS
+    assert result.reason.partition("; ")[2] == note
+    assert (": shown" in file_of(result, tmp_path, "loads")) is (not note)
