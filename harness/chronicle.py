@@ -8,7 +8,7 @@ test. So nobody who asks a guest for something around a test has to tell the two
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from harness.deadline import Deadline
@@ -17,11 +17,13 @@ from harness.machine import Machine
 from harness.record import Ended, Episode
 from harness.transport.agent import NoAnswer, Recording
 from harness.transport.console import newer_than
+from harness.transport.gaps import filled
 from harness.transport.protocol import lines_of
 from harness.transport.pump import Wait
 
 ANSWER_S = 15.0  # for a sign of life
 MARK_S = 5.0  # for a mark to come back; a flood of records may have swallowed it
+CONSOLE_S = 5.0  # for what the guest has printed already
 SYSRQ_S = 5.0  # for the list of blocked tasks
 _OURS = "harness: "  # how the harness's own marks in the kernel's log begin
 
@@ -75,7 +77,7 @@ class Chronicle:
 
     def episodes(self) -> tuple[Episode, ...]:
         """Return the phases in which the kernel said something, or that went bad."""
-        found = (Episode(p.when, tuple(p.log()), p.ended, p.reason) for p in self._phases)
+        found = (Episode(p.when, self._whole(p.log()), p.ended, p.reason) for p in self._phases)
         return tuple(episode for episode in found if episode.log or episode.reason)
 
     @contextlib.contextmanager
@@ -141,6 +143,15 @@ class Chronicle:
             self._lose(NoAnswer("the guest is gone", how))
 
     # ------------------------------------------------------------ inside
+
+    def _whole(self, log: Sequence[str]) -> tuple[str, ...]:
+        """Return *log* with what the console has of the records that are missing in it."""
+        gaps = [gap for gap in self._agent.gaps if gap.mark in log]
+        if not gaps:
+            return tuple(log)
+        end = max(gap.before_us for gap in gaps)
+        records = self._machine.console.records(end, self._deadline(CONSOLE_S))
+        return filled(log, gaps, records)[0]
 
     def _mute(self) -> NoAnswer | None:
         """Ask for a sign of life; return why none came, None if one did."""

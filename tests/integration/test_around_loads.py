@@ -234,6 +234,18 @@ def test_a_splat_around_a_load_is_judged(run: Run, verb: str, said: str, when: s
     assert [case.verdict for case in result.cases] == [PASS]
 
 
+def test_a_splat_around_a_load_is_judged_though_the_log_lost_it(run: Run) -> None:
+    console = WARNING.partition(";")[2].removesuffix('" }')
+    gap = (
+        '{ agent = "kmsg 6,{seq},9000000;zram0: gone" }, { skip = 1 },'
+        f'{{ console = "[    9.000500] {console}\\r\\n" }},'
+        '{ agent = "kmsg 6,{seq},9001000;bye" },'
+    )
+    result = run({STOP: gap + GOES_WELL[STOP]})
+    assert result.verdict is FAIL
+    assert "WARNING in demo_put (fs/demo.c), while load storm was stopped" in result.reason
+
+
 def test_a_splat_is_judged_though_what_it_broke_keeps_the_test_from_running(run: Run) -> None:
     result = run({"exec /bin/mount": f"{WARNING}, {{ agent = 'end {{id}} exit:1' }}"})
     assert result.verdict is FAIL
