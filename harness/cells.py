@@ -19,11 +19,12 @@ from pathlib import Path
 
 from harness import autopsy, samples
 from harness.decode import DebugSource, decode
+from harness.episodes import eventful, log_of
 from harness.errors import GuestError
 from harness.jsonio import from_json, to_json
 from harness.model import Cell, GuestSpec, GuestTest, Kernel, Series, SplatKind
 from harness.qemu.argv import symbolic_argv
-from harness.record import CellResult, Ended, Observation
+from harness.record import CellResult, Ended, Observation, TestOutcome
 from harness.runfolder import RunFolder
 from harness.session import BootFailure, Guest
 from harness.splat import is_death
@@ -35,8 +36,9 @@ from harness.verdict import judge, judge_boot_failure, missed_result, skipped_re
 
 # Part of every observation's key: raise it when the way a guest is booted or driven changes,
 # so that nothing seen by an older harness is reused.
-RECIPE = "4"
+RECIPE = "5"
 OBSERVATIONS, OBSERVED = "observation", "observation.json"
+AROUND = "around.log"  # what the kernel said before and after the test, where that matters
 # Ends that say what the kernel did. A refused module, a silent guest or a lost link may be
 # the fault of a test or the host: those cells run again next time.
 KEPT_ENDS = (Ended.DONE, Ended.DIED, Ended.STUCK)
@@ -110,7 +112,7 @@ def run_cell(
             result = missed_result(job.cell, job.test, job.series.name, error.what)
         else:
             (folder / OBSERVED).write_text(to_json(seen, indent=None), encoding="utf-8")
-            if seen.outcome is not None and seen.outcome.ended in KEPT_ENDS:
+            if seen.outcome is not None and worth_keeping(seen.outcome):
                 store.put(OBSERVATIONS, job.key, lambda into: _copy(folder, into))
             result = judged(job, seen)
     result = replace(
@@ -156,15 +158,39 @@ def observe(
     return replace(seen, seconds=time.monotonic() - started)
 
 
+def worth_keeping(outcome: TestOutcome) -> bool:
+    """Whether *outcome* says what the kernel did, and would be the same another time."""
+    ends = {outcome.ended, *(episode.ended for episode in outcome.episodes)}
+    if ends & {Ended.DIED, Ended.STUCK}:
+        ends.discard(Ended.UNTRIED)  # for that reason
+    return ends.issubset(KEPT_ENDS) and not outcome.load_broke
+
+
 def _test(job: CellJob, guest: Guest, folder: Path, around: Around) -> Observation:
-    guest.put(f"{MODULES}/{job.test.module}.ko", job.module)
-    with under_loads(guest, job.loads, folder, job.cell.repeat) as traces:
-        with around(guest):
-            outcome = guest.run_test(job.test)
-        note = _fetch_artifacts(job, guest, folder)
-    outcome = replace(outcome, unsound=traces.unsound)
+    note = ""
+    with guest.chronicle.kept():
+        with guest.chronicle.phase("before the test"):
+            guest.put(f"{MODULES}/{job.test.module}.ko", job.module)
+        with under_loads(guest, job.loads, folder, job.cell.repeat) as traces:
+            if traces.untried or guest.chronicle.lost:
+                outcome = TestOutcome(Ended.UNTRIED, (), reason=traces.untried)
+            else:
+                with around(guest):
+                    outcome = guest.run_test(job.test)
+                note = _fetch_artifacts(job, guest, folder)
+        guest.chronicle.look()
+    outcome = replace(
+        outcome,
+        load_ended=outcome.load_ended or traces.load_ended,
+        load_broke=traces.broke,
+        unsound=tuple(traces.unsound),
+        episodes=guest.chronicle.episodes(),
+    )
     text = "\n".join(outcome.log) + "\n"
     (folder / "test.log").write_text(text, encoding="utf-8", errors="backslashreplace")
+    if eventful(outcome.episodes):
+        text = "\n".join(log_of(outcome.episodes)) + "\n"
+        (folder / AROUND).write_text(text, encoding="utf-8", errors="backslashreplace")
     cold = f"no clone: {guest.why_cold}" if guest.why_cold else ""
     note = "; ".join(filter(None, (note, *traces.notes, cold)))
     return Observation(outcome, argv=guest.argv, boot=guest.origin, note=note)
@@ -176,18 +202,21 @@ def _fetch_artifacts(job: CellJob, guest: Guest, folder: Path) -> str:
         return ""
     into = folder / "artifacts"
     into.mkdir(exist_ok=True)
-    try:
-        with guest.ssh() as ssh:
-            for path in job.test.artifacts:
-                (into / path.strip("/").replace("/", "_")).write_bytes(ssh.fetch(path))
-    except GuestError as error:
-        return f"artifacts: {error.what}"
-    return ""
+    failure = ""
+    with guest.chronicle.phase("while artifacts were fetched", after=True):
+        try:
+            with guest.ssh() as ssh:
+                for path in job.test.artifacts:
+                    (into / path.strip("/").replace("/", "_")).write_bytes(ssh.fetch(path))
+        except GuestError as error:
+            failure = f"artifacts: {error.what}"
+            guest.hello()
+    return failure
 
 
 def _evidence(run: RunFolder, folder: Path) -> tuple[tuple[str, str], ...]:
     names = (
-        *("console.log", "kmsg.log", "test.log", samples.NAME, autopsy.NAME),
+        *("console.log", "kmsg.log", "test.log", AROUND, samples.NAME, autopsy.NAME),
         *("loads.txt", "argv.txt", "qemu.log"),
         *(copy for _, copy in KEPT_OF_BOOT),
     )

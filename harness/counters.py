@@ -44,6 +44,11 @@ class Claim:
     name: str  # empty: the file is a number alone
     index: int  # which of the line's numbers
 
+    @property
+    def level(self) -> bool:
+        """Whether its value counts, which may fall again, rather than that it grew."""
+        return self.want.startswith("is ")
+
     def value(self, files: Mapping[str, str]) -> int:
         """Return the counter's value in *files*, path → text; 0 where it is not there."""
         named = rf"{re.escape(self.name)}:?[ \t]+" if self.name else ""

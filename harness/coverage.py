@@ -17,7 +17,7 @@ from pathlib import Path
 
 from harness import host
 from harness.capacity import Capacity
-from harness.cells import OBSERVED, CellJob, judged, observe
+from harness.cells import OBSERVED, CellJob, judged, observe, worth_keeping
 from harness.coverage_record import (
     CoverageRecord,
     DiffFile,
@@ -224,7 +224,8 @@ class _Counting:
         if not counters:
             return _Tested(result, {}, False, False)
         counts = count_lines(self.kernel, self.arch, counters)
-        if seen.outcome is not None and seen.outcome.ended is Ended.DONE:
+        outcome = seen.outcome
+        if outcome is not None and outcome.ended is Ended.DONE and worth_keeping(outcome):
             store.put(KIND, key, lambda into: _write(into, seen, counts))
         return _Tested(result, counts, True, False)
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from harness.chronicle import StuckInKernel
 from harness.deadline import Deadline
 from harness.errors import GuestError
 from harness.model import Load
 from harness.transport.agent import Agent, NoAnswer, Request
+from harness.transport.protocol import End
 from harness.transport.pump import Wait
 
 LOADS = "/harness/loads"
 SETUP_S = 30.0  # for one command of a load's set-up
-STOP_S = 10.0  # for a module to go
-# For a program to end: PID 1 kills it after 5. What then goes on is stuck in the kernel.
-END_S = 30.0
-SYSRQ_S = 5.0  # for the list of blocked tasks
+REMOVE_S = 30.0  # for a module to go
+STOP_S = 15.0  # for PID 1 to send a signal
+TERM_S = 20.0  # from SIGTERM to SIGKILL
+KILLED_S = 20.0  # from SIGKILL to its end: what then goes on is stuck in the kernel
 
 
 def path_of(load: Load) -> str:
@@ -33,14 +35,23 @@ class LoadRun:
         self._deadline = deadline
         self._asked: Request | None = None  # of a program that runs
         self._inserted = False
-        self.stuck = ""  # that it could not be killed, where that was so
+        self._ready = False
+        self._told = False  # to end
+        self.over = False  # stopped, or lost with its guest
+        self.killed = False  # as it did not end when it was told to
+        self.broke = ""  # how it did not end well, where that was so
 
     @property
     def ended(self) -> str:
         """How it ended, where it did so by itself; else ""."""
-        if self._asked is None or self._asked.end is None:
+        if not self._ready or self._told or self._asked is None or self._asked.end is None:
             return ""
         return f"{self.load.name}: {self._asked.end}"
+
+    @property
+    def well(self) -> bool:
+        """Whether it ended as it should: nothing of it is left."""
+        return self._asked is not None and self._asked.end is not None and self._asked.end.well
 
     @property
     def said(self) -> tuple[str, ...]:
@@ -49,6 +60,8 @@ class LoadRun:
 
     def start(self, words: Sequence[str]) -> None:
         """Start it, told *words*, and wait until it is ready.
+
+        One that does not get ready has to be stopped too.
 
         Raises:
             NoAnswer: the guest is gone, or it took too long.
@@ -79,40 +92,77 @@ class LoadRun:
     def _launch(self, words: Sequence[str]) -> None:
         deadline = self._deadline(self.load.ready_timeout_s)
         arguments = (path_of(self.load), *self.load.args, *words)
-        asked = self._agent.start(*arguments, deadline=deadline)
+        asked = self._asked = self._agent.start(*arguments, deadline=deadline)
         heard = self._agent.hear(asked, "ready", deadline)
-        if heard is Wait.MET and "ready" in asked.outs:
-            self._asked = asked
-            return
-        self._agent.forget(asked)
-        if heard is Wait.MET:
+        if heard is not Wait.MET:
+            raise NoAnswer(
+                f"load {self.load.name}: not ready within {deadline.seconds:.0f} s", heard
+            )
+        if "ready" not in asked.outs:
             raise GuestError(
                 f"load {self.load.name} ended before it was ready: {asked.end}",
                 detail="\n".join(asked.outs[-20:]),
             )
-        raise NoAnswer(f"not ready within {deadline.seconds:.0f} s", heard)
+        self._ready = True
 
-    def stop(self, alive: bool) -> str:
-        """Stop it, in a guest that is *alive*; return why that guest is unfit then, or ""."""
+    def stop(self) -> None:
+        """Stop it, in a guest that is well; ``broke`` says afterwards what went wrong with that.
+
+        Raises:
+            NoAnswer: the guest is gone, or does not answer.
+            StuckInKernel: nothing ends it.
+        """
+        if self._inserted:
+            self._remove()
+        elif self._asked is not None:
+            self._end(self._asked)
+
+    def forget(self) -> None:
+        """Take no notice of it any more: it is stopped, or was lost with its guest."""
+        self.over = True
+        if self._asked is not None:
+            self._agent.forget(self._asked)
+
+    def _remove(self) -> None:
+        name = self.load.module.replace("-", "_")
+        deadline = self._deadline(REMOVE_S)
         try:
-            if self._inserted and alive:
-                name = self.load.module.replace("-", "_")
-                answer = self._agent.call("rmmod", name, deadline=self._deadline(STOP_S))
-                return "" if answer.ok else f"load {self.load.name} cannot be unloaded"
-            if self._asked is not None and self._asked.end is None and alive:
-                deadline = self._deadline(END_S)
-                self._agent.call("stop", str(self._asked.id), deadline=deadline)
-                if self._agent.wait_end(self._asked, deadline) is Wait.LATE:
-                    self.stuck = (
-                        f"load {self.load.name} is stuck in the kernel: killed, it did not end "
-                        f"within {deadline.seconds:.0f} s (blocked tasks are in the log)"
-                    )
-                    sysrq = ("write", "/proc/sysrq-trigger", "w")
-                    self._agent.call(*sysrq, deadline=self._deadline(SYSRQ_S))
-                    return self.stuck
+            answer = self._agent.call("rmmod", name, deadline=deadline)
         except NoAnswer as error:
-            return error.what
-        finally:
-            if self._asked is not None:
-                self._agent.forget(self._asked)
-        return ""
+            if error.how is not Wait.LATE:
+                raise
+            raise StuckInKernel(
+                f"load {self.load.name} is stuck in the kernel: its module was not unloaded "
+                f"within {deadline.seconds:.0f} s"
+            ) from None
+        if not answer.ok:
+            self.broke = f"load {self.load.name} cannot be unloaded: {answer.text}"
+
+    def _end(self, asked: Request) -> None:
+        if asked.end is not None:
+            return
+        name, self._told = self.load.name, True
+        grace = self._deadline(TERM_S)
+        words = (str(asked.id), f"{grace.seconds * 1000:.0f}")
+        self._agent.call("stop", *words, deadline=self._deadline(STOP_S))
+        rest = self._deadline(TERM_S + KILLED_S)
+        match self._agent.wait_end(asked, rest):
+            case Wait.LATE:
+                raise StuckInKernel(
+                    f"load {name} is stuck in the kernel: killed, it did not end within "
+                    f"{rest.seconds - grace.seconds:.0f} s"
+                )
+            case Wait.GONE | Wait.CUT as how:
+                raise NoAnswer(f"the guest is gone (load {name} was to end)", how)
+        self._note_end(asked.end, grace)
+
+    def _note_end(self, end: End | None, grace: Deadline) -> None:
+        if end is not None and not end.well:
+            self.killed = end.how == "signal" and grace.passed
+            how = f"{end}"
+            if self.killed:
+                how += f": {grace.seconds:.0f} s after SIGTERM it still ran, and had to be killed"
+            # Of one that never got ready it is said already.
+            self.broke = (
+                f"load {self.load.name} was stopped and ended with {how}" if self._ready else ""
+            )

@@ -66,6 +66,7 @@ class Ended(enum.Enum):
     STUCK = "stuck"  # no progress for so long that waiting on makes no sense; `stuck` says how
     SILENT = "silent"  # no answer before the deadline
     LOST = "lost"  # our link or QEMU broke
+    UNTRIED = "untried"  # what it was to run under could not be had, so it was not run
 
 
 class Stuck(enum.Enum):
@@ -88,6 +89,16 @@ class Shown:
 
 
 @dataclass(frozen=True)
+class Episode:
+    """What the kernel did in a stretch of time before or after the test of a cell."""
+
+    when: str  # in words: "while load anon was stopped"
+    log: tuple[str, ...]  # kernel log, one record each, in order
+    ended: Ended = Ended.DONE  # else how the guest was lost in it, or (LOST) what of ours broke
+    reason: str = ""  # one line where ended is not DONE
+
+
+@dataclass(frozen=True)
 class TestOutcome:
     """What one test did in a guest, before anybody judges it."""
 
@@ -101,7 +112,9 @@ class TestOutcome:
     found_records: int = 0  # others that it had lost, and the console has: in the log again
     reason: str = ""  # one line where ended is not DONE
     load_ended: str = ""  # how the load ended, where it did so by itself
-    unsound: tuple[str, ...] = ()  # broken file systems of loads, and loads that nothing could end
+    load_broke: tuple[str, ...] = ()  # loads that did not end well once told to
+    unsound: tuple[str, ...] = ()  # broken file systems of loads
+    episodes: tuple[Episode, ...] = ()  # those in which the kernel said something, or that went bad
     stuck: Stuck | None = None  # how the test was stuck, where ended is STUCK
     where: str = ""  # function of the kernel that it was stuck in, "" where nobody knows
 

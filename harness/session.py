@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from harness.chronicle import Chronicle
 from harness.deadline import Deadline, host_speed, speed_of
 from harness.errors import GuestError
 from harness.events import Event, Stage
@@ -97,8 +98,8 @@ class Guest:
         self._client_key: ClientKey | None = None
         self._host_key = ""
         self._ssh_port = 0
-        self._loads: list[LoadRun] = []
-        self._spoiled = ""  # why nothing more can be run in it
+        self.runs: list[LoadRun] = []  # of loads that were started
+        self.chronicle = Chronicle(machine, self._deadline)
 
     # ------------------------------------------------------------ what it is
 
@@ -140,7 +141,7 @@ class Guest:
     def alive(self) -> bool:
         """Whether something more can be run in it: it lives, and no test hangs in it."""
         vitals = self._machine.vitals
-        return not (vitals.gone or vitals.panic or self._agent.closed or self._spoiled)
+        return not (vitals.gone or vitals.panic or self._agent.closed or self.chronicle.lost)
 
     # ------------------------------------------------------------ what it does
 
@@ -153,8 +154,9 @@ class Guest:
         symbols = self._spec.kernel.with_name("System.map")
         trial = Trial(self._machine, self.speed, test, symbols)
         before = len(self._agent.gaps)
-        outcome = trial.run(self._spoiled)
-        self._spoiled = self._spoiled or trial.spoiled
+        outcome = trial.run(self.chronicle.lost)
+        self.chronicle.lost = self.chronicle.lost or trial.spoiled
+        self.chronicle.begin("after the test")
         outcome = self._with_lost(outcome, self._agent.gaps[before:])
         return replace(outcome, load_ended=self._load_ended())
 
@@ -162,29 +164,24 @@ class Guest:
     def load(self, load: Load, words: Sequence[str] = ()) -> Iterator[LoadRun]:
         """Keep *load*, told *words*, running while inside.
 
-        A guest that dies or hangs while the load starts raises nothing here: the test that
-        follows says so.
+        A guest that dies or hangs while the load comes or goes raises nothing here: the test
+        that follows says so, and the ``chronicle``.
 
         Raises:
             GuestError: the load itself is broken: a setup command fails, it ends unready, or it
-                does not get ready while the guest is well.
+                does not get ready while the guest is well. It is stopped.
         """
         running = LoadRun(self._agent, load, self._deadline)
+        self.runs.append(running)
         try:
-            running.start(words)
-        except NoAnswer as error:
-            if error.how is Wait.LATE:
-                self._spoiled = f"load {load.name}: {error.what}"
-                if self._answers():
-                    raise GuestError(f"{self._spoiled}, in a guest that answers") from None
-            yield running
-            return
-        self._loads.append(running)
-        try:
+            with self.chronicle.phase(f"while load {load.name} was started"):
+                running.start(words)
             yield running
         finally:
-            self._loads.remove(running)
-            self._spoiled = running.stop(self.alive) or self._spoiled
+            if self.alive:
+                with self.chronicle.phase(f"while load {load.name} was stopped", after=True):
+                    running.stop()
+            running.forget()
 
     def exec(self, argv: Sequence[str], timeout_s: float = COMMAND_S) -> Executed:
         """Run a program by its path and wait for its end; *timeout_s* is scaled by the speed.
@@ -265,13 +262,6 @@ class Guest:
         """
         self._agent.call("hello", deadline=self._deadline(ANSWER_S))
 
-    def _answers(self) -> bool:
-        try:
-            self.hello()
-        except GuestError:
-            return False
-        return True
-
     def wake(self) -> None:
         """Give the guest what must be its own: the time, and 32 random bytes of the host's.
 
@@ -315,7 +305,7 @@ class Guest:
         return replace(outcome, log=log, lost_records=lost, found_records=found)
 
     def _load_ended(self) -> str:
-        return "; ".join(ended for run in self._loads if (ended := run.ended))
+        return "; ".join(ended for run in self.runs if not run.over and (ended := run.ended))
 
 
 @contextlib.contextmanager

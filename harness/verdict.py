@@ -14,9 +14,11 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from itertools import chain
 
 from harness.attribution import attributed, name_running
 from harness.changes import Change, PatchEffect, effects, what_changed
+from harness.episodes import death, ends_of, log_of, splats_in, verdict_of_end
 from harness.frames import case_function
 from harness.klog import log_lines
 from harness.ktap import KtapResult, parse
@@ -46,7 +48,6 @@ _NOT_UP = re.compile(
     r"Unable to mount root|No working init|Requested init|Attempted to kill init"
     r"|System is deadlocked on memory|Out of memory"
 )
-_INIT_EXITED = re.compile(r"Attempted to kill init! exitcode=0x0000[0-9a-f]{2}00\b")
 _REFUSALS = re.compile(r"Unknown symbol|disagrees about version|version magic|no symbol version")
 # What an OOM kill that is no weather means, by whom it took. Without a part of the guest's own,
 # nobody has seen all that the kernel did.
@@ -115,17 +116,26 @@ def judge(
     ordinary = weather | test.weather_at(series, cell.position)
     cases = tuple(
         _judged(case, test, series, cell.position)
-        for case in ktap.cases(unfinished=_verdict_of_end(outcome.ended, splats))
+        for case in ktap.cases(unfinished=verdict_of_end(outcome.ended, splats))
     )
     loads = loads_named((cell.load,))
-    toll = toll_of(outcome.log, loads)
+    toll = toll_of((*outcome.log, *log_of(outcome.episodes)), loads)
     blame = _blame(test.weather_at(series, cell.position))
     others = [splat for splat in splats if whose_end(splat, loads) not in blame]
+    aside = tuple(chain.from_iterable(splats_in(outcome.episodes)))
+    titled = [
+        replace(splat, title=f"{splat.title}, {splat.when}")
+        for splat in aside
+        if whose_end(splat, loads) not in blame
+    ]
+    lost = Ended.DIED if Ended.DIED in {e.ended for e in outcome.episodes} else Ended.DONE
     anomalies = (
+        *(_Anomaly(*end) for end in ends_of(outcome.episodes)),
         *_of_kills(toll.said, blame),
         *_of_end(test, outcome, ktap, splats),
         *_of_splats(others, ordinary, outcome.ended),
         *_of_results(test, outcome, ktap),
+        *_of_splats(titled, ordinary, lost),
         *_of_loads(outcome, toll.of_loads if SplatKind.OOM_KILL in ordinary else ()),
         *_of_lost(outcome),
     )
@@ -139,7 +149,7 @@ def judge(
         expected=expected,
         reason=("; ".join(a.text for a in anomalies) or _summary(cases)) + _note(outcome),
         cases=cases,
-        splats=splats,
+        splats=splats + aside,
         seconds=outcome.seconds,
         found_records=outcome.found_records,
         anomalies=tuple(a.text for a in anomalies),
@@ -197,24 +207,6 @@ def _judged(case: CaseResult, test: GuestTest, series: str, position: int) -> Ca
 # ---------------------------------------------------------------- anomalies
 
 
-def _verdict_of_end(ended: Ended, splats: Sequence[Splat]) -> Verdict:
-    """Return what a case that has no result gets."""
-    match ended:
-        case Ended.DIED:
-            return Verdict.MISS if _ours(splats) else Verdict.FAIL
-        case Ended.SILENT | Ended.STUCK:
-            return Verdict.FAIL
-        case Ended.LOST:
-            return Verdict.MISS
-    return Verdict.ERROR
-
-
-def _ours(splats: Sequence[Splat]) -> bool:
-    """Did the guest die because our PID 1 came to its end, and of nothing else?"""
-    deaths = [splat.title for splat in splats if is_death(splat)]
-    return len(deaths) == 1 and bool(_INIT_EXITED.search(deaths[0]))
-
-
 def _of_end(
     test: GuestTest, outcome: TestOutcome, ktap: KtapResult, splats: Sequence[Splat]
 ) -> Iterator[_Anomaly]:
@@ -227,10 +219,8 @@ def _of_end(
         where = "before the first case"
     match outcome.ended:
         case Ended.DIED:
-            deaths = [splat.title for splat in splats if is_death(splat)]
-            said = deaths[0] if deaths else outcome.reason or "without a word"
-            who = "the guest's init died" if _ours(splats) else "the kernel died"
-            yield _Anomaly(_verdict_of_end(outcome.ended, splats), f"{who} {where}: {said}")
+            text = death(where, splats, outcome.reason)
+            yield _Anomaly(verdict_of_end(outcome.ended, splats), text)
         case Ended.STUCK:
             kind = outcome.stuck.value.upper() if outcome.stuck else "STUCK"
             place = f" in {outcome.where}" if outcome.where else ""
@@ -242,6 +232,9 @@ def _of_end(
             yield _Anomaly(Verdict.ERROR, _refusal(test, outcome))
         case Ended.LOST:
             yield _Anomaly(Verdict.MISS, outcome.reason or f"the link to the guest broke {where}")
+        case Ended.UNTRIED:
+            reason = outcome.reason or "the test was not run"
+            yield _Anomaly(Verdict.MISS, reason, leaves_bad=True)
 
 
 def _refusal(test: GuestTest, outcome: TestOutcome) -> str:
@@ -315,9 +308,10 @@ def _of_loads(outcome: TestOutcome, killed: Collection[str]) -> Iterator[_Anomal
     """A load that went away leaves a test without what the cell says it ran under.
 
     Unless it is one of those *killed* and that was its end: one that exits found something wrong.
-    What broke its file system, or keeps it from ending when stopped, is the kernel.
+    What broke its file system is the kernel.
     """
     yield from (_Anomaly(Verdict.FAIL, text) for text in outcome.unsound)
+    yield from (_Anomaly(Verdict.ERROR, text) for text in outcome.load_broke)
     excused = {f"{name}: signal 9" for name in killed}
     odd = [end for end in outcome.load_ended.split("; ") if end and end not in excused]
     if odd:

@@ -71,7 +71,7 @@ enum job_kind {
 
 /* Start a job; what goes wrong is answered to the host right here. */
 void job_start(enum job_kind kind, unsigned long id, char **argv);
-void job_stop(unsigned long id, unsigned long job_id);
+void job_stop(unsigned long id, unsigned long job_id, unsigned long grace_ms);
 /* Take every dead child in; most are jobs. */
 void jobs_reap(void);
 /* Send output, and the ends of jobs; @log_sent: all that the log held at the reap is queued. */

@@ -20,7 +20,6 @@
 
 #define MAX_JOBS 8
 #define OUT_BYTES 4096 /* a line of output is cut at that length */
-#define KILL_MS 5000   /* from SIGTERM to SIGKILL */
 
 struct job {
 	bool used, dead;
@@ -199,7 +198,7 @@ void job_start(enum job_kind kind, unsigned long id, char **argv)
 		link_line("ok %lu pid=%d", id, job->pid);
 }
 
-void job_stop(unsigned long id, unsigned long job_id)
+void job_stop(unsigned long id, unsigned long job_id, unsigned long grace_ms)
 {
 	int i;
 
@@ -210,7 +209,7 @@ void job_stop(unsigned long id, unsigned long job_id)
 			continue;
 		if (!job->dead) {
 			signal_job(job, SIGTERM);
-			job->kill_ms = now_ms() + KILL_MS;
+			job->kill_ms = now_ms() + grace_ms;
 		}
 		link_line("ok %lu", id);
 		return;

@@ -100,7 +100,7 @@ static void verb_read(unsigned long id, char **argv)
 
 static void verb_stop(unsigned long id, char **argv)
 {
-	job_stop(id, strtoul(argv[0], NULL, 10));
+	job_stop(id, strtoul(argv[0], NULL, 10), strtoul(argv[1], NULL, 10));
 }
 
 static void verb_sshd(unsigned long id, char **argv)
@@ -130,7 +130,7 @@ static const struct {
 } verbs[] = {
 	{ "hello", 0, verb_hello },   { "write", 2, verb_write }, { "insmod", 1, verb_insmod },
 	{ "rmmod", 1, verb_rmmod },   { "exec", 1, verb_exec },	  { "start", 1, verb_start },
-	{ "stop", 1, verb_stop },     { "read", 1, verb_read },	  { "sshd", 1, verb_sshd },
+	{ "stop", 2, verb_stop },     { "read", 1, verb_read },	  { "sshd", 1, verb_sshd },
 	{ "wake", 2, verb_wake },     { "put", 3, verb_put },	  { "poweroff", 0, verb_poweroff },
 };
 

@@ -294,14 +294,21 @@ class Agent:
     def recording(self) -> Iterator[Recording]:
         """Collect the kernel's log while inside; what is in it stays readable afterwards."""
         made = Recording()
-        with self._vitals.changed:
-            self._recordings.append(made)
+        self.record(made)
         try:
             yield made
         finally:
-            with self._vitals.changed:
-                # By identity: two recordings that hold the same records are equal.
-                self._recordings = [other for other in self._recordings if other is not made]
+            self.record(None, after=made)
+
+    def record(self, into: Recording | None, after: Recording | None = None) -> None:
+        """Collect the kernel's log *into* from now on, and no more in what it comes *after*.
+
+        No record falls between the two.
+        """
+        with self._vitals.changed:
+            # By identity: two recordings that hold the same records are equal.
+            kept = [other for other in self._recordings if other is not after]
+            self._recordings = kept if into is None else [*kept, into]
 
     def mark(self, text: str, recording: Recording, deadline: Deadline) -> int | None:
         """Write *text* into the kernel's log; return its place in *recording*, None without one.

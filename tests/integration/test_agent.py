@@ -203,7 +203,7 @@ def test_a_program_in_the_background_is_heard_until_its_end(tmp_path: Path) -> N
         assert machine.agent.hear(asked, "go", Deadline(SOON)) is Wait.MET
         assert asked.outs == ["starting", "go"]
         assert machine.agent.hear(asked, "never", Deadline(0.05)) is Wait.LATE
-        assert machine.agent.call("stop", str(asked.id), deadline=Deadline(SOON)).ok
+        assert machine.agent.call("stop", str(asked.id), "5000", deadline=Deadline(SOON)).ok
         assert machine.agent.wait_end(asked, Deadline(SOON)) is Wait.MET
         assert str(asked.end) == "signal 15"
 

@@ -36,9 +36,9 @@ def disk(kind: str, tmp_path: Path) -> Path:
 
 
 def test_a_new_file_system_is_sound(kind: str, disk: Path) -> None:
-    sound, said = check_filesystem(kind, disk)
-    assert sound, said
-    assert str(disk) not in said
+    found = check_filesystem(kind, disk)
+    assert found.sound, found
+    assert str(disk) not in found.said
 
 
 def test_a_damaged_one_is_not_even_where_its_check_gives_up(kind: str, disk: Path) -> None:
@@ -46,9 +46,79 @@ def test_a_damaged_one_is_not_even_where_its_check_gives_up(kind: str, disk: Pat
     with disk.open("r+b") as file:
         file.seek(offset)
         file.write(bytes(size))
-    sound, said = check_filesystem(kind, disk)
-    assert not sound
-    assert said
+    found = check_filesystem(kind, disk)
+    assert found.sound is False
+    assert found.said
+
+
+@pytest.mark.parametrize("byte", [b"\0", b"\xff"])
+def test_one_of_which_nothing_is_left_is_not_either(kind: str, disk: Path, byte: bytes) -> None:
+    """Its check may take it for something else then."""
+    magic = {"ext4": b"\x53\xef", "xfs": b"XFSB"}[kind]
+    content = disk.read_bytes()
+    with disk.open("r+b") as file:
+        at = content.find(magic)
+        while at >= 0:
+            file.seek(at // 1024 * 1024)
+            file.write(byte * 1024)
+            at = content.find(magic, at + 1)
+    found = check_filesystem(kind, disk)
+    assert found.sound is False, found
+    assert found.said
+
+
+def checked_by(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Let a shell's *script* be the check of a file system."""
+    kind = filesystem._Kind("none", (), ("/bin/sh", "-c", script))
+    monkeypatch.setitem(filesystem._KINDS, "odd", kind)
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> Path:
+    (disk := tmp_path / "scratch.img").touch()
+    return disk
+
+
+def test_a_check_that_finds_no_end_tells_nothing(
+    odd: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked_by(monkeypatch, "echo $$; exec sleep 600")
+    monkeypatch.setattr(filesystem, "CHECK_S", 0.5)
+    found = check_filesystem("odd", odd)
+    assert found.sound is None
+    assert "its check did not end within " in found.why
+    assert not Path("/proc", found.said.strip()).exists()
+
+
+def test_a_check_ends_with_its_guest(odd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked_by(monkeypatch, "exec sleep 600")
+    found = check_filesystem("odd", odd, lambda: False)
+    assert (found.sound, found.why) == (None, "it was stopped")
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("kill -SEGV $$", "its check was ended by signal 11"),
+        ("yes | head -200000; sleep 600", "its check does not stop printing"),
+        ("echo out of memory; exit 8", "its check gave up with 8"),
+    ],
+)
+def test_a_check_that_breaks_tells_nothing(
+    odd: Path, monkeypatch: pytest.MonkeyPatch, script: str, why: str
+) -> None:
+    checked_by(monkeypatch, script)
+    found = check_filesystem("odd", odd)
+    assert (found.sound, found.why) == (None, why)
+
+
+def test_a_program_that_is_missing_is_our_fault(odd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = filesystem._Kind("oddprogs", ("/nowhere/mkfs",), ("/nowhere/fsck",))
+    monkeypatch.setitem(filesystem._KINDS, "odd", kind)
+    for ask in (check_filesystem, make_filesystem):
+        with pytest.raises(InfraError, match="is missing on this host") as caught:
+            ask("odd", odd)
+        assert "oddprogs" in caught.value.hint
 
 
 def test_a_disk_that_is_not_there_is_our_fault(kind: str, tmp_path: Path) -> None:

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from harness.deadline import Deadline
 from harness.errors import GuestError
 from harness.model import Load
 from harness.record import Ended
 from harness.session import boot
+from harness.transport.agent import Agent, Request
+from harness.transport.pump import Wait
 from tests.integration.fakeqemu import PASSES, TEST, fake_guest, on
 
 LOAD = Load(name="anon", folder=Path("anon"), summary="", args=("64M",), ready_timeout_s=20.0)
@@ -86,22 +89,59 @@ def test_a_guest_that_dies_of_its_load_shows_in_the_test(tmp_path: Path) -> None
     assert "Kernel panic - not syncing: Out of memory" in outcome.log
 
 
-def test_a_load_that_is_never_ready_is_our_error(tmp_path: Path) -> None:
-    table = 'start = [{ agent = "ok {id} pid=1" }]'
-    load = replace(LOAD, ready_timeout_s=0.1)
+def test_one_that_ends_between_a_test_and_its_own_stop_is_told(tmp_path: Path) -> None:
+    table = LOADED + 'write = [{ agent = "ok {id}" }, { agent = "end {arg} exit:1" }]'
     with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
-        why = "load anon: not ready within 0 s, in a guest that answers"
-        with pytest.raises(GuestError, match=why), guest.load(load):
+        with guest.load(LOAD) as running:
+            outcome = guest.run_test(TEST)
+            assert running._asked is not None
+            guest.write(str(running._asked.id), "")
+        guest.hello()
+    assert outcome.load_ended == ""
+    assert running.ended == "anon: exit 1"
+    assert running.broke == ""
+
+
+def test_a_load_is_told_how_long_it_has_to_end(tmp_path: Path) -> None:
+    table = LOADED.replace("stop {arg}", "stop {args}")
+    spec = fake_guest(tmp_path, on(table).replace("spin_us=10000", "spin_us=25000"))
+    with boot(spec, tmp_path) as guest, guest.load(LOAD) as running:
+        assert running._asked is not None
+        number = running._asked.id
+    said = (tmp_path / "kmsg.log").read_text().splitlines()[-1]
+    assert said.endswith(f"stop {number} 50000")
+
+
+def never_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a load's time be over once it runs, however long its guest took to start it."""
+    hear = Agent.hear
+
+    def heard(agent: Agent, asked: Request, text: str, _: Deadline) -> Wait:
+        return hear(agent, asked, text, Deadline(0.0))
+
+    monkeypatch.setattr(Agent, "hear", heard)
+
+
+def test_a_load_that_is_never_ready_is_our_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never_ready(monkeypatch)
+    table = LOADED.replace('{ agent = "out {id} ready" }', "").replace("}, ]", "} ]")
+    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
+        why = "load anon: not ready within 20 s, in a guest that answers"
+        with pytest.raises(GuestError, match=why), guest.load(LOAD):
             raise AssertionError
+        assert guest.alive
+    assert "stop " in (tmp_path / "kmsg.log").read_text()
 
 
 def test_a_guest_that_hangs_under_its_load_shows_in_the_test(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.session.ANSWER_S", 0.1)
+    never_ready(monkeypatch)
+    monkeypatch.setattr("harness.chronicle.ANSWER_S", 0.1)
     table = 'hello = []\nstart = [{ agent = "ok {id} pid=1" }]'
-    load = replace(LOAD, ready_timeout_s=0.1)
-    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest, guest.load(load):
+    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest, guest.load(LOAD):
         outcome = guest.run_test(TEST)
     assert outcome.ended is Ended.SILENT
-    assert "load anon: not ready within 0 s" in outcome.reason
+    assert "load anon: not ready within 20 s" in outcome.reason

@@ -43,6 +43,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "harness.bootprofile",
             "harness.changes",
             "harness.deadline",
+            "harness.episodes",
             "harness.frames",
             "harness.jsonio",
             "harness.kconfig",

@@ -7,7 +7,8 @@ for that verb, or its sampler to ``go``. An action is a table with one key:
 
     console = "text"       printed on the console as it is
     console_hex = "e2 82"  the same as bytes
-    agent = "line"         one line from the guest's PID 1; {id} is the request's, {seq} counts
+    agent = "line"         one line from the guest's PID 1; {id} is the request's, {seq} counts,
+                           {arg} is the request's first argument, {args} are all
     agent_hex = "..."      bytes on the agent's port
     samples = "line"       one line from the guest's sampler
     flood = [channel, n]   n MiB of lines on "console", "agent" or "stderr"
@@ -72,6 +73,7 @@ class Fake:
             if name == "-kernel":
                 self._load(Path(value).read_text())
         self.seq = 0
+        self.words = ""  # all arguments of the latest request
         self.partial = dict.fromkeys(self.sockets, b"")
         self.selector = selectors.DefaultSelector()
         # A clone's guest hears nothing before it goes on.
@@ -106,7 +108,8 @@ class Fake:
         if "{seq}" in value:
             self.seq += 1
         line = value.replace("{id}", number).replace("{seq}", str(self.seq))
-        self.send("agent", line.replace("{arg}", argument).encode() + b"\n")
+        line = line.replace("{args}", self.words).replace("{arg}", argument)
+        self.send("agent", line.encode() + b"\n")
 
     def do_agent_hex(self, value: str, *_: str) -> None:
         self.send("agent", bytes.fromhex(value))
@@ -231,6 +234,7 @@ class Fake:
             replies = {specific: replies.get(specific, absent)}
         unknown = [{"agent": "err {id} unknown%20verb"}]
         actions = replies.get(specific, replies.get(verb, ANSWERS.get(verb, unknown)))
+        self.words = " ".join(arguments)
         self.play(actions, number, argument)
 
     def on_monitor(self, asked: dict) -> None:

@@ -1,0 +1,410 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a kernel does around its loads: while they are prepared, started, stopped, unmounted."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from harness import underload
+from harness.cells import CellJob, run_cell
+from harness.filesystem import Checked
+from harness.model import Cell, GuestSpec, GuestTest, Kernel, Load, Series, Verdict
+from harness.pressure import Pressure
+from harness.record import CellResult
+from harness.runfolder import RunFolder
+from harness.session import Executed, Guest, boot
+from harness.store import Store
+from harness.template import Templates
+from harness.underload import Applied
+from tests.integration.fakeqemu import fake_guest, on
+
+PASS, FAIL, ERROR, MISS = Verdict.PASS, Verdict.FAIL, Verdict.ERROR, Verdict.MISS
+
+# A load is started by the seventh request; the sampler has a stop of its own.
+STOP = "stop 7"
+# What is asked of a guest whose loads come and go as they should: verb, and what it is about.
+GOES_WELL = {
+    "read /sys/block/vda/serial": '{ agent = "out {id} scratch-0" }, { agent = "end {id} exit:0" }',
+    "insmod /harness/modules/sweep_test.ko": (
+        '{ agent = "kmsg 6,{seq},2000000;    # Subtest: sweep" },'
+        '{ agent = "kmsg 6,{seq},2000001;    1..1" },'
+        '{ agent = "kmsg 6,{seq},2000002;    ok 1 - a" },'
+        '{ agent = "kmsg 6,{seq},2000003;ok 1 - sweep" },'
+        '{ agent = "end {id} exit:0 ms=3" }'
+    ),
+    "insmod": '{ agent = "end {id} exit:0" }',
+    "start": '{ agent = "ok {id} pid=9" }, { agent = "out {id} ready" }',
+    STOP: '{ agent = "ok {id}" }, { agent = "end {arg} exit:0" }',
+    "exec": '{ agent = "end {id} exit:0" }',
+    "write /proc/sysrq-trigger": (
+        '{ agent = "kmsg 6,{seq},9000000;task:storm state:D" }, { agent = "ok {id}" }'
+    ),
+}
+PANIC = (
+    '{ console = "[    9.000001] kernel BUG at fs/demo.c:7!\\r\\n" },'
+    '{ console = "[    9.000002] Kernel panic - not syncing: Fatal exception\\r\\n" }, { exit = 0 }'
+)
+WARNING = (
+    '{ agent = "kmsg 4,{seq},9000000;WARNING: CPU: 0 PID: 7 at fs/demo.c:7 demo_put+0x31/0x40" }'
+)
+ENDS = '{ agent = "end {id} exit:0" }'
+BUSY = '{ agent = "out {id} umount: Device or resource busy" }, { agent = "end {id} exit:1" }'
+HANGS = {"hello": ""}
+KILLED = '{ agent = "ok {id}" }, { nap = 0.5 }, { agent = "end {arg} signal:9" }'
+STORM, MODULE = "storm", "hog"
+
+Run = Callable[..., CellResult]
+
+
+class Cold:
+    """Guests that are booted, each of its own."""
+
+    @contextlib.contextmanager
+    def guest(self, spec: GuestSpec, folder: Path) -> Iterator[Guest]:
+        with boot(spec, folder) as guest:
+            yield guest
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def sound() -> list[Checked]:
+    """What the check of the file system finds."""
+    return [Checked(True, "clean")]
+
+
+@pytest.fixture
+def run(tmp_path: Path, store: Store, sound: list[Checked], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a cell under a load, in a guest that answers some requests with *what*."""
+    monkeypatch.setattr(underload, "make_filesystem", lambda *_: None)
+    monkeypatch.setattr(underload, "check_filesystem", lambda *_: sound[0])
+
+    def run(
+        what: dict[str, str],
+        load: str = STORM,
+        *,
+        ready_s: float = 20.0,
+        hasty: Sequence[str] = (),
+        shows: tuple[tuple[str, str], ...] = (),
+    ) -> CellResult:
+        for name in hasty:
+            monkeypatch.setattr(f"harness.{name}", 0.3)
+        actions = "\n".join(f'"{verb}" = [{said}]' for verb, said in (GOES_WELL | what).items())
+        (program := tmp_path / "program").write_bytes(b"program")
+        for name in ("test.toml", "load.toml"):
+            (tmp_path / name).write_text("")
+        kind = Load(load, tmp_path, "", ready_timeout_s=ready_s, shows=shows)
+        if load == STORM:
+            kind = replace(kind, disk_mib=1, filesystem="ext4")
+        else:
+            kind = replace(kind, module=load)
+        applied = Applied(kind, Pressure(load), program, 0 if load == STORM else None)
+        nobody = tmp_path / "nobody"
+        job = CellJob(
+            cell=Cell("x86_64", "debian:5.10", 0, (), 64, "sweep", load),
+            test=GuestTest("sweep", tmp_path, "", module="sweep_test", suite="sweep"),
+            loads=(applied,),
+            series=Series("none", "", tmp_path, "5.10", (), ()),
+            kernel=Kernel(
+                *("x86_64", "5.10", 0, "", nobody, nobody, "", nobody, "", nobody, nobody),
+                *("", (), 0.0, False),
+            ),
+            spec=replace(fake_guest(tmp_path, on(actions)), disks_mib=(1,)),
+            module=program,
+            qemu_version="fake",
+        )
+        return run_cell(job, RunFolder(tmp_path / "run"), store, cast(Templates, Cold()))
+
+    return run
+
+
+def file_of(result: CellResult, tmp_path: Path, name: str) -> str:
+    return (tmp_path / "run" / dict(result.evidence)[name]).read_text()
+
+
+# ---------------------------------------------------------------- nothing wrong
+
+
+@pytest.mark.parametrize("load", [STORM, MODULE])
+def test_loads_that_come_and_go_leave_the_verdict_to_the_test(run: Run, load: str) -> None:
+    result = run({}, load)
+    assert (result.verdict, result.reason, result.anomalies) == (PASS, "1 of 1 cases passed", ())
+    assert "around" not in dict(result.evidence)
+    assert run({}, load).reused
+
+
+# ---------------------------------------------------------------- the kernel
+
+
+@pytest.mark.parametrize(
+    ("verb", "when"),
+    [
+        ("put", "before the test"),
+        ("read /sys/block/vda/serial", "while load storm was prepared"),
+        ("exec /bin/mount", "while load storm was prepared"),
+        ("start", "while load storm was started"),
+        (STOP, "while load storm was stopped"),
+        ("exec /bin/umount", "while the ext4 of load storm was unmounted"),
+    ],
+)
+def test_a_kernel_that_dies_around_a_load_has_failed(
+    run: Run, tmp_path: Path, verb: str, when: str
+) -> None:
+    result = run({verb: PANIC})
+    assert result.verdict is FAIL
+    assert f"the kernel died {when}: kernel BUG (fs/demo.c)" in result.reason
+    assert [splat.when for splat in result.splats] == [when]
+    log = file_of(result, tmp_path, "around").splitlines()
+    assert "kernel BUG at fs/demo.c:7!" in log[result.splats[0].line - 1]
+    assert run({verb: PANIC}).reused
+
+
+@pytest.mark.parametrize(
+    ("verb", "hasty", "when"),
+    [
+        ("read /sys/block/vda/serial", "session.ANSWER_S", "while load storm was prepared"),
+        ("exec /bin/mount", "underload.COMMAND_S", "while load storm was prepared"),
+        ("start", "", "while load storm was started"),
+        (STOP, "loadrun.STOP_S", "while load storm was stopped"),
+        ("exec /bin/umount", "underload.UNMOUNT_S", "while the ext4 of load storm was unmounted"),
+    ],
+)
+def test_a_kernel_that_hangs_around_a_load_has_failed(
+    run: Run, verb: str, hasty: str, when: str
+) -> None:
+    names = [*filter(None, [hasty]), "chronicle.ANSWER_S"]
+    result = run({verb: "", **HANGS}, ready_s=0.3 if verb == "start" else 20.0, hasty=names)
+    assert result.verdict is FAIL
+    assert f"no answer {when}: " in result.reason
+    again = run({verb: "", **HANGS}, ready_s=0.3 if verb == "start" else 20.0)
+    assert not again.reused  # the host may have been to blame
+
+
+def test_a_kernel_that_dies_once_its_load_was_told_to_end_has_failed(run: Run) -> None:
+    """As of hung_task_panic, which may be sooner than the load is found to be stuck."""
+    result = run({STOP: f'{{ agent = "ok {{id}}" }}, {{ nap = 0.3 }}, {PANIC}'})
+    assert result.verdict is FAIL
+    assert "the kernel died while load storm was stopped: kernel BUG" in result.reason
+
+
+def test_a_guest_that_resets_while_nobody_hears_from_it_has_failed(run: Run) -> None:
+    result = run(
+        {"exec /bin/umount": "", "hello": "{ exit = 0 }"},
+        hasty=("underload.UNMOUNT_S",),
+    )
+    assert result.verdict is FAIL
+    said = "was unmounted: '/bin/umount /tmp/storm' is stuck"
+    assert f"the kernel died while the ext4 of load storm {said}" in result.reason
+    assert "the guest reset or powered off" in result.reason
+
+
+def test_a_module_that_takes_the_kernel_along_has_failed(run: Run) -> None:
+    result = run({"rmmod hog": PANIC}, MODULE)
+    assert result.verdict is FAIL
+    assert "the kernel died while load hog was stopped: kernel BUG" in result.reason
+
+
+def test_a_death_that_nobody_was_waiting_for_is_noticed(run: Run) -> None:
+    result = run({"exec /bin/umount": f"{ENDS}, {PANIC}"})
+    assert result.verdict is FAIL
+    assert "the kernel died " in result.reason
+
+
+@pytest.mark.parametrize(
+    ("verb", "said", "when"),
+    [
+        ("exec /bin/mount", ENDS, "while load storm was prepared"),
+        (STOP, GOES_WELL[STOP], "while load storm was stopped"),
+        ("exec /bin/umount", ENDS, "while the ext4 of load storm was unmounted"),
+    ],
+)
+def test_a_splat_around_a_load_is_judged(run: Run, verb: str, said: str, when: str) -> None:
+    result = run({verb: f"{WARNING}, {said}"})
+    assert result.verdict is FAIL
+    assert result.reason == f"WARNING in demo_put (fs/demo.c), {when}"
+    assert [case.verdict for case in result.cases] == [PASS]
+
+
+def test_a_splat_around_a_load_is_judged_though_the_log_lost_it(run: Run) -> None:
+    console = WARNING.partition(";")[2].removesuffix('" }')
+    gap = (
+        '{ agent = "kmsg 6,{seq},9000000;zram0: gone" }, { skip = 1 },'
+        f'{{ console = "[    9.000500] {console}\\r\\n" }},'
+        '{ agent = "kmsg 6,{seq},9001000;bye" },'
+    )
+    result = run({STOP: gap + GOES_WELL[STOP]})
+    assert result.verdict is FAIL
+    assert "WARNING in demo_put (fs/demo.c), while load storm was stopped" in result.reason
+
+
+def test_a_splat_is_judged_though_what_it_broke_keeps_the_test_from_running(run: Run) -> None:
+    result = run({"exec /bin/mount": f"{WARNING}, {{ agent = 'end {{id}} exit:1' }}"})
+    assert result.verdict is FAIL
+    assert "load storm: /bin/mount failed" in result.reason
+    assert "WARNING in demo_put (fs/demo.c), while load storm was prepared" in result.reason
+
+
+@pytest.mark.parametrize(
+    ("verb", "load", "what"),
+    [
+        (
+            "exec /bin/mount",
+            STORM,
+            "'/bin/mount -t ext4 /dev/vda /tmp/storm' is stuck in the kernel",
+        ),
+        ("exec /bin/umount", STORM, "'/bin/umount /tmp/storm' is stuck in the kernel"),
+        ("rmmod hog", MODULE, "load hog is stuck in the kernel: its module was not unloaded"),
+    ],
+)
+def test_what_does_not_end_in_a_guest_that_answers_is_the_kernels(
+    run: Run, tmp_path: Path, verb: str, load: str, what: str
+) -> None:
+    hasty = ("underload.COMMAND_S", "underload.UNMOUNT_S", "loadrun.REMOVE_S")
+    result = run({verb: ""}, load, hasty=hasty)
+    assert result.verdict is FAIL
+    assert what in result.reason
+    assert "task:storm state:D" in file_of(result, tmp_path, "kmsg")
+    assert "task:storm" not in file_of(result, tmp_path, "around")
+
+
+def test_a_load_that_nothing_ends_is_the_kernels(run: Run, tmp_path: Path) -> None:
+    hasty = ("loadrun.TERM_S", "loadrun.KILLED_S")
+    result = run({STOP: '{ agent = "ok {id}" }'}, hasty=hasty)
+    assert result.verdict is FAIL
+    assert "load storm is stuck in the kernel: killed, it did not end within" in result.reason
+    assert "task:storm state:D" in file_of(result, tmp_path, "kmsg")
+
+
+def test_killed_processes_that_keep_a_file_system_busy_are_the_kernels(run: Run) -> None:
+    result = run(
+        {STOP: KILLED, "exec /bin/umount": BUSY}, hasty=("loadrun.TERM_S", "underload.BUSY_S")
+    )
+    assert result.verdict is FAIL
+    assert "what was killed of load storm is stuck in the kernel: its ext4 is busy" in result.reason
+
+
+# ---------------------------------------------------------------- file systems
+
+
+NOT_READY = '{ agent = "ok {id}" }, { agent = "out {id} EUCLEAN" }, { agent = "end {id} exit:1" }'
+
+
+def test_a_file_system_that_broke_before_its_load_was_ready_is_the_kernels(
+    run: Run, tmp_path: Path, sound: list[Checked]
+) -> None:
+    sound[0] = Checked(False, "bad block")
+    result = run({"start": NOT_READY})
+    assert result.verdict is FAIL
+    assert "load storm ended before it was ready: exit 1" in result.reason
+    assert "the ext4 of load storm is broken: see fsck-storm.txt" in result.reason
+    assert "storm: EUCLEAN\n" in file_of(result, tmp_path, "loads")
+    assert file_of(result, tmp_path, "fsck-storm") == "bad block"
+
+
+def test_what_a_broken_load_left_behind_is_given_time_to_go(
+    run: Run, sound: list[Checked], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask, busy = Guest.exec, Executed(("umount: Resource busy",), "exit", 1)
+    tries = [busy, busy]
+
+    def execute(guest: Guest, argv: Sequence[str], timeout_s: float) -> Executed:
+        if argv[0] == "/bin/umount" and tries:
+            return tries.pop()
+        return ask(guest, argv, timeout_s)
+
+    monkeypatch.setattr(Guest, "exec", execute)
+    monkeypatch.setattr(underload, "LINGER_S", 0.0)
+    sound[0] = Checked(False, "bad block")
+    result = run({"start": NOT_READY})
+    assert result.verdict is FAIL
+    assert "the ext4 of load storm is broken" in result.reason
+
+
+def test_a_load_that_does_not_get_ready_is_stopped_and_none_of_the_kernels(
+    run: Run, tmp_path: Path
+) -> None:
+    result = run({"start": '{ agent = "ok {id}" }'}, ready_s=0.3)
+    assert result.verdict is MISS
+    assert result.reason == "load storm: not ready within 0 s, in a guest that answers"
+    assert "its ext4 is sound" in file_of(result, tmp_path, "loads")
+    assert not run({"start": '{ agent = "ok {id}" }'}, ready_s=0.3).reused
+
+
+def test_a_check_that_tells_nothing_is_a_miss(run: Run, sound: list[Checked]) -> None:
+    sound[0] = Checked(None, "", "its check did not end within 120 s")
+    result = run({})
+    assert result.verdict is MISS
+    assert "ext4 of load storm was not checked: its check did not end within 120 s" in result.reason
+    assert not run({}).reused
+
+
+# ---------------------------------------------------------------- ours
+
+
+def test_a_file_system_that_something_of_ours_keeps_busy_is_a_miss(run: Run) -> None:
+    result = run({"exec /bin/umount": BUSY}, hasty=("underload.LINGER_S",))
+    assert result.verdict is MISS
+    assert "the ext4 of load storm cannot be unmounted: umount: Device or" in result.reason
+    assert not run({"exec /bin/umount": BUSY}).reused
+
+
+def test_an_emulator_that_dies_meanwhile_is_a_miss(run: Run) -> None:
+    result = run({STOP: "{ exit = 1 }"})
+    assert result.verdict is MISS
+    assert "while load storm was stopped" in result.reason
+    assert not run({STOP: "{ exit = 1 }"}).reused
+
+
+def test_a_load_that_had_to_be_killed_is_an_error(run: Run) -> None:
+    result = run({STOP: KILLED}, hasty=("loadrun.TERM_S",))
+    assert result.verdict is ERROR
+    assert "load storm was stopped and ended with signal 9: 0 s after SIGTERM it" in result.reason
+    assert not run({STOP: KILLED}).reused
+
+
+def test_a_load_that_does_not_end_well_is_an_error(run: Run) -> None:
+    result = run({STOP: '{ agent = "ok {id}" }, { agent = "end {arg} exit:1" }'})
+    assert result.verdict is ERROR
+    assert result.reason == "load storm was stopped and ended with exit 1"
+
+
+# ---------------------------------------------------------------- counters
+
+
+@pytest.mark.parametrize(
+    ("figures", "note"),
+    [
+        ([0, 200, 50, 50, 150], ""),
+        ([0, 200, 50], "load storm did not show nr_mlock is > 100: 0 before, 50 under it"),
+    ],
+)
+def test_a_load_may_be_on_its_way_back_to_what_it_had(
+    run: Run,
+    tmp_path: Path,
+    figures: list[int],
+    note: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before the load, once it is on, and from the end of the test on; the last one stays."""
+    read, left = Guest.read, list(figures)
+
+    def counters(guest: Guest, path: str) -> str:
+        if path != "/proc/vmstat":
+            return read(guest, path)
+        return f"nr_mlock {left.pop(0) if len(left) > 1 else left[0]}\n"
+
+    monkeypatch.setattr(Guest, "read", counters)
+    hasty = ("underload.REFILL_S",) if note else ()
+    result = run({}, shows=(("nr_mlock", "is > 100"),), hasty=hasty)
+    assert result.verdict is PASS
+    assert result.reason.partition("; ")[2] == note
+    assert (": shown" in file_of(result, tmp_path, "loads")) is (not note)
