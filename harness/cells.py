@@ -163,7 +163,7 @@ def worth_keeping(outcome: TestOutcome) -> bool:
     ends = {outcome.ended, *(episode.ended for episode in outcome.episodes)}
     if ends & {Ended.DIED, Ended.STUCK}:
         ends.discard(Ended.UNTRIED)  # for that reason
-    return ends.issubset(KEPT_ENDS) and not outcome.load_broke
+    return ends.issubset(KEPT_ENDS) and not outcome.load_broke and not outcome.all_lost
 
 
 def _test(job: CellJob, guest: Guest, folder: Path, around: Around) -> Observation:

@@ -8,7 +8,7 @@ test. So nobody who asks a guest for something around a test has to tell the two
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from harness.deadline import Deadline
@@ -77,7 +77,7 @@ class Chronicle:
 
     def episodes(self) -> tuple[Episode, ...]:
         """Return the phases in which the kernel said something, or that went bad."""
-        found = (Episode(p.when, self._whole(p.log()), p.ended, p.reason) for p in self._phases)
+        found = map(self._episode, self._phases)
         return tuple(episode for episode in found if episode.log or episode.reason)
 
     @contextlib.contextmanager
@@ -144,14 +144,17 @@ class Chronicle:
 
     # ------------------------------------------------------------ inside
 
-    def _whole(self, log: Sequence[str]) -> tuple[str, ...]:
-        """Return *log* with what the console has of the records that are missing in it."""
+    def _episode(self, phase: _Phase) -> Episode:
+        """Return *phase* as evidence, with what the console has of the records that it lost."""
+        log = phase.log()
         gaps = [gap for gap in self._agent.gaps if gap.mark in log]
         if not gaps:
-            return tuple(log)
+            return Episode(phase.when, tuple(log), phase.ended, phase.reason)
         end = max(gap.before_us for gap in gaps)
         records = self._machine.console.records(end, self._deadline(CONSOLE_S))
-        return filled(log, gaps, records)[0]
+        whole, found = filled(log, gaps, records)
+        lost = sum(gap.count for gap in gaps) - found
+        return Episode(phase.when, whole, phase.ended, phase.reason, lost, found)
 
     def _mute(self) -> NoAnswer | None:
         """Ask for a sign of life; return why none came, None if one did."""

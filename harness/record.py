@@ -96,6 +96,8 @@ class Episode:
     log: tuple[str, ...]  # kernel log, one record each, in order
     ended: Ended = Ended.DONE  # else how the guest was lost in it, or (LOST) what of ours broke
     reason: str = ""  # one line where ended is not DONE
+    lost_records: int = 0  # as in TestOutcome
+    found_records: int = 0
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,16 @@ class TestOutcome:
     episodes: tuple[Episode, ...] = ()  # those in which the kernel said something, or that went bad
     stuck: Stuck | None = None  # how the test was stuck, where ended is STUCK
     where: str = ""  # function of the kernel that it was stuck in, "" where nobody knows
+
+    @property
+    def all_lost(self) -> int:
+        """How many of the kernel's records nobody has, of the test and around it."""
+        return self.lost_records + sum(episode.lost_records for episode in self.episodes)
+
+    @property
+    def all_found(self) -> int:
+        """How many only the console has."""
+        return self.found_records + sum(episode.found_records for episode in self.episodes)
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,7 @@ def judge(
         cases=cases,
         splats=splats + aside,
         seconds=outcome.seconds,
-        found_records=outcome.found_records,
+        found_records=outcome.all_found,
         anomalies=tuple(a.text for a in anomalies),
     )
 
@@ -323,13 +323,13 @@ def _of_loads(outcome: TestOutcome, killed: Collection[str]) -> Iterator[_Anomal
 
 def _of_lost(outcome: TestOutcome) -> Iterator[_Anomaly]:
     """What the kernel said, and nobody has seen, may be anything: all cannot be well then."""
-    if outcome.lost_records:
-        text = f"{outcome.lost_records} kernel log records were lost, and are not on the console"
+    if outcome.all_lost:
+        text = f"{outcome.all_lost} kernel log records were lost, and are not on the console"
         yield _Anomaly(Verdict.MISS, text, leaves_bad=True)
 
 
 def _note(outcome: TestOutcome) -> str:
-    found = outcome.found_records
+    found = outcome.all_found
     return f"; {found} kernel log records were lost, and read from the console" if found else ""
 
 
