@@ -65,12 +65,35 @@ static inline void swap_on_disk(void)
 		load_fail(swap_device);
 }
 
-/* The guest as it was; not worth a failure if something else has pages there. */
+/*
+ * The OOM killer takes who is swapping off before all others, whatever its oom_score_adj: that is
+ * a child, so that the parent lives to clean up.
+ */
+static inline bool swap_given_up(void)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(swapoff(swap_device) < 0 ? errno : 0);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		printf("%s is still swapped to: %s\n", swap_device, strerror(errno));
+	else if (WIFSIGNALED(status))
+		printf("%s is still swapped to: killed by signal %d\n", swap_device,
+		       WTERMSIG(status));
+	else if (status)
+		printf("%s is still swapped to: %s\n", swap_device, strerror(WEXITSTATUS(status)));
+	else
+		return true;
+	return false;
+}
+
+/* The guest as it was; no failure if there is no memory for what others have there. */
 static inline void swap_off(void)
 {
 	char path[64], number[16];
 
-	if (swapoff(swap_device) < 0 || swap_zram < 0)
+	if (!swap_given_up() || swap_zram < 0)
 		return;
 	snprintf(path, sizeof(path), "/sys/block/zram%d/reset", swap_zram);
 	load_write(path, "1");
