@@ -48,18 +48,26 @@ static inline void swap_on_zram(unsigned long bytes)
 		load_fail(swap_device);
 }
 
-/* On all of the load's disk. */
-static inline void swap_on_disk(void)
+/* Bytes of the load's disk. */
+static inline unsigned long swap_disk_bytes(void)
 {
 	uint64_t bytes;
 	int fd;
 
 	load_needs(load.disk, "disk");
-	snprintf(swap_device, sizeof(swap_device), "%s", load.disk);
-	fd = open(swap_device, O_RDONLY | O_CLOEXEC);
+	fd = open(load.disk, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || ioctl(fd, BLKGETSIZE64, &bytes) < 0)
-		load_fail(swap_device);
+		load_fail(load.disk);
 	close(fd);
+	return bytes;
+}
+
+/* On all of the load's disk. */
+static inline void swap_on_disk(void)
+{
+	unsigned long bytes = swap_disk_bytes();
+
+	snprintf(swap_device, sizeof(swap_device), "%s", load.disk);
 	swap_format(bytes);
 	if (swapon(swap_device, 0) < 0)
 		load_fail(swap_device);
