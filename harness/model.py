@@ -256,10 +256,15 @@ class Load:
     ready_timeout_s: float = 30.0  # until it prints "ready"; scaled by the guest's speed
     setup: tuple[tuple[str, ...], ...] = ()  # commands run in the guest before it starts
     disk_mib: int = 0  # size of the scratch disk that it needs; 0: none
+    disk_times_ram: int = 0  # how many times the guest's RAM it has at least
     filesystem: Literal["", "ext4", "xfs"] = ""  # made on its disk, mounted for it, checked after
     needs: tuple[str, ...] = ()  # Kconfig symbols without which it cannot run
     shows: tuple[tuple[str, str], ...] = ()  # (counter of the guest, what it must do): its purpose
     weather: tuple[SplatKind, ...] = ()  # splats that are ordinary under this load
+
+    def disk_for(self, ram_mib: int) -> int:
+        """Size in MiB of its scratch disk in a guest of *ram_mib*; 0: it has none."""
+        return max(self.disk_mib, self.disk_times_ram * ram_mib) if self.disk_mib else 0
 
 
 # ---------------------------------------------------------------- plan and cells

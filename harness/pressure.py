@@ -113,8 +113,12 @@ def check_load(load: Load, where: str) -> None:
         raise UserError(f"{where}: ready_timeout_s = {load.ready_timeout_s}: must be above 0")
     if load.intensity and not _AMOUNT.fullmatch(load.intensity):
         raise UserError(f"{where}: intensity = {load.intensity!r}: must be a number, or like 95%")
+    if load.disk_mib < 0 or load.disk_times_ram < 0:
+        raise UserError(f"{where}: disk_mib and disk_times_ram must not be below 0")
     if load.filesystem and not load.disk_mib:
         raise UserError(f"{where}: filesystem = {load.filesystem!r}: needs disk_mib as well")
+    if load.disk_times_ram and not load.disk_mib:
+        raise UserError(f"{where}: disk_times_ram = {load.disk_times_ram}: needs disk_mib as well")
     for symbol in load.needs:
         if not re.fullmatch(r"[A-Z0-9_]+", symbol) or symbol.startswith("CONFIG_"):
             raise UserError(f"{where}: needs: {symbol!r}: must be a Kconfig symbol without CONFIG_")

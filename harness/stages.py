@@ -260,7 +260,7 @@ def cell_job(ready: Prepared, arch: Arch, bench: Bench, cell: Cell, accel: Accel
         load = ready.load(pressure.name)
         number = len(disks_mib) if load.disk_mib else None
         loads.append(Applied(load, pressure, bench.programs[load.name], number))
-        disks_mib += [load.disk_mib] if load.disk_mib else []
+        disks_mib += [load.disk_for(cell.ram_mib)] if load.disk_mib else []
     return CellJob(
         cell=cell,
         test=test,

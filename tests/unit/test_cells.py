@@ -10,8 +10,11 @@ import pytest
 
 from harness.arch import load_arch
 from harness.cells import CellJob
-from harness.model import Cell, GuestSpec, GuestTest, Kernel, Series
+from harness.decode import DebugSource
+from harness.model import Cell, GuestSpec, GuestTest, Kernel, Load, Plan, Series, SourceTree
 from harness.qemu import argv
+from harness.stages import Bench, Prepared, cell_job
+from harness.store import Store
 
 
 @pytest.fixture
@@ -57,3 +60,26 @@ def test_an_argument_of_qemu_makes_another_experiment(
     before = job.key
     monkeypatch.setattr(argv, "SANDBOX", "on")
     assert job.key != before
+
+
+def test_scratch_disks_are_sized_by_the_ram_of_the_cell(
+    job: CellJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.stages.qemu_version", lambda _: "7.2")
+    (tmp_path / "k").write_text("CONFIG_MODULES=y\n")
+    arch, tree = job.spec.arch, SourceTree("dir:toy", "5.10", "toy", "digest", tmp_path)
+    grows = Load("grows", tmp_path, "", disk_mib=512, disk_times_ram=3)
+    loads = (Load("none-of-its-own", tmp_path, ""), grows, Load("fixed", tmp_path, "", disk_mib=8))
+    test = replace(job.test, disk_mib=4)
+    ready = Prepared(Plan(), tree, job.series, (arch,), (0,), (test,), loads)
+    debug = DebugSource(job.kernel, arch, tree, job.series, tmp_path, Store(tmp_path))
+    programs = {load.name: tmp_path / load.name for load in loads}
+    bench = Bench(job.kernel, tmp_path / "i", tmp_path, debug, {test.name: job.module}, programs)
+    combination = "+".join(programs)
+    sizes = {
+        ram: cell_job(
+            ready, arch, bench, replace(job.cell, ram_mib=ram, load=combination), "tcg"
+        ).spec.disks_mib
+        for ram in (64, 1024)
+    }
+    assert sizes == {64: (4, 512, 8), 1024: (4, 3072, 8)}

@@ -114,7 +114,10 @@ def test_a_program_is_told_numbers_only() -> None:
         ({"name": "none"}, "stands for no load"),
         ({"ready_timeout_s": 0.0}, "ready_timeout_s = 0.0: must be above 0"),
         ({"intensity": "lots"}, "intensity = 'lots'"),
-        ({"filesystem": "xfs"}, "needs disk_mib"),
+        ({"filesystem": "xfs"}, "'xfs': needs disk_mib"),
+        ({"disk_times_ram": 2}, "disk_times_ram = 2: needs disk_mib"),
+        ({"disk_mib": -1}, "must not be below 0"),
+        ({"disk_mib": 8, "disk_times_ram": -1}, "must not be below 0"),
         ({"needs": ("CONFIG_ZRAM",)}, "without CONFIG_"),
     ],
 )
@@ -122,6 +125,13 @@ def test_faults_in_a_load_toml(change: dict[str, object], said: str) -> None:
     with pytest.raises(UserError) as caught:
         check_load(replace(ANON, **change), "load.toml")  # type: ignore[arg-type]
     assert said in caught.value.what
+
+
+def test_a_disk_grows_with_the_guest_but_is_never_smaller_than_asked_for() -> None:
+    load = replace(ANON, disk_mib=512, disk_times_ram=3)
+    assert [load.disk_for(ram) for ram in (64, 170, 171, 1024)] == [512, 512, 513, 3072]
+    assert replace(ANON, disk_mib=8).disk_for(4096) == 8
+    assert ANON.disk_for(4096) == 0
 
 
 def test_a_cell_with_a_combination_has_a_name_fit_for_a_file() -> None:

@@ -98,7 +98,7 @@ static __maybe_unused int sweep_call(struct kunit *test, struct sweep *sweep, st
 	if (error)
 		return error;
 	sweep_check(sweep, call);
-	sweep->drift += vcall_nr_pages() - before;
+	sweep->drift += vcall_drift(before);
 	return 0;
 }
 
@@ -106,6 +106,7 @@ static __maybe_unused int sweep_call(struct kunit *test, struct sweep *sweep, st
 static void sweep_judge(struct kunit *test, const struct sweep *sweep)
 {
 	const struct vcall *call = &sweep->call;
+	long drift = abs(sweep->drift);
 
 	kunit_info(test, "%lu KiB, gfp %#x: %u calls, %u injected, %u refusals, %u NULL (%u..%u), "
 		   "%u page tables, %u sleeps up to %lu ticks\n", call->size / 1024,
@@ -119,8 +120,7 @@ static void sweep_judge(struct kunit *test, const struct sweep *sweep)
 			    "calls left something behind, the first %u areas, %u objects, %u pages",
 			    sweep->areas, sweep->objects, sweep->pages);
 	KUNIT_EXPECT_EQ_MSG(test, sweep->scopes, 0u, "scopes of the task were changed");
-	/* The count is the whole system's: stacks of ended tasks are in it, a few pages each. */
-	KUNIT_EXPECT_LT_MSG(test, abs(sweep->drift), 256L, "the count of vmalloc pages has drifted");
+	KUNIT_EXPECT_LT_MSG(test, drift, VCALL_STRAY, "the count of vmalloc pages has drifted");
 	/* What the caller has forbidden, each try has to forbid. */
 	if (!(call->gfp & __GFP_FS))
 		KUNIT_EXPECT_EQ_MSG(test, sweep->tables_fs, 0u, "page tables by way of the FS");

@@ -321,10 +321,32 @@ static unsigned long vcall_stack_pages(void)
 	return kib * 1024 / (long)PAGE_SIZE;
 }
 
-/* Pages that vmalloc has given out, but for kernel stacks; a few of ended tasks are in it, too. */
+/* Pages that vmalloc has given out, but for kernel stacks; some of ended tasks are in it, too. */
 static __maybe_unused long vcall_nr_pages(void)
 {
 	return vcall_count() - vcall_stack_pages();
+}
+
+#define VCALL_LOOKS 20
+#define VCALL_STRAY 256L /* pages of stacks that may be in the count, but belong to no task */
+
+/*
+ * By how many pages the count has drifted since it was @before. The stack of a task that ended is
+ * in it until a work item has freed it, and from 5.18 on for a grace period as well: where tasks
+ * come and go, what counts is the closest of some looks. What a call lost is lost in each.
+ */
+static __maybe_unused long vcall_drift(long before)
+{
+	long drift = vcall_nr_pages() - before, again;
+	int looks = HARNESS_COUNT_EXACT ? VCALL_LOOKS : 0;
+
+	while (drift && looks--) {
+		schedule_timeout_uninterruptible(1);
+		again = vcall_nr_pages() - before;
+		if (abs(again) < abs(drift))
+			drift = again;
+	}
+	return drift;
 }
 
 /*

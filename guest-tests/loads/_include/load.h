@@ -52,6 +52,7 @@ static struct {
 	const char *dir, *disk; /* NULL: none */
 } load;
 
+static unsigned long load_asked_ms; /* when the load began, before any delay */
 static unsigned long load_begun_ms; /* when this worker began, after its delay */
 static unsigned long load_lost; /* workers that were killed */
 
@@ -210,9 +211,31 @@ static inline void *load_shared(size_t size)
 	return shared;
 }
 
+/* In a child of @parent's: end with it, if it should have ended before this could be asked for. */
+static inline void load_end_with(pid_t parent)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+}
+
+/*
+ * Sleep until the load's delay is over, and for a while if a worker was killed. Whoever sleeps
+ * here may be killed as well, rather than somebody who is no part of the load.
+ */
+static inline void load_await(void)
+{
+	unsigned long due = load_asked_ms + load.after_ms, now = load_now_ms();
+
+	if (load_lost && due < now + LOAD_PAUSE_MS)
+		due = now + LOAD_PAUSE_MS;
+	if (now < due)
+		load_sleep_ms(due - now);
+}
+
 static inline pid_t load_start(const struct load_kind *kind, unsigned int worker)
 {
-	pid_t pid = fork();
+	pid_t parent = getpid(), pid = fork();
 	sigset_t none;
 
 	if (pid < 0)
@@ -223,10 +246,10 @@ static inline pid_t load_start(const struct load_kind *kind, unsigned int worker
 	signal(SIGTERM, SIG_IGN);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	load_end_with(parent);
 	load_write("/proc/self/oom_score_adj", "1000");
 	load.seed = (load.seed << 16) + (load_lost << 8) + worker;
-	load_sleep_ms(load_lost ? LOAD_PAUSE_MS : load.after_ms);
+	load_await();
 	load_begun_ms = load_now_ms();
 	kind->work(worker);
 	_exit(1);
@@ -310,6 +333,7 @@ static inline int load_main(const struct load_kind *kind, int argc, char **argv)
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	load_ask(kind, argc, argv);
+	load_asked_ms = load_now_ms();
 	workers = kind->workers ? kind->workers : load.intensity;
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);

@@ -48,29 +48,60 @@ static inline void swap_on_zram(unsigned long bytes)
 		load_fail(swap_device);
 }
 
-/* On all of the load's disk. */
-static inline void swap_on_disk(void)
+/* Bytes of the load's disk. */
+static inline unsigned long swap_disk_bytes(void)
 {
 	uint64_t bytes;
 	int fd;
 
 	load_needs(load.disk, "disk");
-	snprintf(swap_device, sizeof(swap_device), "%s", load.disk);
-	fd = open(swap_device, O_RDONLY | O_CLOEXEC);
+	fd = open(load.disk, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || ioctl(fd, BLKGETSIZE64, &bytes) < 0)
-		load_fail(swap_device);
+		load_fail(load.disk);
 	close(fd);
+	return bytes;
+}
+
+/* On all of the load's disk. */
+static inline void swap_on_disk(void)
+{
+	unsigned long bytes = swap_disk_bytes();
+
+	snprintf(swap_device, sizeof(swap_device), "%s", load.disk);
 	swap_format(bytes);
 	if (swapon(swap_device, 0) < 0)
 		load_fail(swap_device);
 }
 
-/* The guest as it was; not worth a failure if something else has pages there. */
+/*
+ * The OOM killer takes who is swapping off before all others, whatever its oom_score_adj: that is
+ * a child, so that the parent lives to clean up.
+ */
+static inline bool swap_given_up(void)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(swapoff(swap_device) < 0 ? errno : 0);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		printf("%s is still swapped to: %s\n", swap_device, strerror(errno));
+	else if (WIFSIGNALED(status))
+		printf("%s is still swapped to: killed by signal %d\n", swap_device,
+		       WTERMSIG(status));
+	else if (status)
+		printf("%s is still swapped to: %s\n", swap_device, strerror(WEXITSTATUS(status)));
+	else
+		return true;
+	return false;
+}
+
+/* The guest as it was; no failure if there is no memory for what others have there. */
 static inline void swap_off(void)
 {
 	char path[64], number[16];
 
-	if (swapoff(swap_device) < 0 || swap_zram < 0)
+	if (!swap_given_up() || swap_zram < 0)
 		return;
 	snprintf(path, sizeof(path), "/sys/block/zram%d/reset", swap_zram);
 	load_write(path, "1");

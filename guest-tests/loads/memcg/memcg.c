@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Load: a memory cgroup at its limit, while the machine has memory left. Its task uses a multiple
- * of the limit; zram has room for as much again as the limit. So the kernel reclaims from the
- * group first, and swaps; from an intensity of some 200 % on its OOM killer kills within the group.
+ * of the limit; as much again as the limit may be in swap, another load's included. So the kernel
+ * reclaims from the group first, and swaps; from an intensity of some 200 % on its OOM killer kills
+ * within the group.
  */
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -35,6 +36,7 @@ static void begin(void)
 		load_fail(GROUP);
 	snprintf(text, sizeof(text), "%lu", limit);
 	load_write(GROUP "/memory.max", text);
+	load_write(GROUP "/memory.swap.max", text);
 }
 
 static void work(unsigned int worker)

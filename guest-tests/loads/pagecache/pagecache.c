@@ -23,6 +23,11 @@ static void begin(void)
 		load_fail(load.dir);
 	room = disk.f_bavail * disk.f_bsize / LOAD_PAGE * ROOM;
 	pages = load_percent() / LOAD_PAGE;
+	if (pages > room && room < load_available() / LOAD_PAGE) {
+		printf("the disk has room for %lu MiB, memory for %lu: none would have to go\n",
+		       room * LOAD_PAGE >> 20, load_available() >> 20);
+		exit(2);
+	}
 	if (pages > room) {
 		printf("%lu pages are more than the disk has room for: %lu\n", pages, room);
 		pages = room;

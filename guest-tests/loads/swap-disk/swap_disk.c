@@ -7,7 +7,14 @@
 
 static void begin(void)
 {
+	unsigned long room = load_available() + swap_disk_bytes();
+
 	swapped_set_begin();
+	if (swapped_set_bytes > room) {
+		printf("%lu MiB are more than memory and the disk have room for: %lu\n",
+		       swapped_set_bytes >> 20, room >> 20);
+		exit(2);
+	}
 	swap_on_disk();
 }
 

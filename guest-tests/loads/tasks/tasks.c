@@ -38,7 +38,7 @@ static void end(void)
 static pid_t one_more(void)
 {
 	static char own[OWN_PAGES * LOAD_PAGE];
-	pid_t pid = fork();
+	pid_t parent = getpid(), pid = fork();
 	size_t at;
 
 	if (pid > 0)
@@ -47,7 +47,7 @@ static pid_t one_more(void)
 		load_fail("fork");
 	if (pid)
 		return pid;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	load_end_with(parent);
 	for (at = 0; at < sizeof(own); at += LOAD_PAGE)
 		*(volatile char *)(own + at) = 1;
 	for (;;)

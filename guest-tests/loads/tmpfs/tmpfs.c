@@ -3,8 +3,10 @@
  * Load: files in memory (tmpfs), more than there is RAM for, with swap on compressed RAM (zram).
  * They are written, read, truncated and removed, in an order that the seed decides.
  *
- * The OOM killer frees none of it: the next worker begins by removing all files.
+ * They have no names, and are gone with the worker: killing it would free nothing else, and the
+ * OOM killer would go on to kill who is no part of the load.
  */
+#define _GNU_SOURCE /* O_TMPFILE */
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -13,8 +15,11 @@
 
 #define WHERE "/tmp/load-tmpfs"
 #define FILES 64UL
+/* zram takes some 30 % of what it stores: from 250 % on, too little is left beside it. */
+#define MOST 200
 
 static unsigned long bytes; /* all files together, at most */
+static int files[FILES]; /* of the worker; below 0: there is none */
 static volatile unsigned long *filled;
 
 static void begin(void)
@@ -29,76 +34,72 @@ static void begin(void)
 		load_fail(WHERE);
 }
 
-static void path_of(char path[64], unsigned long file)
-{
-	snprintf(path, 64, WHERE "/%lu", file);
-}
-
 static void refused(const char *what)
 {
-	if (errno != ENOSPC && errno != ENOMEM && errno != EINTR && errno != ENOENT)
+	if (errno != ENOSPC && errno != ENOMEM && errno != EINTR)
 		load_fail(what);
+}
+
+static void create(unsigned long file)
+{
+	files[file] = open(WHERE, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	if (files[file] < 0)
+		refused("create");
+}
+
+static void remove_file(unsigned long file)
+{
+	if (files[file] >= 0)
+		close(files[file]);
+	files[file] = -1;
 }
 
 /* Write @pages of a file from its begin on; those that are there are swapped in. */
 static void write_pages(unsigned long file, unsigned long pages)
 {
 	static uint64_t page[LOAD_PAGE / sizeof(uint64_t)];
-	char path[64];
-	int fd;
+	unsigned long at;
 
-	path_of(path, file);
-	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return refused(path);
-	while (pages--) {
+	if (files[file] < 0)
+		create(file);
+	for (at = 0; files[file] >= 0 && at < pages; at++) {
 		working_set_fill(page);
-		if (write(fd, page, sizeof(page)) < 0) {
-			refused("write");
-			break;
-		}
+		if (pwrite(files[file], page, sizeof(page), at * LOAD_PAGE) < 0)
+			return refused("write");
 	}
-	close(fd);
 }
 
 static void read_pages(unsigned long file)
 {
 	static char page[LOAD_PAGE];
-	char path[64];
-	int fd;
+	off_t at;
 
-	path_of(path, file);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return refused(path);
-	while (read(fd, page, sizeof(page)) > 0)
-		;
-	close(fd);
+	for (at = 0; files[file] >= 0; at += LOAD_PAGE) {
+		if (pread(files[file], page, sizeof(page), at) <= 0)
+			return;
+	}
 }
 
 static void work(unsigned int worker)
 {
 	unsigned long most = bytes / FILES / LOAD_PAGE, file, written = 0;
-	char path[64];
 
 	(void)worker;
-	for (file = 0; file < FILES; file++) {
-		path_of(path, file);
-		unlink(path);
-	}
+	for (file = 0; file < FILES; file++)
+		files[file] = -1;
 	for (;; load_breathe()) {
 		unsigned long what = load_pick(16);
 
 		file = load_pick(FILES);
-		path_of(path, file);
 		if (written < FILES) {
 			/* First of all, all of them. */
 			write_pages(written++, load_due(most));
 			*filled = written == FILES;
 		} else if (what == 0) {
-			unlink(path);
+			remove_file(file);
 		} else if (what == 1) {
-			if (truncate(path, load_pick(most) * LOAD_PAGE) < 0)
+			if (files[file] >= 0 &&
+			    ftruncate(files[file], load_pick(most) * LOAD_PAGE) < 0)
 				refused("truncate");
 		} else if (what < 8) {
 			read_pages(file);
@@ -125,7 +126,7 @@ int main(int argc, char **argv)
 {
 	static const struct load_kind tmpfs = {
 		LOAD_OF_MEMORY,
-		.most = 1000,
+		.most = MOST,
 		.begin = begin,
 		.work = work,
 		.on = on,
