@@ -29,6 +29,7 @@
 struct bounded {
 	void (*function)(void);
 	const unsigned int *progress; /* changes whenever it gets on */
+	unsigned int quiet_seconds, seconds; /* 0: those above */
 	bool (*hopeless)(void);	      /* or NULL; true: it will never return */
 	void (*meanwhile)(void);      /* or NULL; called again and again while it runs */
 };
@@ -63,6 +64,8 @@ static __maybe_unused void bounded_close(void)
  */
 static __maybe_unused int bounded_run(const struct bounded *bounded)
 {
+	unsigned int quiet_seconds = bounded->quiet_seconds ?: BOUNDED_QUIET_SECONDS;
+	unsigned int seconds = bounded->seconds ?: BOUNDED_SECONDS;
 	unsigned int polls, quiet = 0, before = 0;
 
 	if (bounded_stuck)
@@ -71,18 +74,18 @@ static __maybe_unused int bounded_run(const struct bounded *bounded)
 	reinit_completion(&bounded_done);
 	kthread_init_work(&bounded_work, bounded_call);
 	kthread_queue_work(bounded_worker, &bounded_work);
-	for (polls = 0; polls < BOUNDED_SECONDS * BOUNDED_POLLS_PER_SECOND; polls++) {
+	for (polls = 0; polls < seconds * BOUNDED_POLLS_PER_SECOND; polls++) {
 		if (wait_for_completion_timeout(&bounded_done, HZ / BOUNDED_POLLS_PER_SECOND))
 			return 0;
 		if (bounded->meanwhile)
 			bounded->meanwhile();
 		quiet = READ_ONCE(*bounded->progress) == before ? quiet + 1 : 0;
 		before = READ_ONCE(*bounded->progress);
-		if (quiet > BOUNDED_QUIET_SECONDS * BOUNDED_POLLS_PER_SECOND ||
+		if (quiet > quiet_seconds * BOUNDED_POLLS_PER_SECOND ||
 		    (bounded->hopeless && bounded->hopeless()))
 			break;
 	}
-	bounded_stuck = true;
+	WRITE_ONCE(bounded_stuck, true);
 	__module_get(THIS_MODULE);
 	return -ETIMEDOUT;
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Pages that the module itself holds, so that nobody else has them. */
+/* Pages that the module itself holds, so that nobody else has them. Any task may take and give. */
 #ifndef HARNESS_HELD_H
 #define HARNESS_HELD_H
 
 #include <linux/gfp.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
+#include <linux/spinlock.h>
 #include <linux/vmstat.h>
 
 #include <harness/compat.h>
@@ -16,7 +17,27 @@ struct held_page {
 };
 
 static struct held_page *held_pages;
-static unsigned long held_count;
+static DEFINE_SPINLOCK(held_lock);
+
+static void held_push(struct held_page *page)
+{
+	spin_lock(&held_lock);
+	page->next = held_pages;
+	held_pages = page;
+	spin_unlock(&held_lock);
+}
+
+static struct held_page *held_pop(void)
+{
+	struct held_page *page;
+
+	spin_lock(&held_lock);
+	page = held_pages;
+	if (page)
+		held_pages = page->next;
+	spin_unlock(&held_lock);
+	return page;
+}
 
 /*
  * Take free pages, at most @count, until @leave are left or, without the right to the reserves
@@ -31,9 +52,7 @@ static __maybe_unused void held_take_some(unsigned long count, unsigned long lea
 		page = (void *)__get_free_page(GFP_NOWAIT | __GFP_NOWARN | reserves);
 		if (!page)
 			break;
-		page->next = held_pages;
-		held_pages = page;
-		held_count++;
+		held_push(page);
 		cond_resched();
 	}
 }
@@ -46,11 +65,9 @@ static __maybe_unused void held_take(unsigned long leave, gfp_t reserves)
 /* Give back @count pages. */
 static __maybe_unused void held_give(unsigned long count)
 {
-	while (count-- && held_pages) {
-		struct held_page *page = held_pages;
+	struct held_page *page;
 
-		held_pages = page->next;
-		held_count--;
+	while (count-- && (page = held_pop())) {
 		free_page((unsigned long)page);
 		cond_resched();
 	}
@@ -71,18 +88,19 @@ static __maybe_unused void held_fragment(void)
 	struct held_page *page, *next, *kept = NULL;
 
 	held_take(0, 0);
-	for (page = held_pages; page; page = next) {
-		next = page->next;
+	while ((page = held_pop())) {
 		if (page_to_pfn(virt_to_page(page)) & 1) {
 			free_page((unsigned long)page);
-			held_count--;
 		} else {
 			page->next = kept;
 			kept = page;
 		}
 		cond_resched();
 	}
-	held_pages = kept;
+	for (page = kept; page; page = next) {
+		next = page->next;
+		held_push(page);
+	}
 }
 
 #endif

@@ -10,31 +10,62 @@
  * - everything with __GFP_NOFAIL, whoever it is: what the series adds for vmalloc.
  */
 #include <linux/completion.h>
-#include <linux/kthread.h>
+#include <linux/kernel.h>
 #include <linux/ktime.h>
+#include <linux/mmzone.h>
 #include <linux/oom.h>
-#include <linux/umh.h>
 
 #include <harness/compat.h>
 #include <harness/held.h>
 #include <harness/measure.h>
 #include <harness/payers.h>
+#include <harness/progress.h>
 #include <harness/symbol.h>
 #include <harness/vcall.h>
 
 #define FUSES 4		/* payers that are only there lest the OOM killer find nobody */
+#define TRIES 4		/* for a row to be made while memory is short */
 #define NULLS_ENOUGH 8	/* of one kind: more say nothing new */
 
-/* A payer's share of RAM; a row of requests wants half of what one of them holds. */
-static unsigned long payer_pages(void)
+/*
+ * A row of requests that takes longer is stuck. This is for guests that are very slow: as a rule the
+ * host, which knows how fast the guest is, says so long before.
+ */
+#define QUIET_SECONDS 60
+#define SECONDS 120
+
+/* What zones keep from all but a few; half of it from OOM victims, too. Without NUMA: one node. */
+static unsigned long reserve_pages(void)
 {
-	return totalram_pages() / 32;
+	struct zone *zones = NODE_DATA(first_online_node)->node_zones, *zone;
+	unsigned long pages = 0;
+
+	for (zone = zones; zone < zones + MAX_NR_ZONES; zone++) {
+		if (populated_zone(zone))
+			pages += zone->_watermark[WMARK_MIN];
+	}
+	return pages;
 }
 
-/* Far below the watermarks, an OOM victim's included. */
+/*
+ * What a payer holds: a share of RAM, but no more than brings the zones far above what they keep, or
+ * filling payers takes minutes where RAM is large. A row of requests wants half of it.
+ */
+static unsigned long payer_pages(void)
+{
+	return min(totalram_pages() / 32, 4 * reserve_pages());
+}
+
+/* Far below the watermarks, an OOM victim's included. The reserve grows by the root of RAM only. */
 static unsigned long next_to_nothing(void)
 {
-	return totalram_pages() / 512;
+	return min(totalram_pages() / 512, reserve_pages() / 8);
+}
+
+/* Nobody left to be killed is a panic. */
+static bool few_left(void)
+{
+	return payers_count - payers_gone() < FUSES;
 }
 
 /*
@@ -44,7 +75,13 @@ static unsigned long next_to_nothing(void)
  */
 static void run_out(void)
 {
-	held_take_some(global_zone_page_state(NR_FREE_PAGES), next_to_nothing(), __GFP_MEMALLOC);
+	if (READ_ONCE(bounded_stuck))
+		return; /* the case is over, and what was held has been given back */
+	if (few_left())
+		held_give_all();
+	else
+		held_take_some(global_zone_page_state(NR_FREE_PAGES), next_to_nothing(),
+			       __GFP_MEMALLOC);
 }
 
 /* ---- a row of requests of one kind */
@@ -90,6 +127,12 @@ static struct row {
 
 static unsigned int moves; /* changes whenever a request is over */
 
+static void request_over(ktime_t begun)
+{
+	progress_done_since(begun);
+	WRITE_ONCE(moves, moves + 1);
+}
+
 struct got {
 	struct got *next;
 };
@@ -112,17 +155,16 @@ static void make_row(const struct way *way, const struct mask *mask, struct row 
 
 	while (have < want && row->nulls < NULLS_ENOUGH) {
 		struct got *got;
-		u64 begun;
+		ktime_t begun;
 
-		/* Nobody left to be killed is a panic. */
-		if (payers_count > FUSES && payers_count - payers_gone() < FUSES)
+		if (few_left())
 			held_give_all();
-		begun = ktime_get_ns();
+		begun = ktime_get();
 		got = way->alloc(way->size, mask->gfp | __GFP_NOWARN);
-		row->longest = max(row->longest, ktime_get_ns() - begun);
+		row->longest = max_t(u64, row->longest, ktime_to_ns(ktime_sub(ktime_get(), begun)));
+		request_over(begun);
 		row->requests++;
 		row->nulls += !got;
-		WRITE_ONCE(moves, moves + 1);
 		if (!got)
 			continue;
 		got->next = all;
@@ -136,40 +178,6 @@ static void make_row(const struct way *way, const struct mask *mask, struct row 
 static bool makes_sense(const struct way *way, const struct mask *mask)
 {
 	return way->promised || !(mask->gfp & __GFP_NOFAIL);
-}
-
-static const struct way *way_now;
-static unsigned int killed; /* payers that are no longer counted among those there are */
-
-/* None has been killed; else there are new ones, so that no row begins with few. */
-static bool all_payers(void)
-{
-	if (!payers_gone())
-		return true;
-	killed += payers_gone();
-	held_give_all();
-	payers_dismiss();
-	if (payers_call(PAYERS))
-		return false;
-	WRITE_ONCE(payers_rest, true);
-	return !payers_fill(payer_pages());
-}
-
-static void make_rows(void)
-{
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(masks); i++) {
-		if (!makes_sense(way_now, &masks[i]))
-			continue;
-		if (!all_payers())
-			return;
-		run_out();
-		/* Who may enter the filesystem calls the OOM killer himself. */
-		WRITE_ONCE(payers_rest, masks[i].gfp & __GFP_FS);
-		make_row(way_now, &masks[i], &rows[way_now - ways][i]);
-		WRITE_ONCE(payers_rest, true);
-	}
 }
 
 static void report_rows(struct kunit *test, const struct way *way)
@@ -189,28 +197,73 @@ static void report_rows(struct kunit *test, const struct way *way)
 	}
 }
 
+/* ---- the OOM killer, called off */
+
+/*
+ * While memory has to stay short nobody is killed. A victim that asks for memory does not get the
+ * next one killed as long as its own has not been reaped: out_of_memory() says that all is under way.
+ * Let that last, for whoever asks: what PID 1 needs, to read the report of one kill, is another kill.
+ */
+static bool oom_called_off;
+
+static int oom_call(struct kprobe *probe, struct pt_regs *regs)
+{
+	if (!READ_ONCE(oom_called_off))
+		return 0;
+	probe_return(regs, true);
+	return 1;
+}
+
+static void oom_call_after(struct kprobe *probe, struct pt_regs *regs, unsigned long flags)
+{
+}
+
+static struct kprobe oom_probe = { .post_handler = oom_call_after };
+
 /* ---- a program inside the kernel */
 
 static void (*call_work)(void);
 static unsigned long call_pages; /* that it holds itself; not 0: the OOM killer's first choice */
 static bool call_go;
-static int call_error;
+static unsigned int call_round; /* payers_lock; who was called in an earlier one leaves */
 static DECLARE_COMPLETION(call_there);
 static DECLARE_COMPLETION(call_done);
 static struct task_struct *call_task;
 
+static bool call_enter(unsigned int round)
+{
+	bool called;
+
+	spin_lock(&payers_lock);
+	called = round == call_round && !call_task;
+	if (called)
+		call_task = get_task_struct(current);
+	spin_unlock(&payers_lock);
+	return called;
+}
+
 static ssize_t call_write(struct file *file, const char __user *text, size_t count, loff_t *at)
 {
-	call_task = get_task_struct(current);
+	unsigned int round;
+	int error = kstrtouint_from_user(text, count, 10, &round);
+
+	if (error)
+		return error;
+	if (!call_enter(round))
+		return -EBUSY; /* nobody has called it, or not now */
 	current->signal->oom_score_adj = call_pages ? OOM_SCORE_ADJ_MAX : 0;
 	if (call_pages)
 		payer_touch(call_pages);
 	complete(&call_there);
-	wait_event_idle(payers_wait, READ_ONCE(call_go) || READ_ONCE(payers_leave));
-	if (READ_ONCE(call_go))
+	for (;;) {
+		wait_event_idle(payers_wait, smp_load_acquire(&call_go) ||
+				READ_ONCE(call_round) != round);
+		if (READ_ONCE(call_round) != round)
+			return count;
+		WRITE_ONCE(call_go, false);
 		call_work();
-	complete(&call_done);
-	return count;
+		complete(&call_done);
+	}
 }
 
 static const struct file_operations call_file = {
@@ -219,22 +272,17 @@ static const struct file_operations call_file = {
 	.write = call_write,
 };
 
+/* Start a program that does @work whenever it is let go. Ends with call_end(), whatever is returned. */
 static int call_program(void (*work)(void), unsigned long pages)
 {
-	static char *argv[] = {
-		"/bin/busybox", "sh", "-c", "echo >/sys/kernel/debug/oom-callers/call", NULL,
-	};
-	static char *envp[] = { "PATH=/bin", NULL };
 	int error;
 
 	call_work = work;
 	call_pages = pages;
 	call_go = false;
-	call_error = 0;
-	call_task = NULL;
 	reinit_completion(&call_there);
 	reinit_completion(&call_done);
-	error = call_usermodehelper(argv[0], argv, envp, UMH_WAIT_EXEC);
+	error = payers_shell("call", call_round);
 	if (!error && !wait_for_completion_timeout(&call_there, PAYERS_PATIENCE))
 		error = -ETIMEDOUT;
 	return error;
@@ -243,72 +291,183 @@ static int call_program(void (*work)(void), unsigned long pages)
 /* In the worker: let it work, and wait for it. */
 static void call_let_go(void)
 {
-	WRITE_ONCE(call_go, true);
+	smp_store_release(&call_go, true);
 	wake_up_all(&payers_wait);
 	wait_for_completion(&call_done);
 }
 
+/* Send it away. If it is not there yet, it is too late. */
 static void call_end(void)
 {
 	unsigned long until = jiffies + PAYERS_PATIENCE;
+	struct task_struct *task;
 
-	while (call_task && !READ_ONCE(call_task->exit_state) && time_before(jiffies, until))
-		msleep(10);
-	if (call_task)
-		put_task_struct(call_task);
+	spin_lock(&payers_lock);
+	WRITE_ONCE(call_round, call_round + 1);
+	task = call_task;
 	call_task = NULL;
+	spin_unlock(&payers_lock);
+	wake_up_all(&payers_wait);
+	while (task && !READ_ONCE(task->exit_state) && time_before(jiffies, until))
+		msleep(10);
+	if (task)
+		put_task_struct(task);
 }
 
-/* ---- cases: whoever is not to die */
+/* ---- a case */
 
-/* Run @bounded where memory has run out; false if there is nothing to judge. */
-static bool run_short(struct kunit *test, unsigned int count, const struct bounded *bounded)
+static unsigned int killed; /* payers that are no longer counted among those there are */
+
+/* Programs that hold their memory, and one that does @work if that is not NULL. */
+static bool case_begin(struct kunit *test, void (*work)(void), unsigned long pages)
 {
-	int error;
-
+	if (bounded_stuck) {
+		KUNIT_FAIL(test, "a request of an earlier case has not come back");
+		return false;
+	}
+	memset(rows, 0, sizeof(rows));
 	killed = 0;
-	WRITE_ONCE(payers_rest, true);
-	error = payers_fill(payer_pages());
-	if (error)
-		KUNIT_FAIL(test, "the programs do not get their memory");
-	run_out();
-	if (!error)
-		error = bounded_run(bounded);
+	if (!payers_call(PAYERS)) {
+		WRITE_ONCE(payers_rest, true);
+		if (!work || !call_program(work, pages)) {
+			if (!payers_fill(payer_pages()))
+				return true;
+		}
+		payers_dismiss();
+		call_end();
+	}
+	KUNIT_FAIL(test, "programs do not start, or do not get their memory");
+	return false;
+}
+
+/* None has been killed; else there are new ones, so that no row begins with few. */
+static bool all_payers(struct kunit *test)
+{
+	if (!payers_gone())
+		return true;
+	killed += payers_gone();
+	/* What they held is free. Some more, lest anybody has to pay for starting them. */
+	held_give(4 * payer_pages());
+	payers_dismiss();
+	if (!payers_call(PAYERS)) {
+		WRITE_ONCE(payers_rest, true);
+		if (!payers_fill(payer_pages()))
+			return true;
+	}
+	KUNIT_FAIL(test, "programs do not start, or do not get their memory");
+	return false;
+}
+
+/* In the worker, or in the program. */
+static int in_time(void (*function)(void), void (*meanwhile)(void))
+{
+	const struct bounded bounded = {
+		.function = function,
+		.progress = &moves,
+		.quiet_seconds = QUIET_SECONDS,
+		.seconds = SECONDS,
+		.meanwhile = meanwhile,
+	};
+
+	return bounded_run(&bounded);
+}
+
+/* What a request that does not come back may still look at stays as it is. */
+static void case_end(struct kunit *test)
+{
+	WRITE_ONCE(oom_called_off, false);
 	held_give_all();
 	measure(test, "oom-killed", killed + payers_gone(), "programs");
 	if (bounded_stuck) {
 		KUNIT_FAIL(test, "a request does not come back");
-		return false;
+		return;
 	}
 	payers_dismiss();
 	call_end();
-	return !error;
+}
+
+/* ---- cases: whoever is not to die */
+
+static const struct way *way_now;
+static const struct mask *mask_now;
+
+static struct row *row_of(const struct way *way, const struct mask *mask)
+{
+	return &rows[way - ways][mask - masks];
+}
+
+static void make_row_now(void)
+{
+	make_row(way_now, mask_now, row_of(way_now, mask_now));
+}
+
+/* Those who are promised pages have somebody killed for them. Others have to do without. */
+static bool may_kill(const struct way *way, const struct mask *mask)
+{
+	return way->promised && !(mask->gfp & __GFP_RETRY_MAYFAIL);
+}
+
+/* A row of requests where memory has run out; false if there is nothing to judge. */
+static bool run_row(struct kunit *test, const struct way *way, const struct mask *mask, bool program)
+{
+	struct row *row = row_of(way, mask);
+	bool kill = may_kill(way, mask);
+	unsigned int tries;
+	int error;
+
+	way_now = way;
+	mask_now = mask;
+	for (tries = 0; tries < TRIES; tries++) {
+		if (!all_payers(test))
+			return false;
+		*row = (struct row){};
+		run_out();
+		/* Who may enter the filesystem calls the OOM killer himself. */
+		WRITE_ONCE(payers_rest, !kill || mask->gfp & __GFP_FS);
+		WRITE_ONCE(oom_called_off, !kill);
+		error = in_time(program ? call_let_go : make_row_now, NULL);
+		WRITE_ONCE(oom_called_off, false);
+		WRITE_ONCE(payers_rest, true);
+		if (error)
+			return false;
+		/* Was memory short? If not, somebody has given some back meanwhile. */
+		if (row->nulls || (kill && payers_gone()))
+			return true;
+	}
+	held_give_all();
+	KUNIT_FAIL(test, "%s with %s: memory was not short", way->name, mask->name);
+	return false;
+}
+
+static bool run_all_rows(struct kunit *test, bool program)
+{
+	size_t i, j;
+
+	for (i = 0; i < ARRAY_SIZE(ways); i++) {
+		for (j = 0; j < ARRAY_SIZE(masks); j++) {
+			if (makes_sense(&ways[i], &masks[j]) &&
+			    !run_row(test, &ways[i], &masks[j], program))
+				return false;
+		}
+	}
+	return true;
 }
 
 static void run_rows(struct kunit *test, bool program)
 {
-	const struct bounded bounded = {
-		.function = program ? call_let_go : make_rows,
-		.progress = &moves,
-	};
 	size_t i, j;
+	bool complete;
 
+	if (!case_begin(test, program ? make_row_now : NULL, 0))
+		return;
+	complete = run_all_rows(test, program);
+	case_end(test);
 	for (i = 0; i < ARRAY_SIZE(ways); i++) {
-		const struct way *way = way_now = &ways[i];
-
-		memset(rows, 0, sizeof(rows));
-		if (payers_call(PAYERS) || (program && call_program(make_rows, 0))) {
-			KUNIT_FAIL(test, "programs do not start");
-			payers_dismiss();
-			return;
-		}
-		if (!run_short(test, PAYERS, &bounded))
-			return;
-		report_rows(test, way);
-		for (j = 0; j < ARRAY_SIZE(masks); j++) {
-			if (!way->promised || masks[j].gfp & __GFP_RETRY_MAYFAIL)
+		report_rows(test, &ways[i]);
+		for (j = 0; complete && j < ARRAY_SIZE(masks); j++) {
+			if (!ways[i].promised || masks[j].gfp & __GFP_RETRY_MAYFAIL)
 				continue;
-			KUNIT_EXPECT_EQ_MSG(test, rows[i][j].nulls, 0u, "%s with %s", way->name,
+			KUNIT_EXPECT_EQ_MSG(test, rows[i][j].nulls, 0u, "%s with %s", ways[i].name,
 					    masks[j].name);
 			KUNIT_EXPECT_GE(test, rows[i][j].requests, 1u);
 		}
@@ -328,50 +487,36 @@ static void control_program(struct kunit *test)
 /* ---- cases: a program that the OOM killer chose */
 
 #define VICTIM_CALLS 12
-#define PORTION 16 /* pages that are given back at a time */
 
 static bool victim_chosen;
-static bool victim_starves; /* its own OOM kills are called off */
-static void *victim_addr[2 * VICTIM_CALLS];
-static struct row victim_page[2], victim_vmalloc[2];
-static const struct mask victim_masks[2] = {
-	{ "GFP_KERNEL|__GFP_NOFAIL", GFP_KERNEL | __GFP_NOFAIL },
-	{ "GFP_NOFS|__GFP_NOFAIL", GFP_NOFS | __GFP_NOFAIL },
+
+/* What it gets with __GFP_NOFAIL, of each kind of request VICTIM_CALLS. */
+static struct insisting {
+	const struct mask mask;
+	struct row page, vmalloc;
+	unsigned int waited; /* calls of vmalloc that had to sleep */
+	void *addr[VICTIM_CALLS];
+} insisting[] = {
+	{ .mask = { "GFP_KERNEL", GFP_KERNEL | __GFP_NOFAIL } },
+	{ .mask = { "GFP_NOFS", GFP_NOFS | __GFP_NOFAIL } },
 };
-
-/*
- * A victim that asks for memory does not get the next one killed as long as its own has not been
- * reaped: out_of_memory() says that all is under way. Let that last, or the first request would
- * end the shortage.
- */
-static int victim_oom(struct kprobe *probe, struct pt_regs *regs)
-{
-	if (!READ_ONCE(victim_starves) || current != call_task)
-		return 0;
-	probe_return(regs, true);
-	return 1;
-}
-
-static void victim_oom_after(struct kprobe *probe, struct pt_regs *regs, unsigned long flags)
-{
-}
-
-static struct kprobe victim_probe = { .post_handler = victim_oom_after };
 
 /* Ask for pages until the OOM killer comes. It takes the one that has the most: this one. */
 static void become_victim(void)
 {
+	unsigned long until = jiffies + PAYERS_PATIENCE;
 	struct got *all = NULL;
 	unsigned int tries;
 
 	for (tries = 0; tries < 4 * payer_pages() && !tsk_is_oom_victim(current); tries++) {
+		ktime_t begun = ktime_get();
 		struct got *got = (void *)__get_free_page(GFP_KERNEL);
 
 		if (!got)
 			break;
 		got->next = all;
 		all = got;
-		WRITE_ONCE(moves, moves + 1);
+		request_over(begun);
 	}
 	while (all) {
 		struct got *next = all->next;
@@ -379,138 +524,209 @@ static void become_victim(void)
 		free_page((unsigned long)all);
 		all = next;
 	}
-	victim_chosen = tsk_is_oom_victim(current);
-	WRITE_ONCE(payers_rest, true);
 	/* What it held is free as soon as it is reaped; then memory runs out once more. */
-	for (tries = 0; tries < 300 && global_zone_page_state(NR_FREE_PAGES) < call_pages / 2; tries++)
+	while (tsk_is_oom_victim(current) && time_before(jiffies, until)) {
+		victim_chosen = get_mm_counter(current->mm, MM_ANONPAGES) < call_pages / 2;
+		if (victim_chosen)
+			break;
 		msleep(10);
-	WRITE_ONCE(moves, moves + 1);
+	}
 	msleep(50);
-	WRITE_ONCE(victim_starves, true);
-	run_out();
 }
 
-static void victim_may_fail(void)
+/* What somebody gives back meanwhile ends the shortage. Then the row does not count. */
+static void starve_now(void)
 {
-	size_t i, j;
+	struct row *row = row_of(way_now, mask_now);
+	unsigned int tries;
 
-	become_victim();
-	for (i = 0; victim_chosen && i < ARRAY_SIZE(ways); i++) {
-		for (j = 0; j < ARRAY_SIZE(masks); j++) {
-			if (!(masks[j].gfp & __GFP_NOFAIL))
-				make_row(&ways[i], &masks[j], &rows[i][j]);
-		}
+	for (tries = 0; tries < TRIES && !row->nulls; tries++) {
+		*row = (struct row){};
+		run_out();
+		make_row(way_now, mask_now, row);
 	}
-	WRITE_ONCE(victim_starves, false);
+}
+
+static bool insist_on_page(struct insisting *insisting)
+{
+	ktime_t begun = ktime_get();
+	void *page = kmalloc(PAGE_SIZE, insisting->mask.gfp);
+	bool got = page;
+
+	request_over(begun);
+	kfree(page);
+	return got;
 }
 
 /* One request, with all that it needs to be allocated anew: page tables, too. */
-static void victim_call(const struct mask *mask, struct row *row, void **addr)
+static bool insist_on_area(struct insisting *insisting)
 {
 	struct vcall call = {
 		.alloc = alloc_vmalloc,
 		.size = PAGE_SIZE,
-		.gfp = mask->gfp | __GFP_NOWARN,
+		.gfp = insisting->mask.gfp | __GFP_NOWARN,
 	};
 
 	vcall_place(&call);
 	vcall_make(&call);
 	fresh_advance();
-	*addr = call.addr;
-	row->requests++;
-	row->nulls += !call.addr;
 	WRITE_ONCE(moves, moves + 1);
+	insisting->waited += !!call.did.sleeps;
+	vfree(insisting->addr[insisting->vmalloc.requests]); /* of a call that did not count */
+	insisting->addr[insisting->vmalloc.requests] = call.addr;
+	return call.addr;
 }
 
-static void victim_must_not(void)
+static struct insisting *insisting_now;
+static bool insisting_on_area;
+
+/* Each request meets with a shortage of its own. Where a payer has gone meanwhile it does not count. */
+static void insist_now(void)
 {
-	unsigned int i, j;
+	struct row *row = insisting_on_area ? &insisting_now->vmalloc : &insisting_now->page;
+	unsigned int tries;
 
-	become_victim();
-	for (i = 0; victim_chosen && i < ARRAY_SIZE(victim_masks); i++) {
-		void **addr = &victim_addr[i * VICTIM_CALLS];
+	for (tries = 0; tries < TRIES * VICTIM_CALLS && row->requests < VICTIM_CALLS; tries++) {
+		unsigned int gone = payers_gone();
+		bool got;
 
-		for (j = 0; j < VICTIM_CALLS / 2; j++) {
-			void *page = kmalloc(PAGE_SIZE, victim_masks[i].gfp);
-
-			victim_page[i].requests++;
-			victim_page[i].nulls += !page;
-			WRITE_ONCE(moves, moves + 1);
-			kfree(page);
-		}
-		for (j = 0; j < VICTIM_CALLS; j++)
-			victim_call(&victim_masks[i], &victim_vmalloc[i], &addr[j]);
+		run_out();
+		got = insisting_on_area ? insist_on_area(insisting_now) :
+					  insist_on_page(insisting_now);
+		row->nulls += !got;
+		row->requests += !got || (payers_gone() == gone && !few_left());
 	}
-	WRITE_ONCE(victim_starves, false);
 }
 
-/* Another task gives back a few pages whenever the victim has not got on since the last time. */
+/*
+ * Another task gives back some pages whenever the victim sleeps between its tries, until there are
+ * enough. Page tables are not to be had earlier: who does not try again never sees them. A request
+ * that takes a second may wait for something else.
+ */
 static void give_a_little(void)
 {
-	static unsigned int before;
+	static unsigned int before, quiet;
+	bool waits = READ_ONCE(subjects[0].task) && READ_ONCE(subjects[0].sleeps);
 
-	if (before == READ_ONCE(moves) && READ_ONCE(victim_starves))
-		held_give(PORTION);
+	quiet = before == READ_ONCE(moves) ? quiet + 1 : 0;
 	before = READ_ONCE(moves);
+	if (quiet && (waits || quiet % BOUNDED_POLLS_PER_SECOND == 0))
+		held_give(reserve_pages() / 8);
 }
 
-/* False if there is nothing to judge. */
-static bool run_victim(struct kunit *test, void (*work)(void), void (*meanwhile)(void))
+/* Let the victim do it, with as many payers as ever. False if there is nothing to judge. */
+static bool victim_row(struct kunit *test, void (*work)(void), void (*meanwhile)(void))
 {
-	const struct bounded bounded = {
-		.function = call_let_go,
-		.progress = &moves,
-		.meanwhile = meanwhile,
-	};
+	int error;
 
-	memset(rows, 0, sizeof(rows));
+	if (!all_payers(test))
+		return false;
+	call_work = work;
+	WRITE_ONCE(oom_called_off, true);
+	error = in_time(call_let_go, meanwhile);
+	WRITE_ONCE(oom_called_off, false);
+	return !error;
+}
+
+static bool victim_begin(struct kunit *test)
+{
 	victim_chosen = false;
-	if (payers_call(FUSES) || call_program(work, 3 * payer_pages())) {
-		KUNIT_FAIL(test, "programs do not start");
-		payers_dismiss();
+	if (!case_begin(test, become_victim, 3 * payer_pages()))
 		return false;
+	run_out();
+	if (!in_time(call_let_go, NULL) && victim_chosen)
+		return true;
+	case_end(test);
+	KUNIT_FAIL(test, "the OOM killer has not chosen and reaped it");
+	return false;
+}
+
+static bool starve_all(struct kunit *test)
+{
+	size_t i, j;
+
+	for (i = 0; i < ARRAY_SIZE(ways); i++) {
+		for (j = 0; j < ARRAY_SIZE(masks); j++) {
+			way_now = &ways[i];
+			mask_now = &masks[j];
+			if (!(mask_now->gfp & __GFP_NOFAIL) && !victim_row(test, starve_now, NULL))
+				return false;
+		}
 	}
-	if (!run_short(test, FUSES, &bounded))
-		return false;
-	KUNIT_EXPECT_TRUE_MSG(test, victim_chosen, "the OOM killer has not chosen it");
-	return victim_chosen;
+	return true;
+}
+
+static bool insist_all(struct kunit *test)
+{
+	size_t i;
+
+	for (i = 0; i < 2 * ARRAY_SIZE(insisting); i++) {
+		insisting_now = &insisting[i / 2];
+		insisting_on_area = i % 2;
+		if (!victim_row(test, insist_now, give_a_little))
+			return false;
+	}
+	return true;
 }
 
 /* Whoever is to die has to do with half of the reserves, and is told so. */
 static void control_oom_victim(struct kunit *test)
 {
+	bool complete;
 	size_t i;
 
-	if (!run_victim(test, victim_may_fail, NULL))
+	if (!victim_begin(test))
 		return;
-	for (i = 0; i < ARRAY_SIZE(ways); i++) {
+	complete = starve_all(test);
+	case_end(test);
+	for (i = 0; complete && i < ARRAY_SIZE(ways); i++) {
 		report_rows(test, &ways[i]);
 		KUNIT_EXPECT_GE_MSG(test, rows[i][0].nulls, 1u, "%s: it gets all it wants",
 				    ways[i].name);
 	}
 }
 
+static void judge_insisting(struct kunit *test, const struct insisting *one)
+{
+	const char *name = one->mask.name;
+	char figure[40];
+
+	scnprintf(figure, sizeof(figure), "vmalloc:%s:null", name);
+	measure(test, figure, one->vmalloc.nulls, "requests");
+	scnprintf(figure, sizeof(figure), "vmalloc:%s:waited", name);
+	measure(test, figure, one->waited, "requests");
+	KUNIT_EXPECT_EQ_MSG(test, one->page.requests, VICTIM_CALLS + 0u,
+			    "a page, %s: memory was not short", name);
+	KUNIT_EXPECT_EQ_MSG(test, one->vmalloc.requests, VICTIM_CALLS + 0u,
+			    "vmalloc, %s: memory was not short", name);
+	KUNIT_EXPECT_EQ_MSG(test, one->page.nulls, 0u, "a page, %s", name);
+	KUNIT_EXPECT_EQ_MSG(test, one->vmalloc.nulls, 0u,
+			    "%s: NULL in spite of __GFP_NOFAIL, of %u", name,
+			    one->vmalloc.requests);
+}
+
 /* But what must not fail does not. */
 static void nofail_oom_victim(struct kunit *test)
 {
-	size_t i;
+	bool complete;
+	size_t i, j;
 
-	memset(victim_page, 0, sizeof(victim_page));
-	memset(victim_vmalloc, 0, sizeof(victim_vmalloc));
-	memset(victim_addr, 0, sizeof(victim_addr));
-	if (run_victim(test, victim_must_not, give_a_little)) {
-		for (i = 0; i < ARRAY_SIZE(victim_masks); i++) {
-			measure(test, victim_masks[i].gfp & __GFP_FS ? "vmalloc:GFP_KERNEL:null" :
-				"vmalloc:GFP_NOFS:null", victim_vmalloc[i].nulls, "requests");
-			KUNIT_EXPECT_EQ_MSG(test, victim_page[i].nulls, 0u, "a page, %s",
-					    victim_masks[i].name);
-			KUNIT_EXPECT_EQ_MSG(test, victim_vmalloc[i].nulls, 0u,
-					    "%s: NULL in spite of __GFP_NOFAIL, of %u",
-					    victim_masks[i].name, victim_vmalloc[i].requests);
+	for (i = 0; !bounded_stuck && i < ARRAY_SIZE(insisting); i++) {
+		insisting[i].page = insisting[i].vmalloc = (struct row){};
+		insisting[i].waited = 0;
+	}
+	if (!victim_begin(test))
+		return;
+	complete = insist_all(test);
+	case_end(test);
+	for (i = 0; complete && i < ARRAY_SIZE(insisting); i++)
+		judge_insisting(test, &insisting[i]);
+	for (i = 0; !bounded_stuck && i < ARRAY_SIZE(insisting); i++) {
+		for (j = 0; j < VICTIM_CALLS; j++) {
+			vfree(insisting[i].addr[j]);
+			insisting[i].addr[j] = NULL;
 		}
 	}
-	for (i = 0; !bounded_stuck && i < ARRAY_SIZE(victim_addr); i++)
-		vfree(victim_addr[i]);
 }
 
 /* ---- the suite */
@@ -528,7 +744,7 @@ static void callers_close(void)
 	/* A program that does not come back holds the module, and its file. */
 	if (!bounded_stuck)
 		payers_close();
-	probe_remove(&victim_probe);
+	probe_remove(&oom_probe);
 	vcall_close();
 }
 
@@ -543,7 +759,7 @@ static int callers_open(void)
 	if (error)
 		goto no_folder;
 	debugfs_create_file("call", 0200, payers_folder, NULL, &call_file);
-	error = probe_function(&victim_probe, names, ARRAY_SIZE(names), victim_oom);
+	error = probe_function(&oom_probe, names, ARRAY_SIZE(names), oom_call);
 	if (!error)
 		return 0;
 	payers_close();
