@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Records that the kernel's log loses while a cell's test does not run."""
+"""Records that the kernel's log loses, in a test and around it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,56 @@ from harness.cells import worth_keeping
 from harness.model import Cell, GuestTest, Verdict
 from harness.record import Ended, TestOutcome
 from harness.session import boot
+from harness.transport.console import Console
 from harness.verdict import judge
-from tests.integration.fakeqemu import fake_guest, on
+from tests.integration.fakeqemu import PASSES, TEST, fake_guest, on
 
 WARNING = "WARNING: CPU: 0 PID: 7 at fs/demo.c:7 demo_put+0x31/0x40"
 KTAP = ("    # Subtest: sweep", "    1..1", "    ok 1 - a", "ok 1 - sweep")
+
+
+def test_records_that_the_kernel_lost_are_counted(tmp_path: Path) -> None:
+    table = """
+    insmod = [
+        { agent = "kmsg 6,{seq},1;one" }, { skip = 40 }, { agent = "kmsg 6,{seq},2;two" },
+        { agent = "end {id} exit:0" },
+    ]"""
+    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
+        outcome = guest.run_test(TEST)
+    mark = "[harness: 40 records lost between 0.000001 and 0.000002]"
+    assert outcome.log == ("one", mark, "two")
+    assert (outcome.lost_records, outcome.found_records) == (40, 0)
+
+
+@pytest.mark.parametrize("lost", [2, 3])
+def test_records_that_the_kernel_lost_are_read_from_the_console(tmp_path: Path, lost: int) -> None:
+    # The console is late: it prints when the test is over, and the guest was asked for all else.
+    said = ["[    2.000000] one", "[    2.000004] lost", "[    2.000004]   it", "again"]
+    said += ["[    2.000005] lost, too", "[    2.000009] two", "[    2.000010] three"]
+    printed = "\\r\\n".join(said) + "\\r\\n"
+    table = f"""
+    insmod = [
+        {{ agent = "kmsg 6,{{seq}},2000000;one" }}, {{ skip = {lost} }},
+        {{ agent = "kmsg 6,{{seq}},2000009;two" }}, {{ agent = "kmsg 6,{{seq}},2000010;three" }},
+        {{ agent = "end {{id}} exit:0" }},
+    ]
+    "write /sys/kernel/debug/kmemleak" = [
+        {{ agent = "err {{id}} No%20such%20file" }}, {{ nap = 0.3 }}, {{ console = "{printed}" }},
+    ]"""
+    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
+        outcome = guest.run_test(TEST)
+    mark = f"[harness: {lost} records lost between 2.000000 and 2.000009]"
+    assert outcome.log == ("one", mark, "lost\n  it", "lost, too", "two", "three")
+    assert (outcome.lost_records, outcome.found_records) == (lost - 2, 2)
+
+
+def test_a_log_without_gaps_leaves_the_console_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Console, "records", None)
+    with boot(fake_guest(tmp_path, on(PASSES)), tmp_path) as guest:
+        outcome = guest.run_test(TEST)
+    assert (outcome.ended, outcome.lost_records, outcome.found_records) == (Ended.DONE, 0, 0)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,6 @@ from harness.model import GuestSpec, Speed
 from harness.record import Ended
 from harness.session import BootFailure, boot
 from harness.transport import pump
-from harness.transport.console import Console
 from tests.integration.fakeqemu import BOOTS, PASSES, READY, TEST, fake_guest, on
 
 E = TypeVar("E", bound=Exception)
@@ -290,50 +289,6 @@ def test_a_slow_guest_on_a_busy_host_has_more_time(
         assert guest.speed.factor == factor
         outcome = guest.run_test(replace(TEST, timeout_s=0.1))
     assert outcome.ended is Ended.DONE
-
-
-def test_records_that_the_kernel_lost_are_counted(tmp_path: Path) -> None:
-    table = """
-    insmod = [
-        { agent = "kmsg 6,{seq},1;one" }, { skip = 40 }, { agent = "kmsg 6,{seq},2;two" },
-        { agent = "end {id} exit:0" },
-    ]"""
-    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
-        outcome = guest.run_test(TEST)
-    mark = "[harness: 40 records lost between 0.000001 and 0.000002]"
-    assert outcome.log == ("one", mark, "two")
-    assert (outcome.lost_records, outcome.found_records) == (40, 0)
-
-
-@pytest.mark.parametrize("lost", [2, 3])
-def test_records_that_the_kernel_lost_are_read_from_the_console(tmp_path: Path, lost: int) -> None:
-    # The console is late: it prints when the test is over, and the guest was asked for all else.
-    said = ["[    2.000000] one", "[    2.000004] lost", "[    2.000004]   it", "again"]
-    said += ["[    2.000005] lost, too", "[    2.000009] two", "[    2.000010] three"]
-    printed = "\\r\\n".join(said) + "\\r\\n"
-    table = f"""
-    insmod = [
-        {{ agent = "kmsg 6,{{seq}},2000000;one" }}, {{ skip = {lost} }},
-        {{ agent = "kmsg 6,{{seq}},2000009;two" }}, {{ agent = "kmsg 6,{{seq}},2000010;three" }},
-        {{ agent = "end {{id}} exit:0" }},
-    ]
-    "write /sys/kernel/debug/kmemleak" = [
-        {{ agent = "err {{id}} No%20such%20file" }}, {{ nap = 0.3 }}, {{ console = "{printed}" }},
-    ]"""
-    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
-        outcome = guest.run_test(TEST)
-    mark = f"[harness: {lost} records lost between 2.000000 and 2.000009]"
-    assert outcome.log == ("one", mark, "lost\n  it", "lost, too", "two", "three")
-    assert (outcome.lost_records, outcome.found_records) == (lost - 2, 2)
-
-
-def test_a_log_without_gaps_leaves_the_console_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Console, "records", None)
-    with boot(fake_guest(tmp_path, on(PASSES)), tmp_path) as guest:
-        outcome = guest.run_test(TEST)
-    assert (outcome.ended, outcome.lost_records, outcome.found_records) == (Ended.DONE, 0, 0)
 
 
 def test_a_module_that_stays_spoils_its_guest(tmp_path: Path) -> None:
