@@ -19,6 +19,7 @@ REMOVE_S = 30.0  # for a module to go
 STOP_S = 15.0  # for PID 1 to send a signal
 TERM_S = 20.0  # from SIGTERM to SIGKILL
 KILLED_S = 20.0  # from SIGKILL to its end: what then goes on is stuck in the kernel
+LAST_SAID = 200  # characters of its last line
 
 
 def path_of(load: Load) -> str:
@@ -99,8 +100,10 @@ class LoadRun:
                 f"load {self.load.name}: not ready within {deadline.seconds:.0f} s", heard
             )
         if "ready" not in asked.outs:
+            # What it last said is why, as a rule: that the guest is too large for it, say.
+            last = f": {asked.outs[-1][:LAST_SAID]}" if asked.outs else ""
             raise GuestError(
-                f"load {self.load.name} ended before it was ready: {asked.end}",
+                f"load {self.load.name} ended before it was ready: {asked.end}{last}",
                 detail="\n".join(asked.outs[-20:]),
             )
         self._ready = True

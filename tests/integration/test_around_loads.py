@@ -304,7 +304,7 @@ def test_a_file_system_that_broke_before_its_load_was_ready_is_the_kernels(
     sound[0] = Checked(False, "bad block")
     result = run({"start": NOT_READY})
     assert result.verdict is FAIL
-    assert "load storm ended before it was ready: exit 1" in result.reason
+    assert "load storm ended before it was ready: exit 1: EUCLEAN" in result.reason
     assert "the ext4 of load storm is broken: see fsck-storm.txt" in result.reason
     assert "storm: EUCLEAN\n" in file_of(result, tmp_path, "loads")
     assert file_of(result, tmp_path, "fsck-storm") == "bad block"
