@@ -611,7 +611,7 @@ static void give_a_little(void)
 	quiet = before == READ_ONCE(moves) ? quiet + 1 : 0;
 	before = READ_ONCE(moves);
 	if (quiet && (waits || quiet % BOUNDED_POLLS_PER_SECOND == 0))
-		held_give(reserve_pages() / 8);
+		held_give(reserve_pages() / 2);
 }
 
 /* Let the victim do it, with as many payers as ever. False if there is nothing to judge. */
