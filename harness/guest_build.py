@@ -18,7 +18,7 @@ from harness.layout import Cache
 from harness.make_log import MakeLog, all_warnings, first_error
 from harness.model import Arch, GuestTest, Kernel, Load
 from harness.space import clear_when_full, full, says_full
-from harness.store import Store, digest_files, key_of
+from harness.store import Store, digest_files, digest_kept, key_of
 from harness.toolchain import Toolchain, find_toolchain
 
 Report = Callable[[Event], None]
@@ -69,7 +69,7 @@ def build_modules(
     store = Store(cache.store)
     # Not the kernel but what a module is built against: an edit of a C file of the kernel leaves
     # that as it is, exported symbols included, and so the modules.
-    shared: tuple[str, ...] = (kernel.arch, kernel.compiler, digest_files(kernel.kit))
+    shared: tuple[str, ...] = (kernel.arch, kernel.compiler, digest_kept(kernel.kit))
     shared += (digest_files(include),) if include.is_dir() else ()
     keys = {
         test.name: key_of(RECIPE, *shared, test.module, digest_files(test.folder)) for test in tests

@@ -76,6 +76,22 @@ def digest_files(*paths: Path) -> str:
     return key_of(*parts)
 
 
+def digest_kept(folder: Path) -> str:
+    """Return a digest over what was kept in *folder*, the entry of a store or a folder right in it.
+
+    By the manifest: whoever works there may have files of his own in it for a moment, as make has.
+    A folder without one is read.
+    """
+    entry = folder if (folder / MANIFEST).is_file() else folder.parent
+    try:
+        manifest = json.loads((entry / MANIFEST).read_text())
+        kept = {**manifest["files"], **manifest["links"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return digest_files(folder)
+    below = "" if folder == entry else f"{folder.name}/"
+    return key_of(*(f"{name} {kept[name]}" for name in sorted(kept) if name.startswith(below)))
+
+
 def _files_below(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.is_symlink() or p.is_file())
 

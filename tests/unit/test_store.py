@@ -14,7 +14,15 @@ import pytest
 
 from harness import store as store_module
 from harness.errors import InfraError
-from harness.store import Store, digest_files, hold, key_of, last_used, write_atomically
+from harness.store import (
+    Store,
+    digest_files,
+    digest_kept,
+    hold,
+    key_of,
+    last_used,
+    write_atomically,
+)
 
 
 @pytest.fixture
@@ -85,6 +93,22 @@ def test_the_first_put_wins(store: Store) -> None:
 
     folder = store.put("kind", "key", late)
     assert (folder / "sub" / "file").read_text() == "early"
+
+
+def test_what_was_kept_is_told_from_what_somebody_works_on(store: Store) -> None:
+    """Modules are built in a kernel's kit, where make has files of its own for a moment."""
+    first = store.put("kind", "a", filler("same")) / "sub"
+    before = digest_kept(first)
+    (first / ".tmp_1").write_text("make's")
+    assert digest_kept(first) == before
+    assert digest_files(first) != digest_files(store.put("kind", "b", filler("same")) / "sub")
+    assert digest_kept(store.put("kind", "b", filler("same")) / "sub") == before
+    assert digest_kept(store.put("kind", "c", filler("other")) / "sub") != before
+    assert digest_kept(first.parent) != before
+    loose = store.root.parent / "loose"
+    loose.mkdir()
+    filler("same")(loose)
+    assert digest_kept(loose) == digest_files(loose)
 
 
 def damage_size(folder: Path) -> None:
