@@ -253,9 +253,14 @@ static bool payers_settled(void)
 /* Let each take @pages pages; 0 when they have them, or have died of it. */
 static __maybe_unused int payers_fill(unsigned long pages)
 {
+	unsigned long until = jiffies + PAYERS_PATIENCE;
+
 	WRITE_ONCE(payers_pages, pages);
 	wake_up_all(&payers_wait);
-	return wait_event_timeout(payers_wait, payers_settled(), PAYERS_PATIENCE) ? 0 : -ETIMEDOUT;
+	/* Who is killed meanwhile wakes nobody once it is gone. */
+	while (!payers_settled() && time_before(jiffies, until))
+		wait_event_timeout(payers_wait, payers_settled(), HZ / 20);
+	return payers_settled() ? 0 : -ETIMEDOUT;
 }
 
 #endif
