@@ -93,6 +93,9 @@ class _Job:
         self.report(Stage(self.stage, text, done, total, finished))
 
 
+BUILD_TRIES = 3
+
+
 def build_kernel(
     tree: SourceTree,
     series: Series,
@@ -133,7 +136,10 @@ def build_kernel(
     with WorkTree(tree, series, cache, report) as work:
         # Another harness may have built it while we waited for the tree.
         kernel = _from_store(job, reused=True)
-        if kernel is None:
+        tries = 0
+        # And one that prunes may take it before it is seen that we use it.
+        while kernel is None and tries < BUILD_TRIES:
+            tries += 1
             _build(job, work)
             kernel = _from_store(job, reused=False)
     if kernel is None:
