@@ -136,11 +136,11 @@ def build_kernel(
     with WorkTree(tree, series, cache, report) as work:
         # Another harness may have built it while we waited for the tree.
         kernel = _from_store(job, reused=True)
-        tries = 0
-        # And one that prunes may take it before it is seen that we use it.
-        while kernel is None and tries < BUILD_TRIES:
-            tries += 1
+        for _ in range(BUILD_TRIES):
+            if kernel is not None:
+                break
             _build(job, work)
+            # One that prunes may take it before it is seen that we use it.
             kernel = _from_store(job, reused=False)
     if kernel is None:
         raise InfraError(f"{cache.store} does not keep what is written to it")

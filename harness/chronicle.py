@@ -17,7 +17,6 @@ from harness.machine import Machine
 from harness.record import Ended, Episode
 from harness.transport.agent import NoAnswer, Recording
 from harness.transport.console import newer_than
-from harness.transport.gaps import filled
 from harness.transport.protocol import lines_of
 from harness.transport.pump import Wait
 
@@ -148,11 +147,7 @@ class Chronicle:
         """Return *phase* as evidence, with what the console has of the records that it lost."""
         log = phase.log()
         gaps = [gap for gap in self._agent.gaps if gap.mark in log]
-        if not gaps:
-            return Episode(phase.when, tuple(log), phase.ended, phase.reason)
-        end = max(gap.before_us for gap in gaps)
-        records = self._machine.console.records(end, self._deadline(CONSOLE_S))
-        whole, found = filled(log, gaps, records)
+        whole, found = self._machine.console.fill(log, gaps, self._deadline(CONSOLE_S))
         lost = sum(gap.count for gap in gaps) - found
         return Episode(phase.when, whole, phase.ended, phase.reason, lost, found)
 

@@ -35,7 +35,7 @@ from harness.record import TestOutcome
 from harness.testrun import Trial
 from harness.transport.agent import Agent, NoAnswer
 from harness.transport.console import Console
-from harness.transport.gaps import Gap, filled
+from harness.transport.gaps import Gap
 from harness.transport.protocol import Ready
 from harness.transport.pump import Wait
 
@@ -296,11 +296,7 @@ class Guest:
 
     def _with_lost(self, outcome: TestOutcome, gaps: Sequence[Gap]) -> TestOutcome:
         """Return *outcome* with what the console has of the records that the log lost in *gaps*."""
-        if not gaps:
-            return outcome
-        end = max(gap.before_us for gap in gaps)
-        records = self._machine.console.records(end, self._deadline(CONSOLE_S))
-        log, found = filled(outcome.log, gaps, records)
+        log, found = self._machine.console.fill(outcome.log, gaps, self._deadline(CONSOLE_S))
         lost = max(0, outcome.lost_records - found)
         return replace(outcome, log=log, lost_records=lost, found_records=found)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness import leaks
 from harness.autopsy import Autopsy, Findings
+from harness.chronicle import how_lost
 from harness.deadline import Deadline
 from harness.machine import Machine
 from harness.model import GuestTest, Speed
@@ -130,15 +131,8 @@ class Trial:
             end = self._deadline(look_of(self._test.timeout_s, spent))
             self._cut_log(recording, end)
             return self._stuck(end) or self._silent(error, end)
-        self._machine.settle()
-        failure = self._machine.failure()
-        if vitals.panic:
-            return TestOutcome(Ended.DIED, (), reason=f"the kernel panicked: {vitals.panic}")
-        if failure is not None:
-            return TestOutcome(Ended.LOST, (), reason=failure.what)
-        if error.how is Wait.GONE:
-            return TestOutcome(Ended.DIED, (), reason="the guest reset or powered off")
-        return TestOutcome(Ended.LOST, (), reason=error.what)
+        ended, reason = how_lost(self._machine, error)
+        return TestOutcome(ended, (), reason=reason)
 
     def _stuck(self, end: Deadline) -> TestOutcome | None:
         """Return how the test is stuck, None where it is slow, or nothing is known of the guest."""

@@ -123,19 +123,15 @@ def judge(
     blame = _blame(test.weather_at(series, cell.position))
     others = [splat for splat in splats if whose_end(splat, loads) not in blame]
     aside = tuple(chain.from_iterable(splats_in(outcome.episodes)))
-    titled = [
-        replace(splat, title=f"{splat.title}, {splat.when}")
-        for splat in aside
-        if whose_end(splat, loads) not in blame
-    ]
-    lost = Ended.DIED if Ended.DIED in {e.ended for e in outcome.episodes} else Ended.DONE
+    titled = [_with_time(splat) for splat in aside if whose_end(splat, loads) not in blame]
+    died = any(episode.ended is Ended.DIED for episode in outcome.episodes)
     anomalies = (
         *(_Anomaly(*end) for end in ends_of(outcome.episodes)),
         *_of_kills(toll.said, blame),
         *_of_end(test, outcome, ktap, splats),
         *_of_splats(others, ordinary, outcome.ended),
         *_of_results(test, outcome, ktap),
-        *_of_splats(titled, ordinary, lost),
+        *_of_splats(titled, ordinary, Ended.DIED if died else Ended.DONE),
         *_of_loads(outcome, toll.of_loads if SplatKind.OOM_KILL in ordinary else ()),
         *_of_lost(outcome),
     )
@@ -188,6 +184,10 @@ def missed_result(cell: Cell, test: GuestTest, series: str, reason: str) -> Cell
 def skipped_result(cell: Cell, reason: str) -> CellResult:
     """Return the SKIP of a cell that its kernel has no means for, for *reason* (one line)."""
     return CellResult(cell=cell, verdict=Verdict.SKIP, expected=Verdict.SKIP, reason=reason)
+
+
+def _with_time(splat: Splat) -> Splat:
+    return replace(splat, title=f"{splat.title}, {splat.when}")
 
 
 def _verdict_of(cases: Iterable[CaseResult], anomalies: Collection[_Anomaly]) -> Verdict:

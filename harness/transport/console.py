@@ -8,13 +8,13 @@ import re
 import socket
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.deadline import Deadline
 from harness.errors import GuestError
-from harness.transport.gaps import STAMP, stamped
+from harness.transport.gaps import STAMP, Gap, filled, stamped
 from harness.transport.lines import LineCutter, visible
 from harness.transport.pump import CappedLog, Vitals, Wait
 
@@ -92,6 +92,15 @@ class Console:
         cutter = LineCutter(LINE_LIMIT)
         lines = cutter.feed(self._path.read_bytes()) + cutter.flush()
         return stamped(map(visible, lines))
+
+    def fill(
+        self, log: Sequence[str], gaps: Sequence[Gap], deadline: Deadline
+    ) -> tuple[tuple[str, ...], int]:
+        """Return *log* with what this console has of its *gaps*, and how many records that are."""
+        if not gaps:
+            return tuple(log), 0
+        end = max(gap.before_us for gap in gaps)
+        return filled(log, gaps, self.records(end, deadline))
 
     def _reached(self, usec: int) -> bool:
         """Does the newest of the kernel's lines come from *usec* or later?"""

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from harness.errors import BuildError, InfraError, UserError
 from harness.events import Stage
 from harness.kbuild import MARKER, Kbuild
 from harness.layout import Cache
-from harness.store import sha256_of
+from harness.store import Store, sha256_of
 from harness.toolchain import find_toolchain
 from tests.integration.toy import (
     HEADER,
@@ -61,6 +63,28 @@ def test_progress_is_told_and_ends(bench: Bench) -> None:
     stages = [e for e in bench.events if isinstance(e, Stage) and e.key == "build toy p0"]
     assert stages[-1].finished
     assert any(stage.done for stage in stages)
+
+
+@pytest.mark.parametrize("pruned", [1, build.BUILD_TRIES])
+def test_a_kernel_that_is_pruned_before_its_use_is_built_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, pruned: int
+) -> None:
+    put, left = Store.put, [pruned]
+
+    def put_and_pruned(store: Store, kind: str, key: str, fill: Callable[[Path], None]) -> Path:
+        folder = put(store, kind, key, fill)
+        if kind == build.KERNEL and left[0]:
+            left[0] -= 1
+            shutil.rmtree(folder)
+        return folder
+
+    monkeypatch.setattr(Store, "put", put_and_pruned)
+    if pruned < build.BUILD_TRIES:
+        assert bench.kernel(0).image.is_file()
+    else:
+        with pytest.raises(InfraError, match="does not keep what is written"):
+            bench.kernel(0)
+    assert left == [0]
 
 
 def test_a_second_build_runs_no_make_at_all(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
