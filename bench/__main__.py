@@ -23,10 +23,10 @@ from bench.measure import groups_of, measure
 from bench.model import Row
 from bench.rows import all_rows, select
 from bench.table import terse, write
-from harness.errors import HarnessError
-from harness.layout import Cache, default_cache, find_checkout
-from harness.report.terminal import View
-from harness.stages import Workspace
+from harness.host.paths import Cache, default_cache, find_checkout
+from harness.model.errors import HarnessError
+from harness.report.terminal.view import View
+from harness.run.workspace import Workspace
 
 HERE = Path(__file__).parent
 

@@ -11,7 +11,7 @@ import resource
 import sys
 from pathlib import Path
 
-from harness import cli
+from harness.cli import main as cli
 
 
 def main(argv: list[str]) -> int:

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from bench.lab import Lab, spec_of
 from bench.model import Contender, Once, Sample
-from harness import process
 from harness.arch import load_arch
-from harness.errors import GuestError, InfraError
-from harness.session import Guest, boot
-from harness.store import Store
-from harness.template import clone as template_clone
-from harness.template import make_template
+from harness.cache.store import Store
+from harness.guest.guest import Guest, boot
+from harness.guest.template import clone as template_clone
+from harness.guest.template import make_template
+from harness.host import process
+from harness.model.errors import GuestError, InfraError
 
 READY, RAN, WHOLE, WORKED = "ready", "ran a program", "whole", "worked"
 COMMAND = ("/bin/true",)
@@ -39,7 +39,7 @@ def cold(arch: str) -> Contender:
         yield lambda: _once(lab, lambda folder: boot(spec, folder))
 
     return Contender(
-        f"cold boot {arch}", "harness.session.boot() to the answer of its agent", open_
+        f"cold boot {arch}", "harness.guest.guest.boot() to the answer of its agent", open_
     )
 
 
@@ -51,7 +51,9 @@ def clone(arch: str) -> Contender:
         open_clone = clones_of(lab, arch, lab.space.store)
         yield lambda: _once(lab, open_clone)
 
-    return Contender(f"clone {arch}", "harness.template.clone() to the answer of its agent", open_)
+    return Contender(
+        f"clone {arch}", "harness.guest.template.clone() to the answer of its agent", open_
+    )
 
 
 def clones_of(lab: Lab, arch: str, store: Store) -> OpenGuest:
@@ -83,7 +85,7 @@ def sampled_work(arch: str, *, sampled: bool) -> Contender:
             folder = lab.new_folder("guest")
             with open_clone(folder) as guest:
                 if sampled:
-                    guest._machine.sampling.begin("none")  # as a test's run does
+                    guest.machine.sampling.begin("none")  # as a test's run does
                 begun = time.perf_counter()
                 answer(guest, WORK)
                 seconds = time.perf_counter() - begun

@@ -16,11 +16,11 @@ from pathlib import Path
 from bench.guests import WHOLE
 from bench.lab import Lab
 from bench.model import Contender, Once, Sample
-from harness import host, process
-from harness.errors import InfraError
-from harness.model import SourceTree
-from harness.source import fetch
-from harness.store import hold
+from harness.cache.store import hold
+from harness.host import process, resources
+from harness.model.errors import InfraError
+from harness.model.values import SourceTree
+from harness.source.fetch import fetch
 
 BASE = "debian:6.1"
 BOOT_AND_RUN = "boot and run"
@@ -51,7 +51,7 @@ def _open(lab: Lab) -> Iterator[Once]:
     with hold(lab.space.cache.locks, out.name):
         out.mkdir(parents=True, exist_ok=True)
         # By itself it reconfigures and makes only what is missing.
-        _run(lab, tree, out, "build", "--kunitconfig=lib/kunit", f"--jobs={host.cores()}")
+        _run(lab, tree, out, "build", "--kunitconfig=lib/kunit", f"--jobs={resources.cores()}")
 
     def once() -> Sample:
         begun = time.perf_counter()

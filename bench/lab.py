@@ -17,11 +17,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.arch import load_arch
-from harness.build import build_kernel
-from harness.errors import InfraError
-from harness.kconfig import topic_files
-from harness.model import GuestSpec, Kernel, Plan
-from harness.stages import Prepared, Workspace, bare_bench, guest_spec, make_kernel, prepare
+from harness.build.kconfig import topic_files
+from harness.build.kernel import build_kernel
+from harness.model.errors import InfraError
+from harness.model.values import GuestSpec, Kernel, Plan
+from harness.run.artifacts import bare_bench, guest_spec, make_kernel
+from harness.run.prepare import Prepared, prepare
+from harness.run.workspace import Workspace
 
 CELLS, CLONES = 200, 1000  # what the rows say
 TOPICS = ("xfs",)

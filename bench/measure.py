@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from bench.disturbance import Disturbance
 from bench.lab import Lab
 from bench.model import Contender, Measured, Once, Row, Sample
-from harness.errors import HarnessError
-from harness.session import BootFailure
+from harness.guest.guest import BootFailure
+from harness.model.errors import HarnessError
 
 Tell = Callable[[str], None]
 # A guest that does not come up is a verdict elsewhere; here it is a row without a figure.

@@ -14,16 +14,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.lab import Lab
-from harness import host
 from harness.arch import load_arch
-from harness.configure import Configuration, configure
-from harness.errors import BuildError
-from harness.kbuild import Kbuild
-from harness.kconfig import Asked, merge, read_fragments, topic_files
-from harness.model import Series, SourceTree
-from harness.patching import contents_at
-from harness.toolchain import find_toolchain
-from harness.worktree import WorkTree
+from harness.build.configure import Configuration, configure
+from harness.build.kbuild import Kbuild
+from harness.build.kconfig import Asked, merge, read_fragments, topic_files
+from harness.build.toolchain import find_toolchain
+from harness.host import resources
+from harness.model.errors import BuildError
+from harness.model.values import Series, SourceTree
+from harness.source.apply import contents_at
+from harness.source.worktree import WorkTree
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class PlainMake:
         configure(self.kbuild, Configuration(self.asked, version, "bench"), self.log)
         arch = self.kbuild.tools.arch
         begun = time.perf_counter()
-        done = self.kbuild.make((*arch.make_targets, "modules"), self.log, jobs=host.cores())
+        done = self.kbuild.make((*arch.make_targets, "modules"), self.log, jobs=resources.cores())
         seconds = time.perf_counter() - begun
         if not done.ok:
             raise BuildError(

@@ -17,12 +17,13 @@ from bench import kunit, vng
 from bench.measure import Group
 from bench.model import Measured, Row, Unit
 from bench.stats import Estimate, estimate
-from harness import __version__, host, process
+from harness import __version__
 from harness.arch import all_archs
-from harness.jsonio import from_json, to_json
-from harness.layout import Checkout
-from harness.qemu.process import qemu_version
-from harness.runfolder import write_whole
+from harness.guest.qemu.process import qemu_version
+from harness.host import process, resources
+from harness.host.files import write_whole
+from harness.host.paths import Checkout
+from harness.model.jsonio import from_json, to_json
 
 FILE = "results.json"
 
@@ -89,7 +90,7 @@ def conditions(checkout: Checkout) -> Conditions:
     )
     return Conditions(
         date=datetime.now(UTC).isoformat(timespec="seconds"),
-        machine=f"{_cpu()}, {host.describe()}",
+        machine=f"{_cpu()}, {resources.describe()}",
         others=0.0,
         versions=tuple(dict.fromkeys(versions)),
     )

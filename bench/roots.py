@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.lab import Lab
-from harness.layout import Checkout
-from harness.model import Series, SourceTree
-from harness.patching import contents_at
-from harness.series import load_series
+from harness.host.paths import Checkout
+from harness.model.values import Series, SourceTree
+from harness.source.apply import contents_at
+from harness.source.series import load_series
 
 FLAGSHIP = "vmalloc-nofail"
 FILE = "mm/vmalloc.c"

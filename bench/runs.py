@@ -13,11 +13,11 @@ from pathlib import Path
 from bench.guests import WHOLE
 from bench.lab import Lab
 from bench.model import Sample
-from harness import process
-from harness.build import KERNEL
-from harness.errors import InfraError
-from harness.jsonio import from_json
-from harness.record import RunRecord
+from harness.build.kernel import KERNEL
+from harness.host import process
+from harness.model.errors import InfraError
+from harness.model.jsonio import from_json
+from harness.model.results import RunRecord
 
 SHARE, PEAK = "own share", "own peak"
 

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from bench.guests import OpenGuest, answer, clones_of
 from bench.lab import open_lab
-from harness.layout import Cache, find_checkout
-from harness.stages import Workspace
-from harness.store import Store
+from harness.cache.store import Store
+from harness.host.paths import Cache, find_checkout
+from harness.run.workspace import Workspace
 
 WARM_UPS = 20  # until every cache of the interpreter is full
 # In the environment of everything that this process starts, whoever its parent is by now.

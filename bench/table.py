@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.model import Unit
 from bench.results import Conditions, Result, Results
 from bench.stats import summary
-from harness.runfolder import write_whole
+from harness.host.files import write_whole
 
 BEGIN, END = "<!-- written by the command: begin -->", "<!-- end -->"
 MARKS = {"pass": "pass", "miss": "**miss**", "told": "", "not measured": "not measured"}

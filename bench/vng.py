@@ -15,9 +15,9 @@ from pathlib import Path
 from bench.guests import WHOLE, command
 from bench.lab import Lab, bzimage
 from bench.model import Contender, Once, Sample
-from harness import host, process
-from harness.errors import InfraError
-from harness.store import hold
+from harness.cache.store import hold
+from harness.host import process, resources
+from harness.model.errors import InfraError
 
 VERSION = "1.42"
 _DONE = ".installed"  # in the environment once all of it is there
@@ -90,7 +90,7 @@ def _open_many(lab: Lab) -> Iterator[Once]:
 
     def once() -> Sample:
         begun = time.perf_counter()
-        with ThreadPoolExecutor(host.cores()) as pool:
+        with ThreadPoolExecutor(resources.cores()) as pool:
             for run in [pool.submit(vng.once) for _ in range(lab.cells)]:
                 run.result()
         return {WHOLE: time.perf_counter() - begun}

@@ -31,31 +31,24 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness import host
 from harness.arch import load_arch
-from harness.capacity import Capacity
-from harness.cells import run_cell
-from harness.errors import HarnessError
-from harness.layout import default_cache, find_checkout
-from harness.model import Arch, Cell, GuestTest, Kernel, Plan, Verdict
-from harness.plan import load_tests
-from harness.plan_options import OPTIONS, plan_of
-from harness.qemu.accel import choose_accel
-from harness.record import CellResult
-from harness.report.terminal import View
-from harness.runfolder import RunFolder
-from harness.session import Guest
-from harness.stages import (
-    Bench,
-    Prepared,
-    Workspace,
-    cell_job,
-    guest_spec,
-    make_bench,
-    make_kernel,
-    prepare,
-)
-from harness.template import Templates
+from harness.guest.capacity import Capacity
+from harness.guest.guest import Guest
+from harness.guest.qemu.accel import choose_accel
+from harness.guest.template import Templates
+from harness.host import packages
+from harness.host.paths import default_cache, find_checkout
+from harness.model.errors import HarnessError
+from harness.model.results import CellResult
+from harness.model.values import Arch, Cell, GuestTest, Kernel, Plan, Verdict
+from harness.plan.descriptions import load_tests
+from harness.plan.options import OPTIONS, plan_of
+from harness.report.terminal.view import View
+from harness.run.artifacts import Bench, cell_job, guest_spec, make_bench, make_kernel
+from harness.run.cell import run_cell
+from harness.run.folder import RunFolder
+from harness.run.prepare import Prepared, completed, prepare
+from harness.run.workspace import Workspace
 
 PREFIX = "kph_"  # of our options among those of other plugins
 TESTS = ("guest-tests", "tests")  # the folders of a checkout that hold them
@@ -80,7 +73,7 @@ class Laboratory:
         with self._lock:
             if self._prepared is None:
                 self._prepared = prepare(self.plan, self.space)
-                host.require(self._prepared.archs)
+                packages.require(self._prepared.archs)
             return self._prepared
 
     def bench(self, arch: Arch, position: int) -> Bench:
@@ -133,7 +126,7 @@ def laboratory(config: pytest.Config) -> Laboratory:
         file = config.getoption(PREFIX + "plan")
         try:
             checkout = find_checkout(config.rootpath)
-            plan = plan_of(values, checkout, Path(file) if file else None)
+            plan = completed(plan_of(values, checkout, Path(file) if file else None), checkout)
         except HarnessError as error:
             hint = f" ({error.hint})" if error.hint else ""
             raise pytest.UsageError(f"{error.what}{hint}") from None

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from harness import lease
+from harness.cache import lease
 
 # In CI the same examples each time: whether a change lands must not be a throw of dice. A person's
 # runs go on looking for new ones.

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from bench.model import Row
-from harness.errors import UserError
+from harness.model.errors import UserError
 
 
 def all_rows() -> tuple[Row, ...]:

@@ -10,8 +10,8 @@ from bench.model import Contender, Figure, Once, Row, Sample
 from bench.plain_make import open_make
 from bench.roots import edited_series
 from bench.runs import check, forget_kernels, run_harness
-from harness.layout import Checkout
-from harness.plan import load_tests
+from harness.host.paths import Checkout
+from harness.plan.descriptions import load_tests
 
 ARCH = "x86_64"
 

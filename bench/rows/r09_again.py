@@ -8,7 +8,7 @@ from bench.guests import WHOLE
 from bench.lab import Lab
 from bench.model import Contender, Figure, Once, Row, Sample
 from bench.runs import run_harness
-from harness.errors import InfraError
+from harness.model.errors import InfraError
 
 
 @contextmanager

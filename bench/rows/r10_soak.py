@@ -9,8 +9,8 @@ from pathlib import Path
 
 from bench.lab import Lab
 from bench.model import Contender, Figure, Once, Row, Sample
-from harness import process
-from harness.errors import InfraError
+from harness.host import process
+from harness.model.errors import InfraError
 
 ARCH = "x86_64"
 

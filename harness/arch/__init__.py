@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Guest architectures: every file of this folder is one, found by listing it.
 
-A module gives ``ARCH``, a :class:`harness.model.Arch`; nothing else in the harness asks which
-architecture it deals with.
+A module gives ``ARCH``, a ``Arch``; nothing else in the harness asks which architecture it
+deals with.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import difflib
 import importlib
 import pkgutil
 
-from harness.errors import UserError
-from harness.model import Arch
+from harness.model.errors import UserError
+from harness.model.values import Arch
 
 
 def arch_names() -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from harness.model import Arch
+from harness.model.values import Arch
 
 # The probe: adds up 1 to 1000 and, only if the sum is right, asks the firmware to power off
 # (PSCI SYSTEM_OFF, which QEMU and KVM both answer on this board).
@@ -15,7 +15,6 @@ _PROBE = bytes.fromhex(
     "00018052 0080b072"  # mov w0, #0x84000008
     "020000d4 00000014"  # hvc #0; b here
 )
-
 ARCH = Arch(
     name="arm64",
     kernel_arch="arm64",

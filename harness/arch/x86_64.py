@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from harness.model import Arch
+from harness.model.values import Arch
 
 # The probe: a ROM that starts where the processor starts, in real mode, sets up page tables and
 # long mode as a kernel does (a KVM that only interprets real mode must not pass), adds up 1 to
@@ -27,7 +27,6 @@ _PROBE_CODE = bytes.fromhex(
 )
 _START = "ea 00ff 00f0"  # at the reset vector: jmp 0xf000:0xff00
 _PROBE = bytes(0xFF00) + _PROBE_CODE.ljust(0xF0, b"\0") + bytes.fromhex(_START).ljust(0x10, b"\0")
-
 ARCH = Arch(
     name="x86_64",
     kernel_arch="x86_64",

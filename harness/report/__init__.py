@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.record import RunRecord
-from harness.report.html import write_html
+from harness.model.results import RunRecord
+from harness.report.html.render import write_html
 from harness.report.json import json_path, read_json, write_json
 from harness.report.junit import write_junit
 

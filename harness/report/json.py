@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.errors import UserError
-from harness.jsonio import from_json, to_json
-from harness.record import RunRecord
-from harness.runfolder import write_whole
+from harness.host.files import write_whole
+from harness.model.errors import UserError
+from harness.model.jsonio import from_json, to_json
+from harness.model.results import RunRecord
 
 NAME = "run.json"
 

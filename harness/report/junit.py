@@ -29,14 +29,15 @@ from pathlib import Path
 
 from junit_xml import TestCase, TestSuite, to_xml_report_string
 
-from harness.model import Cell, Verdict
-from harness.record import CaseResult, CellResult, KernelRecord, RunRecord
-from harness.repeats import Tally, tallies
-from harness.report.evidence import LOG_LIMIT, clip, exhibits, one_line, read_excerpt, visible
+from harness.host.files import write_whole
+from harness.model.results import CaseResult, CellResult, KernelRecord, RunRecord
+from harness.model.text import one_line, visible
+from harness.model.values import Cell, Verdict
+from harness.report.excerpts import LOG_LIMIT, clip, exhibits, read_excerpt
 from harness.report.matrix import say_verdict
-from harness.report.stacks import splat_line
-from harness.runfolder import write_whole
-from harness.splat import is_death
+from harness.report.splat_text import splat_line
+from harness.verdict.flaky import Tally, tallies
+from harness.verdict.splat import is_death
 
 NAME = "junit.xml"
 WHOLE = "(whole test)"  # the test case that stands for a cell

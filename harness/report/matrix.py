@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from harness.model import NO_SERIES, Cell, Verdict
-from harness.record import CellResult, RunRecord
+from harness.model.results import CellResult, RunRecord
+from harness.model.values import NO_SERIES, Cell, Verdict
 
 
 @dataclass(frozen=True)

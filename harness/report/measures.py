@@ -10,11 +10,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from harness.record import CaseResult
-from harness.report.evidence import one_line
+from harness.model.results import CaseResult
+from harness.model.text import one_line
 
 MAX_MEASURES = 200  # of a cell
-
 _MEASURE = re.compile(
     r"#? ?\S{1,200}: measure: (?P<name>[!-~]{1,80}) (?P<value>[0-9]{1,20})"
     r"(?: (?P<unit>[ -~]{1,40}))?"

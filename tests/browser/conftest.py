@@ -13,8 +13,8 @@ import pytest
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
-from harness.host import BROWSER, install_command, missing_packages
-from harness.record import RunRecord
+from harness.host.packages import BROWSER, install_command, missing_packages
+from harness.model.results import RunRecord
 from harness.report import write_html, write_json
 from tests.unit.sample_run import make_run
 

@@ -10,7 +10,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
-from harness.record import CellResult, RunRecord
+from harness.model.results import CellResult, RunRecord
 from tests.browser.conftest import browser
 from tests.unit.sample_run import find
 

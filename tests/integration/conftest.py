@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from harness.model import Speed
+from harness.model.values import Speed
 
 
 @pytest.fixture(autouse=True)
 def _idle_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a fake guest's time-outs be what its scenario makes of them, whatever else runs here."""
-    monkeypatch.setattr("harness.session.host_speed", lambda: Speed(1.0))
+    monkeypatch.setattr("harness.guest.guest.host_speed", lambda: Speed(1.0))

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from harness.arch import all_archs, load_arch
-from harness.errors import InfraError, UserError
-from harness.model import Arch
-from harness.qemu import accel
-from harness.qemu.accel import choose_accel, probe
+from harness.guest.qemu import accel
+from harness.guest.qemu.accel import choose_accel, probe
+from harness.model.errors import InfraError, UserError
+from harness.model.values import Arch
 
 
 @pytest.fixture(autouse=True)

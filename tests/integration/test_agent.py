@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.deadline import Deadline
-from harness.errors import GuestError
-from harness.machine import Machine
-from harness.transport import agent as agent_module
-from harness.transport import pump
-from harness.transport.agent import NoAnswer
-from harness.transport.gaps import Gap
-from harness.transport.pump import Wait
+from harness.guest.machine import Machine
+from harness.guest.transport import agent as agent_module
+from harness.guest.transport import reader
+from harness.guest.transport.agent import NoAnswer
+from harness.guest.transport.lost_records import Gap
+from harness.guest.transport.reader import Wait
+from harness.host.deadline import Deadline
+from harness.model.errors import GuestError
 from tests.integration.fakeqemu import READY, fake_machine
 
 SOON = 20.0
@@ -155,7 +155,7 @@ def test_a_wait_ends_at_once_when_there_is_nobody_left(
     tmp_path: Path, action: str, how: Wait, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if how is Wait.CUT:
-        monkeypatch.setattr(pump, "CUT_GRACE_S", 0.05)
+        monkeypatch.setattr(reader, "CUT_GRACE_S", 0.05)
     with played(tmp_path, f"exec = [{action}]") as machine:
         with pytest.raises(NoAnswer) as caught:
             machine.agent.run("exec", "/x", deadline=Deadline.never())

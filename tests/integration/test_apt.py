@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from harness import apt as apt_module
-from harness.apt import Apt, digest_file, host_mirrors, host_suite, unpack_deb
-from harness.errors import InfraError, UserError
-from harness.events import Event, Note, Stage
-from harness.layout import Cache
-from harness.lease import in_use
-from harness.source import fetch
-from harness.store import sha256_of
+from harness.cache.lease import in_use
+from harness.host.files import sha256_of
+from harness.host.paths import Cache
+from harness.model.errors import InfraError, UserError
+from harness.model.events import Event, Note, Stage
+from harness.source import apt as apt_module
+from harness.source.apt import Apt, digest_file, host_mirrors, host_suite, unpack_deb
+from harness.source.fetch import fetch
 
 pytestmark = pytest.mark.skipif(
     shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None, reason="no apt here"
@@ -341,7 +341,7 @@ def test_a_spec_that_names_no_kernel(spec: str, tmp_path: Path) -> None:
 def test_a_kernel_that_debian_does_not_have(
     kernel_archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from harness.source import debian
+    from harness.source.schemes import debian
 
     monkeypatch.setattr(debian, "ELSEWHERE", ("sid",))
     with pytest.raises(UserError, match=r"no linux-source-9\.8 in sid") as caught:

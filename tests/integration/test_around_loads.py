@@ -11,17 +11,17 @@ from typing import cast
 
 import pytest
 
-from harness import underload
-from harness.cells import CellJob, run_cell
-from harness.filesystem import Checked
-from harness.model import Cell, GuestSpec, GuestTest, Kernel, Load, Series, Verdict
-from harness.pressure import Pressure
-from harness.record import CellResult
-from harness.runfolder import RunFolder
-from harness.session import Executed, Guest, boot
-from harness.store import Store
-from harness.template import Templates
-from harness.underload import Applied
+from harness.cache.store import Store
+from harness.guest.guest import Executed, Guest, boot
+from harness.guest.template import Templates
+from harness.model.results import CellResult
+from harness.model.values import Cell, GuestSpec, GuestTest, Kernel, Load, Series, Verdict
+from harness.plan.loads import Pressure
+from harness.run import cell_loads
+from harness.run.cell import CellJob, run_cell
+from harness.run.cell_loads import Applied
+from harness.run.folder import RunFolder
+from harness.run.scratch_fs import Checked
 from tests.integration.fakeqemu import fake_guest, on
 
 PASS, FAIL, ERROR, MISS = Verdict.PASS, Verdict.FAIL, Verdict.ERROR, Verdict.MISS
@@ -85,8 +85,8 @@ def sound() -> list[Checked]:
 @pytest.fixture
 def run(tmp_path: Path, store: Store, sound: list[Checked], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a cell under a load, in a guest that answers some requests with *what*."""
-    monkeypatch.setattr(underload, "make_filesystem", lambda *_: None)
-    monkeypatch.setattr(underload, "check_filesystem", lambda *_: sound[0])
+    monkeypatch.setattr(cell_loads, "make_filesystem", lambda *_: None)
+    monkeypatch.setattr(cell_loads, "check_filesystem", lambda *_: sound[0])
 
     def run(
         what: dict[str, str],
@@ -171,17 +171,21 @@ def test_a_kernel_that_dies_around_a_load_has_failed(
 @pytest.mark.parametrize(
     ("verb", "hasty", "when"),
     [
-        ("read /sys/block/vda/serial", "session.ANSWER_S", "while load storm was prepared"),
-        ("exec /bin/mount", "underload.COMMAND_S", "while load storm was prepared"),
+        ("read /sys/block/vda/serial", "guest.guest.ANSWER_S", "while load storm was prepared"),
+        ("exec /bin/mount", "run.cell_loads.COMMAND_S", "while load storm was prepared"),
         ("start", "", "while load storm was started"),
-        (STOP, "loadrun.STOP_S", "while load storm was stopped"),
-        ("exec /bin/umount", "underload.UNMOUNT_S", "while the ext4 of load storm was unmounted"),
+        (STOP, "run.load.STOP_S", "while load storm was stopped"),
+        (
+            "exec /bin/umount",
+            "run.cell_loads.UNMOUNT_S",
+            "while the ext4 of load storm was unmounted",
+        ),
     ],
 )
 def test_a_kernel_that_hangs_around_a_load_has_failed(
     run: Run, verb: str, hasty: str, when: str
 ) -> None:
-    names = [*filter(None, [hasty]), "chronicle.ANSWER_S"]
+    names = [*filter(None, [hasty]), "guest.phase_log.ANSWER_S"]
     result = run({verb: "", **HANGS}, ready_s=0.3 if verb == "start" else 20.0, hasty=names)
     assert result.verdict is FAIL
     assert f"no answer {when}: " in result.reason
@@ -199,7 +203,7 @@ def test_a_kernel_that_dies_once_its_load_was_told_to_end_has_failed(run: Run) -
 def test_a_guest_that_resets_while_nobody_hears_from_it_has_failed(run: Run) -> None:
     result = run(
         {"exec /bin/umount": "", "hello": "{ exit = 0 }"},
-        hasty=("underload.UNMOUNT_S",),
+        hasty=("run.cell_loads.UNMOUNT_S",),
     )
     assert result.verdict is FAIL
     said = "was unmounted: '/bin/umount /tmp/storm' is stuck"
@@ -268,7 +272,7 @@ def test_a_splat_is_judged_though_what_it_broke_keeps_the_test_from_running(run:
 def test_what_does_not_end_in_a_guest_that_answers_is_the_kernels(
     run: Run, tmp_path: Path, verb: str, load: str, what: str
 ) -> None:
-    hasty = ("underload.COMMAND_S", "underload.UNMOUNT_S", "loadrun.REMOVE_S")
+    hasty = ("run.cell_loads.COMMAND_S", "run.cell_loads.UNMOUNT_S", "run.load.REMOVE_S")
     result = run({verb: ""}, load, hasty=hasty)
     assert result.verdict is FAIL
     assert what in result.reason
@@ -277,7 +281,7 @@ def test_what_does_not_end_in_a_guest_that_answers_is_the_kernels(
 
 
 def test_a_load_that_nothing_ends_is_the_kernels(run: Run, tmp_path: Path) -> None:
-    hasty = ("loadrun.TERM_S", "loadrun.KILLED_S")
+    hasty = ("run.load.TERM_S", "run.load.KILLED_S")
     result = run({STOP: '{ agent = "ok {id}" }'}, hasty=hasty)
     assert result.verdict is FAIL
     assert "load storm is stuck in the kernel: killed, it did not end within" in result.reason
@@ -286,7 +290,7 @@ def test_a_load_that_nothing_ends_is_the_kernels(run: Run, tmp_path: Path) -> No
 
 def test_killed_processes_that_keep_a_file_system_busy_are_the_kernels(run: Run) -> None:
     result = run(
-        {STOP: KILLED, "exec /bin/umount": BUSY}, hasty=("loadrun.TERM_S", "underload.BUSY_S")
+        {STOP: KILLED, "exec /bin/umount": BUSY}, hasty=("run.load.TERM_S", "run.cell_loads.BUSY_S")
     )
     assert result.verdict is FAIL
     assert "what was killed of load storm is stuck in the kernel: its ext4 is busy" in result.reason
@@ -322,7 +326,7 @@ def test_what_a_broken_load_left_behind_is_given_time_to_go(
         return ask(guest, argv, timeout_s)
 
     monkeypatch.setattr(Guest, "exec", execute)
-    monkeypatch.setattr(underload, "LINGER_S", 0.0)
+    monkeypatch.setattr(cell_loads, "LINGER_S", 0.0)
     sound[0] = Checked(False, "bad block")
     result = run({"start": NOT_READY})
     assert result.verdict is FAIL
@@ -351,7 +355,7 @@ def test_a_check_that_tells_nothing_is_a_miss(run: Run, sound: list[Checked]) ->
 
 
 def test_a_file_system_that_something_of_ours_keeps_busy_is_a_miss(run: Run) -> None:
-    result = run({"exec /bin/umount": BUSY}, hasty=("underload.LINGER_S",))
+    result = run({"exec /bin/umount": BUSY}, hasty=("run.cell_loads.LINGER_S",))
     assert result.verdict is MISS
     assert "the ext4 of load storm cannot be unmounted: umount: Device or" in result.reason
     assert not run({"exec /bin/umount": BUSY}).reused
@@ -365,7 +369,7 @@ def test_an_emulator_that_dies_meanwhile_is_a_miss(run: Run) -> None:
 
 
 def test_a_load_that_had_to_be_killed_is_an_error(run: Run) -> None:
-    result = run({STOP: KILLED}, hasty=("loadrun.TERM_S",))
+    result = run({STOP: KILLED}, hasty=("run.load.TERM_S",))
     assert result.verdict is ERROR
     assert "load storm was stopped and ended with signal 9: 0 s after SIGTERM it" in result.reason
     assert not run({STOP: KILLED}).reused
@@ -403,7 +407,7 @@ def test_a_load_may_be_on_its_way_back_to_what_it_had(
         return f"nr_mlock {left.pop(0) if len(left) > 1 else left[0]}\n"
 
     monkeypatch.setattr(Guest, "read", counters)
-    hasty = ("underload.REFILL_S",) if note else ()
+    hasty = ("run.cell_loads.REFILL_S",) if note else ()
     result = run({}, shows=(("nr_mlock", "is > 100"),), hasty=hasty)
     assert result.verdict is PASS
     assert result.reason.partition("; ")[2] == note

@@ -16,14 +16,16 @@ from pathlib import Path
 
 import pytest
 
-from harness import build, kernel_kit
-from harness.build import build_kernel
-from harness.errors import BuildError, InfraError, UserError
-from harness.events import Stage
-from harness.kbuild import MARKER, Kbuild
-from harness.layout import Cache
-from harness.store import Store, sha256_of
-from harness.toolchain import find_toolchain
+from harness.build import kernel as kernel_module
+from harness.build import kernel_devel
+from harness.build.kbuild import MARKER, Kbuild
+from harness.build.kernel import build_kernel
+from harness.build.toolchain import find_toolchain
+from harness.cache.store import Store
+from harness.host.files import sha256_of
+from harness.host.paths import Cache
+from harness.model.errors import BuildError, InfraError, UserError
+from harness.model.events import Stage
 from tests.integration.toy import (
     HEADER,
     VMALLOC,
@@ -65,7 +67,7 @@ def test_progress_is_told_and_ends(bench: Bench) -> None:
     assert any(stage.done for stage in stages)
 
 
-@pytest.mark.parametrize("pruned", [1, build.BUILD_TRIES])
+@pytest.mark.parametrize("pruned", [1, kernel_module.BUILD_TRIES])
 def test_a_kernel_that_is_pruned_before_its_use_is_built_again(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, pruned: int
 ) -> None:
@@ -73,13 +75,13 @@ def test_a_kernel_that_is_pruned_before_its_use_is_built_again(
 
     def put_and_pruned(store: Store, kind: str, key: str, fill: Callable[[Path], None]) -> Path:
         folder = put(store, kind, key, fill)
-        if kind == build.KERNEL and left[0]:
+        if kind == kernel_module.KERNEL and left[0]:
             left[0] -= 1
             shutil.rmtree(folder)
         return folder
 
     monkeypatch.setattr(Store, "put", put_and_pruned)
-    if pruned < build.BUILD_TRIES:
+    if pruned < kernel_module.BUILD_TRIES:
         assert bench.kernel(0).image.is_file()
     else:
         with pytest.raises(InfraError, match="does not keep what is written"):
@@ -95,7 +97,7 @@ def test_a_second_build_runs_no_make_at_all(bench: Bench, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Kbuild, "make", no_make)
     # Not even the work tree, nor the tree it is made from.
-    monkeypatch.setattr(build, "WorkTree", no_make)
+    monkeypatch.setattr(kernel_module, "WorkTree", no_make)
     second = bench.kernel(1)
     assert second.reused
     assert replace(second, reused=False) == first
@@ -130,7 +132,9 @@ def test_an_image_does_not_tell_where_it_was_built_nor_whether_ccache_was_there(
     assert b"kernel/main.c\0" in content
     assert b"/kernel/main.c" not in content
     found = find_toolchain(bench.arch)
-    monkeypatch.setattr(build, "find_toolchain", lambda _: replace(found, ccache=not found.ccache))
+    monkeypatch.setattr(
+        kernel_module, "find_toolchain", lambda _: replace(found, ccache=not found.ccache)
+    )
     other = Cache(tmp_path / "other")
     again = build_kernel(bench.tree, bench.series, 0, bench.arch, bench.fragments, other, ignore)
     assert not again.reused
@@ -299,7 +303,7 @@ def test_damaged_headers_of_a_kernel_are_made_again(bench: Bench) -> None:
     header.unlink()  # it is linked to the source: another file in its place
     header.write_bytes(good.replace(b"16", b"61"))
     assert bench.kernel(0).reused  # looked at once per process
-    kernel_kit.forget_headers()
+    kernel_devel.forget_headers()
     again = bench.kernel(0)
     assert not again.reused
     assert header.read_bytes() == good

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from harness.arch import all_archs
-from harness.counters import claims
-from harness.layout import Checkout
-from harness.plan import load_loads, load_tests
+from harness.host.paths import Checkout
+from harness.plan.descriptions import load_loads, load_tests
 from harness.report.json import write_json
-from harness.series import load_series
+from harness.run.load_counters import claims
+from harness.source.series import load_series
 from tests.unit.sample_run import find, make_run
 
 ROOT = Path(__file__).resolve().parents[2]

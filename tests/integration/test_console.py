@@ -8,12 +8,12 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from harness.deadline import Deadline
-from harness.errors import GuestError
-from harness.transport import console as console_module
-from harness.transport import expect as expect_module
-from harness.transport import pump
-from harness.transport.pump import Wait
+from harness.guest.transport import console as console_module
+from harness.guest.transport import console_expect as expect_module
+from harness.guest.transport import reader
+from harness.guest.transport.reader import Wait
+from harness.host.deadline import Deadline
+from harness.model.errors import GuestError
 from tests.integration.fakeqemu import fake_machine
 
 SOON = 20.0
@@ -53,7 +53,7 @@ def test_words_about_a_panic_are_none(tmp_path: Path, line: str) -> None:
 def test_after_a_panic_waits_end_even_if_the_emulator_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pump, "PANIC_GRACE_S", 0.05)
+    monkeypatch.setattr(reader, "PANIC_GRACE_S", 0.05)
     script = 'boot = [{ console = "Kernel panic - not syncing: stuck\\r\\n" }]'
     with fake_machine(tmp_path, script) as machine:
         assert machine.agent.wait_ready(Deadline(SOON)) is Wait.GONE
@@ -70,7 +70,7 @@ def test_a_flood_is_drained_and_costs_no_memory(
         assert machine.console.received > 24 * 2**20
         assert machine.console.lines[-1] == "the end"
         assert len(machine.console.lines) <= console_module.TAIL_LINES
-        assert machine.console._unread_size <= console_module.UNREAD_LIMIT + pump.CHUNK
+        assert machine.console._unread_size <= console_module.UNREAD_LIMIT + reader.CHUNK
     log = (tmp_path / "console.log").read_bytes()
     assert 2**20 < len(log) < 2**20 + 100
     assert log.endswith(b"[harness: more came, and is not kept]\n")
@@ -86,7 +86,7 @@ def test_a_line_without_an_end_costs_no_memory(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_stops_the_log_and_not_the_guest() -> None:
-    log = pump.CappedLog(Path("/dev/full"), 100)
+    log = reader.CappedLog(Path("/dev/full"), 100)
     log.write(b"lost")
     log.write(b"lost as well")
     log.close()

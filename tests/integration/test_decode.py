@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import decode as decoding
-from harness.decode import MAX_SPLATS, decode
-from harness.model import SplatKind
-from harness.patching import Content
-from harness.recompile import compile_again, source_view
-from harness.record import Frame, Place, Splat
+from harness.build.debug_object import compile_again, source_view
+from harness.model.results import Frame, Place, Splat
+from harness.model.values import SplatKind
+from harness.run import symbolize as decoding
+from harness.run.symbolize import MAX_SPLATS, decode
+from harness.source.apply import Content
 from tests.integration.toydebug import (
     CFLAGS,
     GATE,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import filesystem
-from harness.errors import InfraError
-from harness.filesystem import check_filesystem, make_filesystem
+from harness.model.errors import InfraError
+from harness.run import scratch_fs
+from harness.run.scratch_fs import check_filesystem, make_filesystem
 
 KINDS = ("ext4", "xfs")
 SIZE = 320 << 20
@@ -21,7 +21,7 @@ HOLES = {"ext4": (292 << 10, 64 << 10), "xfs": (512, 4096)}
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
     name: str = request.param
-    if not Path(filesystem._KINDS[name].check[0]).exists():
+    if not Path(scratch_fs._KINDS[name].check[0]).exists():
         pytest.skip(f"{name} cannot be checked on this host")
     return name
 
@@ -69,8 +69,8 @@ def test_one_of_which_nothing_is_left_is_not_either(kind: str, disk: Path, byte:
 
 def checked_by(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     """Let a shell's *script* be the check of a file system."""
-    kind = filesystem._Kind("none", (), ("/bin/sh", "-c", script))
-    monkeypatch.setitem(filesystem._KINDS, "odd", kind)
+    kind = scratch_fs._Kind("none", (), ("/bin/sh", "-c", script))
+    monkeypatch.setitem(scratch_fs._KINDS, "odd", kind)
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_check_that_finds_no_end_tells_nothing(
     odd: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked_by(monkeypatch, "echo $$; exec sleep 600")
-    monkeypatch.setattr(filesystem, "CHECK_S", 0.5)
+    monkeypatch.setattr(scratch_fs, "CHECK_S", 0.5)
     found = check_filesystem("odd", odd)
     assert found.sound is None
     assert "its check did not end within " in found.why
@@ -113,8 +113,8 @@ def test_a_check_that_breaks_tells_nothing(
 
 
 def test_a_program_that_is_missing_is_our_fault(odd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kind = filesystem._Kind("oddprogs", ("/nowhere/mkfs",), ("/nowhere/fsck",))
-    monkeypatch.setitem(filesystem._KINDS, "odd", kind)
+    kind = scratch_fs._Kind("oddprogs", ("/nowhere/mkfs",), ("/nowhere/fsck",))
+    monkeypatch.setitem(scratch_fs._KINDS, "odd", kind)
     for ask in (check_filesystem, make_filesystem):
         with pytest.raises(InfraError, match="is missing on this host") as caught:
             ask("odd", odd)

@@ -11,12 +11,12 @@ from typing import cast
 
 import pytest
 
-from harness.build import GCOV, build_kernel
-from harness.errors import GuestError, InfraError
-from harness.gcov import count_lines, counted_sources, read_counters
-from harness.layout import Cache
-from harness.model import Kernel
-from harness.session import Executed, Guest
+from harness.analysis.coverage.gcov import count_lines, counted_sources, read_counters
+from harness.build.kernel import GCOV, build_kernel
+from harness.guest.guest import Executed, Guest
+from harness.host.paths import Cache
+from harness.model.errors import GuestError, InfraError
+from harness.model.values import Kernel
 from tests.integration.toy import VMALLOC, fragment, ignore, toy_arch, toy_tree, two_patches
 
 HEADER = "int room(int n);\nstatic inline int twice(int n)\n{\n\treturn room(n) + room(n);\n}\n"

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from harness import guest_build
-from harness.errors import BuildError, UserError
-from harness.events import Stage
-from harness.guest_build import build_modules, build_program
-from harness.layout import Cache
-from harness.store import Store
+from harness.build import modules
+from harness.build.modules import build_modules, build_program
+from harness.cache.store import Store
+from harness.host.paths import Cache
+from harness.model.errors import BuildError, UserError
+from harness.model.events import Stage
 from tests.integration.toy import (
     HEADER,
     Bench,
@@ -181,7 +181,7 @@ def test_a_program_is_static_and_compiled_once(
         raise AssertionError("compiled again")
 
     with monkeypatch.context() as patched:
-        patched.setattr(guest_build, "_compile", never)
+        patched.setattr(modules, "_compile", never)
         assert build_program(bench.arch, folder, bench.cache, ignore) == program
     (folder / "say.h").write_text("int say(void);\n/* edited */\n")
     assert build_program(bench.arch, folder, bench.cache, ignore) != program

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from harness import image
-from harness.apt import Apt
 from harness.arch import load_arch
-from harness.elf import closure, in_root, read_elf
-from harness.errors import InfraError
-from harness.image import APPLETS, assemble, base_image, extra_image
-from harness.layout import Cache, Checkout
-from harness.model import Arch
+from harness.build import initramfs
+from harness.build.elf import closure, in_root, read_elf
+from harness.build.initramfs import APPLETS, assemble, base_image, extra_image
+from harness.host.paths import Cache, Checkout
+from harness.model.errors import InfraError
+from harness.model.values import Arch
+from harness.source.apt import Apt
 from tests.unit.test_cpio import unpack
 
 ARCH = load_arch("arm64")
@@ -120,7 +120,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
         assert (arch, folder.name) == (ARCH, "init")
         return init
 
-    monkeypatch.setattr(image, "build_program", build)
+    monkeypatch.setattr(initramfs, "build_program", build)
     return made
 
 
@@ -150,10 +150,10 @@ def test_the_base_has_what_boots_and_nothing_else(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("archive")
 def test_the_ssh_server_lies_beside_the_base_with_all_it_needs(tmp_path: Path) -> None:
     image_file = base(tmp_path)
-    server = image_file.parent / image.SSH
+    server = image_file.parent / initramfs.SSH
     files = {str(f.relative_to(server)): f for f in server.rglob("*") if f.is_file()}
     assert set(files) == {
-        *image.PROGRAMS,
+        *initramfs.PROGRAMS,
         LOADER,
         f"{LIB}/libc.so.6",
         f"{LIB}/libgmp.so.10",
@@ -170,7 +170,7 @@ def test_the_ssh_server_lies_beside_the_base_with_all_it_needs(tmp_path: Path) -
 
 def test_a_base_that_is_there_asks_nobody(tmp_path: Path, archive: Archive) -> None:
     first = base(tmp_path)
-    assert sorted(archive.asked) == sorted(image.PACKAGES)
+    assert sorted(archive.asked) == sorted(initramfs.PACKAGES)
     archive.asked.clear()
     assert base(tmp_path) == first
     assert archive.asked == []

@@ -5,15 +5,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.capacity import Capacity
-from harness.leaks import KMEMLEAK, MAX_LINES
-from harness.model import Cell, GuestTest, SplatKind, Verdict
-from harness.record import Ended, TestOutcome
-from harness.session import boot
-from harness.splat import find_splats
-from harness.store import Store
-from harness.template import Templates
-from harness.verdict import judge
+from harness.cache.store import Store
+from harness.guest.capacity import Capacity
+from harness.guest.guest import boot
+from harness.guest.kmemleak import KMEMLEAK, MAX_LINES
+from harness.guest.template import Templates
+from harness.model.results import Ended, TestOutcome
+from harness.model.values import Cell, GuestTest, SplatKind, Verdict
+from harness.run.guest_test import run_test
+from harness.verdict.judge import judge
+from harness.verdict.splat import find_splats
 from tests.integration.fakeqemu import BOOTS, fake_guest
 
 TEST = GuestTest(name="sweep", folder=Path("sweep"), summary="", module="sweep", suite="sweep")
@@ -44,7 +45,7 @@ exec = [
 
 def outcome_of(folder: Path, table: str) -> TestOutcome:
     with boot(fake_guest(folder, f"{BOOTS}\n[on]\n{PASSES}\n{table}"), folder) as guest:
-        return guest.run_test(TEST)
+        return run_test(guest, TEST)
 
 
 def test_a_leak_is_a_splat_of_the_test_that_left_it(tmp_path: Path) -> None:

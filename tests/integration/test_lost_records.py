@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.cells import worth_keeping
-from harness.model import Cell, GuestTest, Verdict
-from harness.record import Ended, TestOutcome
-from harness.session import boot
-from harness.transport.console import Console
-from harness.verdict import judge
+from harness.guest.guest import boot
+from harness.guest.transport.console import Console
+from harness.model.results import Ended, TestOutcome
+from harness.model.values import Cell, GuestTest, Verdict
+from harness.run.cell import worth_keeping
+from harness.run.guest_test import run_test
+from harness.verdict.judge import judge
 from tests.integration.fakeqemu import PASSES, TEST, fake_guest, on
 
 WARNING = "WARNING: CPU: 0 PID: 7 at fs/demo.c:7 demo_put+0x31/0x40"
@@ -26,7 +27,7 @@ def test_records_that_the_kernel_lost_are_counted(tmp_path: Path) -> None:
         { agent = "end {id} exit:0" },
     ]"""
     with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
-        outcome = guest.run_test(TEST)
+        outcome = run_test(guest, TEST)
     mark = "[harness: 40 records lost between 0.000001 and 0.000002]"
     assert outcome.log == ("one", mark, "two")
     assert (outcome.lost_records, outcome.found_records) == (40, 0)
@@ -48,7 +49,7 @@ def test_records_that_the_kernel_lost_are_read_from_the_console(tmp_path: Path, 
         {{ agent = "err {{id}} No%20such%20file" }}, {{ nap = 0.3 }}, {{ console = "{printed}" }},
     ]"""
     with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
-        outcome = guest.run_test(TEST)
+        outcome = run_test(guest, TEST)
     mark = f"[harness: {lost} records lost between 2.000000 and 2.000009]"
     assert outcome.log == ("one", mark, "lost\n  it", "lost, too", "two", "three")
     assert (outcome.lost_records, outcome.found_records) == (lost - 2, 2)
@@ -59,7 +60,7 @@ def test_a_log_without_gaps_leaves_the_console_alone(
 ) -> None:
     monkeypatch.setattr(Console, "records", None)
     with boot(fake_guest(tmp_path, on(PASSES)), tmp_path) as guest:
-        outcome = guest.run_test(TEST)
+        outcome = run_test(guest, TEST)
     assert (outcome.ended, outcome.lost_records, outcome.found_records) == (Ended.DONE, 0, 0)
 
 

@@ -9,9 +9,9 @@ from contextlib import closing
 
 import pytest
 
-from harness.deadline import Deadline
-from harness.errors import GuestError
-from harness.qemu.monitor import Monitor
+from harness.guest.qemu.qmp import Monitor
+from harness.host.deadline import Deadline
+from harness.model.errors import GuestError
 
 GREETING = {
     "QMP": {

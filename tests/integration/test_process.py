@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.deadline import Deadline
-from harness.errors import GuestError, InfraError
-from harness.qemu import process
-from harness.qemu.argv import Channels, qemu_argv
-from harness.qemu.process import Qemu, death_of, find_emulator, kill_all, qemu_version
+from harness.guest.qemu import process
+from harness.guest.qemu.argv import Channels, qemu_argv
+from harness.guest.qemu.process import Qemu, death_of, find_emulator, kill_all, qemu_version
+from harness.host.deadline import Deadline
+from harness.model.errors import GuestError, InfraError
 from tests.integration.fakeqemu import BOOTS, fake_arch, fake_guest, fake_machine
 
 PATIENCE_S = 20.0  # far more than anything here takes

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import UserError
-from harness.layout import Cache, Checkout
-from harness.model import Series, SourceTree
-from harness.repository import range_base
-from harness.series import series_from, series_names
-from harness.source import fetch
+from harness.host.paths import Cache, Checkout
+from harness.model.errors import UserError
+from harness.model.values import Series, SourceTree
+from harness.source.fetch import fetch
+from harness.source.git_series import range_base
+from harness.source.series import series_from, series_names
 from tests.integration.toy import HEADER, TOYKERNEL, VMALLOC, PatchWriter, ignore, two_patches
 
 

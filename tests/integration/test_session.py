@@ -10,13 +10,14 @@ from typing import TypeVar
 
 import pytest
 
-from harness.deadline import Deadline
-from harness.errors import GuestError, InfraError
-from harness.events import Stage
-from harness.model import GuestSpec, Speed
-from harness.record import Ended
-from harness.session import BootFailure, boot
-from harness.transport import pump
+from harness.guest.guest import BootFailure, boot
+from harness.guest.transport import reader
+from harness.host.deadline import Deadline
+from harness.model.errors import GuestError, InfraError
+from harness.model.events import Stage
+from harness.model.results import Ended
+from harness.model.values import GuestSpec, Speed
+from harness.run.guest_test import run_test
 from tests.integration.fakeqemu import BOOTS, PASSES, READY, TEST, fake_guest, on
 
 E = TypeVar("E", bound=Exception)
@@ -136,8 +137,8 @@ def test_a_tests_log_is_its_own_and_nobody_elses(tmp_path: Path) -> None:
     )
     with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
         guest.exec(["/bin/true"])
-        first = guest.run_test(TEST)
-        second = guest.run_test(TEST)
+        first = run_test(guest, TEST)
+        second = run_test(guest, TEST)
         assert guest.alive
     assert first.ended is Ended.DONE
     assert first.log == (
@@ -158,7 +159,7 @@ def test_knobs_are_set_before_the_module_goes_in(tmp_path: Path) -> None:
     """
     test = replace(TEST, knobs=(("/sys/a", "1"), ("/sys/b", "N")))
     with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
-        guest.run_test(test)
+        run_test(guest, test)
     said = [line.split("] ")[1] for line in (tmp_path / "kmsg.log").read_text().splitlines()]
     assert said == [
         "/sys/a",
@@ -172,7 +173,7 @@ def test_knobs_are_set_before_the_module_goes_in(tmp_path: Path) -> None:
 def test_a_knob_that_the_kernel_does_not_have_is_named(tmp_path: Path) -> None:
     table = '"write /sys/a" = [{ agent = "err {id} No%20such%20file" }]'
     with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
-        outcome = guest.run_test(replace(TEST, knobs=(("/sys/a", "1"),)))
+        outcome = run_test(guest, replace(TEST, knobs=(("/sys/a", "1"),)))
         assert guest.alive
     assert outcome.ended is Ended.REFUSED
     assert outcome.reason == "knob /sys/a: No such file"
@@ -184,7 +185,7 @@ def test_a_refused_module_gives_its_errno(tmp_path: Path) -> None:
         { agent = "kmsg 3,{seq},9;sweep_test: Unknown symbol x" }, { agent = "end {id} errno:2" },
     ]"""
     with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
-        outcome = guest.run_test(TEST)
+        outcome = run_test(guest, TEST)
         assert guest.alive
     assert outcome.ended is Ended.REFUSED
     assert outcome.errno == 2
@@ -205,9 +206,9 @@ def test_a_panic_in_a_test_is_told_with_its_last_words(tmp_path: Path) -> None:
         { exit = 0 },
     ]"""
     with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
-        outcome = guest.run_test(TEST)
+        outcome = run_test(guest, TEST)
         assert not guest.alive
-        again = guest.run_test(TEST)
+        again = run_test(guest, TEST)
     assert outcome.ended is Ended.DIED
     assert outcome.reason == "the kernel panicked: Fatal exception"
     assert outcome.log == (
@@ -223,7 +224,7 @@ def test_a_panic_in_a_test_is_told_with_its_last_words(tmp_path: Path) -> None:
 
 def test_a_reset_in_a_test_is_the_guests_death(tmp_path: Path) -> None:
     with boot(fake_guest(tmp_path, on("insmod = [{ exit = 0 }]")), tmp_path) as guest:
-        outcome = guest.run_test(TEST)
+        outcome = run_test(guest, TEST)
     assert outcome.ended is Ended.DIED
     assert outcome.reason == "the guest reset or powered off"
 
@@ -231,7 +232,7 @@ def test_a_reset_in_a_test_is_the_guests_death(tmp_path: Path) -> None:
 def test_an_emulator_that_crashes_in_a_test_is_lost(tmp_path: Path) -> None:
     table = 'insmod = [{ stderr = "assertion failed\\n" }, { exit = -6 }]'
     with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
-        outcome = guest.run_test(TEST)
+        outcome = run_test(guest, TEST)
     assert outcome.ended is Ended.LOST
     assert outcome.reason == "QEMU ended with SIGABRT: assertion failed"
 
@@ -241,16 +242,16 @@ def test_an_emulator_that_is_told_to_end_is_lost(tmp_path: Path) -> None:
     insmod = [{ stderr = "qemu: terminating on signal 15 from pid 1 (init)\\n" }, { exit = 0 }]
     """
     with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
-        outcome = guest.run_test(TEST)
+        outcome = run_test(guest, TEST)
     assert outcome.ended is Ended.LOST
     assert "terminating on signal 15" in outcome.reason
 
 
 def test_a_closed_port_in_a_test_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pump, "CUT_GRACE_S", 0.05)
+    monkeypatch.setattr(reader, "CUT_GRACE_S", 0.05)
     table = 'insmod = [{ close = "agent" }]'
     with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
-        outcome = guest.run_test(TEST)
+        outcome = run_test(guest, TEST)
         assert not guest.alive
     assert outcome.ended is Ended.LOST
     assert "port was closed" in outcome.reason
@@ -263,9 +264,9 @@ def test_a_test_that_hangs_spoils_its_guest(tmp_path: Path) -> None:
         { agent = "beat 1 uptime_ms=9 mem_free_kb=77" },
     ]"""
     with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
-        outcome = guest.run_test(replace(TEST, timeout_s=0.2))
+        outcome = run_test(guest, replace(TEST, timeout_s=0.2))
         assert not guest.alive
-        again = guest.run_test(TEST)
+        again = run_test(guest, TEST)
     assert outcome.ended is Ended.SILENT
     assert outcome.log == ("# Subtest: sweep",)
     assert "did not answer within 0 s (insmod)" in outcome.reason
@@ -277,7 +278,7 @@ def test_a_test_that_hangs_spoils_its_guest(tmp_path: Path) -> None:
 def test_a_slow_guest_on_a_busy_host_has_more_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spin_us: str, factor: float
 ) -> None:
-    monkeypatch.setattr("harness.session.host_speed", lambda: Speed(200.0))
+    monkeypatch.setattr("harness.guest.guest.host_speed", lambda: Speed(200.0))
     slow = READY.replace("spin_us=10000", f"spin_us={spin_us}")
     script = f"""
     boot = [{{ agent = "{slow}" }}]
@@ -287,14 +288,14 @@ def test_a_slow_guest_on_a_busy_host_has_more_time(
     ]"""
     with boot(fake_guest(tmp_path, script), tmp_path) as guest:
         assert guest.speed.factor == factor
-        outcome = guest.run_test(replace(TEST, timeout_s=0.1))
+        outcome = run_test(guest, replace(TEST, timeout_s=0.1))
     assert outcome.ended is Ended.DONE
 
 
 def test_a_module_that_stays_spoils_its_guest(tmp_path: Path) -> None:
     table = PASSES + 'rmmod = [{ agent = "err {id} Device%20or%20resource%20busy" }]'
     with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
-        outcome = guest.run_test(TEST)
+        outcome = run_test(guest, TEST)
         assert not guest.alive
     assert outcome.ended is Ended.DONE
     assert "cannot be unloaded: Device or resource busy" in outcome.reason

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import InfraError, UserError
-from harness.layout import Cache
-from harness.source import _keep, directory, fetch, schemes
+from harness.host.paths import Cache
+from harness.model.errors import InfraError, UserError
+from harness.source import trees
+from harness.source.fetch import fetch, schemes
+from harness.source.schemes import directory
 from tests.integration.toy import TOYKERNEL, VMALLOC, ignore
 
 
@@ -256,7 +258,7 @@ def test_an_interrupted_fetch_leaves_nothing(
         assert (path / VMALLOC).exists()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_keep, "fingerprint", interrupted)
+    monkeypatch.setattr(trees, "fingerprint", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fetch(f"dir:{folder}", cache, "", ignore)
     monkeypatch.undo()
@@ -277,7 +279,7 @@ def test_leftovers_of_a_killed_fetch_are_removed(folder: Path, cache: Cache) -> 
 def test_without_space_nothing_is_begun(
     folder: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_keep, "TREE_BYTES", 2**60)
+    monkeypatch.setattr(trees, "TREE_BYTES", 2**60)
     with pytest.raises(InfraError, match="no space for the source of dir:"):
         fetch(f"dir:{folder}", cache, "", ignore)
     assert list(cache.sources.glob("*/tree")) == []

@@ -13,11 +13,11 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from harness.deadline import Deadline
-from harness.errors import GuestError
-from harness.session import boot
-from harness.transport import ssh as ssh_module
-from harness.transport.ssh import ClientKey, Ssh
+from harness.guest.guest import boot
+from harness.guest.transport import ssh as ssh_module
+from harness.guest.transport.ssh import ClientKey, Ssh
+from harness.host.deadline import Deadline
+from harness.model.errors import GuestError
 from tests.integration.fakeqemu import BOOTS, fake_guest
 
 SOON = 20.0

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from harness import autopsy, vigil
-from harness.deadline import Deadline
-from harness.errors import GuestError
-from harness.model import GuestTest
-from harness.oracle import Glance, Oracle
-from harness.qemu.monitor import Monitor
-from harness.record import Ended, Stuck, TestOutcome
-from harness.session import boot
-from harness.transport.pump import Wait
-from harness.vigil import Vigil, Watch
+from harness.guest.guest import boot
+from harness.guest.qemu.qmp import Monitor
+from harness.guest.transport.reader import Wait
+from harness.host.deadline import Deadline
+from harness.model.errors import GuestError
+from harness.model.results import Ended, Stuck, TestOutcome
+from harness.model.values import GuestTest
+from harness.run import diagnose, stall
+from harness.run.guest_test import run_test
+from harness.run.stall import Glance, Oracle, Vigil, Watch
 from tests.integration.fakeqemu import BOOTS, fake_guest, fake_machine
 
 # The fake one takes no CPU time and sends no samples: what does not end in it hangs.
@@ -49,9 +49,9 @@ def run(folder: Path, scenario: str) -> tuple[TestOutcome, str]:
     """Run the test in a guest that plays *scenario*; return what came of it, and stuck.txt."""
     (folder / "System.map").write_text(SYSTEM_MAP)
     with boot(fake_guest(folder, scenario), folder / "cell") as guest:
-        outcome = guest.run_test(TEST)
+        outcome = run_test(guest, TEST)
         assert not guest.alive
-    seen = folder / "cell" / autopsy.NAME
+    seen = folder / "cell" / diagnose.NAME
     return outcome, seen.read_text() if seen.is_file() else ""
 
 
@@ -83,7 +83,7 @@ def test_a_hang_is_named_by_the_kernels_own_dump(tmp_path: Path) -> None:
 def test_where_nobody_answers_an_nmi_has_the_last_word(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str
 ) -> None:
-    monkeypatch.setattr(autopsy, "STARVED_DUMP_S", 0.05)
+    monkeypatch.setattr(diagnose, "STARVED_DUMP_S", 0.05)
     starts = STARTS.replace("[{", f"[{before} {{")  # more lines than are kept of a console
     scenario = f"""
     nmi = [{{ console = "Kernel panic - not syncing: NMI: Not continuing\\r\\n" }}, {{ exit = 0 }}]
@@ -106,7 +106,7 @@ def test_where_nobody_answers_an_nmi_has_the_last_word(
 def test_a_board_without_an_nmi_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(autopsy, "STARVED_DUMP_S", 0.05)
+    monkeypatch.setattr(diagnose, "STARVED_DUMP_S", 0.05)
     scenario = f"""{BOOTS}
     [on]
     {STARTS}
@@ -122,9 +122,9 @@ def test_a_board_without_an_nmi_is_left_alone(
 def test_of_a_guest_whose_emulator_is_stuck_nothing_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(autopsy, "DUMP_S", 0.2)
-    monkeypatch.setattr("harness.oracle.WHOLE_PART", 0.0)
-    monkeypatch.setattr("harness.oracle.LEAST_LOOK_S", 0.001)
+    monkeypatch.setattr(diagnose, "DUMP_S", 0.2)
+    monkeypatch.setattr("harness.run.stall.WHOLE_PART", 0.0)
+    monkeypatch.setattr("harness.run.stall.LEAST_LOOK_S", 0.001)
     scenario = f'ignore = ["human"]\n{BOOTS}\n[on]\n{STARTS}'
     outcome, seen = run(tmp_path, scenario)
     assert (outcome.ended, outcome.stuck) == (Ended.SILENT, None)
@@ -132,7 +132,7 @@ def test_of_a_guest_whose_emulator_is_stuck_nothing_is_said(
     # What it took is told, not what it was granted.
     took = re.search(r"^seen in ([\d.]+) s; there were 0\.0 s for it$", seen, re.M)
     assert took
-    assert float(took[1]) >= autopsy.DUMP_S
+    assert float(took[1]) >= diagnose.DUMP_S
     assert re.search(r"^  thread \d+, .*: state [SR], \d+\.\d\d s of CPU time$", seen, re.M)
 
 
@@ -141,8 +141,8 @@ def test_a_guest_that_tells_needs_no_emulator_that_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: bool
 ) -> None:
     """A busy guest may keep QEMU from its monitor, and goes on sending what shows it."""
-    monkeypatch.setattr(autopsy, "DUMP_S", 2.0 if answers else 0.1)
-    monkeypatch.setattr("harness.testrun.STARVED_S", 60.0)
+    monkeypatch.setattr(diagnose, "DUMP_S", 2.0 if answers else 0.1)
+    monkeypatch.setattr("harness.run.guest_test.STARVED_S", 60.0)
     monkeypatch.setattr(Monitor, "human", _no_answer)
     printed = json.dumps(DUMP.replace("state:D", "state:R").replace("\n", "\r\n"))
     dump = f"{{ console = {printed} }}, {{ agent = 'ok {{id}}' }}" if answers else ""
@@ -170,8 +170,8 @@ def _no_answer(*_: object, **__: object) -> str:
 def test_the_last_look_ends_when_its_time_is_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.oracle.WHOLE_PART", 0.0)
-    monkeypatch.setattr("harness.oracle.LEAST_LOOK_S", 0.001)
+    monkeypatch.setattr("harness.run.stall.WHOLE_PART", 0.0)
+    monkeypatch.setattr("harness.run.stall.LEAST_LOOK_S", 0.001)
     scenario = f"""{BOOTS}
     [on]
     {STARTS}
@@ -205,7 +205,7 @@ def test_the_sampler_is_told_when_and_what(tmp_path: Path) -> None:
     ]
     """
     with boot(fake_guest(tmp_path, scenario), tmp_path / "cell") as guest:
-        assert guest.run_test(replace(TEST, stall_s=60.0)).ended is Ended.DONE
+        assert run_test(guest, replace(TEST, stall_s=60.0)).ended is Ended.DONE
         guest.console.expect("sampler: stopped", Deadline(20))
     lines = (tmp_path / "cell" / "samples.jsonl").read_text().splitlines()
     found = [json.loads(line) for line in lines]
@@ -263,7 +263,7 @@ def test_a_glance_is_what_came_last(
 
 
 def test_a_vigil_passes_when_the_test_is_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vigil, "LOOK_S", 0.0)
+    monkeypatch.setattr(stall, "LOOK_S", 0.0)
     times = iter((0.0, 5.0, 11.0, 12.0))
 
     def look() -> Glance:
@@ -285,9 +285,9 @@ def test_a_vigil_passes_when_the_test_is_stuck(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_vigil_wakes_whoever_waits_for_each_look() -> None:
     watched = Vigil(3600.0, Oracle(limit_s=10.0), lambda: Glance(at=0.0, said=0))
-    assert watched.remaining() <= vigil.LOOK_S
+    assert watched.remaining() <= stall.LOOK_S
     assert not watched.passed
-    assert 0.0 < watched.remaining() <= vigil.LOOK_S
+    assert 0.0 < watched.remaining() <= stall.LOOK_S
     over = Vigil(0.0, Oracle(limit_s=10.0), lambda: Glance(at=0.0, said=0))
     assert over.passed
     assert over.stall is None

@@ -9,12 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness.store import Store
+from harness.cache.store import Store
 
 PUT = """
 import sys
 from pathlib import Path
-from harness.store import Store
+from harness.cache.store import Store
 
 def fill(into):
     for number in range(50):

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.capacity import Capacity
-from harness.errors import GuestError
-from harness.events import Event, Note
-from harness.model import GuestSpec
-from harness.session import BootFailure, boot
-from harness.store import Store
-from harness.template import KIND, Templates, clone, make_template, template_key
+from harness.cache.store import Store
+from harness.guest.capacity import Capacity
+from harness.guest.guest import BootFailure, boot
+from harness.guest.template import KIND, Templates, clone, make_template, template_key
+from harness.model.errors import GuestError
+from harness.model.events import Event, Note
+from harness.model.values import GuestSpec
 from tests.integration.fakeqemu import BOOTS, READY, fake_guest
 
 NUMBERED = (

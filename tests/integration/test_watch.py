@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.layout import Cache, Checkout
-from harness.model import SourceTree
-from harness.repository import UNCOMMITTED, range_base
-from harness.series import series_from
-from harness.watching import Watcher, watched_paths
+from harness.cli.watch_files import Watcher, watched_paths
+from harness.host.paths import Cache, Checkout
+from harness.model.values import SourceTree
+from harness.source.git_series import UNCOMMITTED, range_base
+from harness.source.series import series_from
 
 PATIENCE_S = 20.0
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import worktree
-from harness.errors import InfraError, PatchError
-from harness.layout import Cache
-from harness.model import Series, SourceTree
-from harness.patching import Content, write_content
-from harness.worktree import WorkTree
+from harness.host.paths import Cache
+from harness.model.errors import InfraError, PatchError
+from harness.model.values import Series, SourceTree
+from harness.source import worktree
+from harness.source.apply import Content, write_content
+from harness.source.worktree import WorkTree
 from tests.integration.toy import HEADER, VMALLOC, PatchWriter, toy_tree, two_patches
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.build import build_kernel
-from harness.events import Event, Note
-from harness.layout import Cache
-from harness.model import Arch, GuestTest, Kernel, Series, SourceTree
-from harness.series import load_series
-from harness.source import fetch
+from harness.build.kernel import build_kernel
+from harness.host.paths import Cache
+from harness.model.events import Event, Note
+from harness.model.values import Arch, GuestTest, Kernel, Series, SourceTree
+from harness.source.fetch import fetch
+from harness.source.series import load_series
 
 TOYKERNEL = Path(__file__).parent / "toykernel"
 VMALLOC = "mm/vmalloc.c"

@@ -11,11 +11,11 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.relocation import RelocationSection
 from elftools.elf.sections import SymbolTableSection
 
-from harness.decode import DebugSource
-from harness.model import Kernel, SourceTree
-from harness.patching import Contents, contents_at
-from harness.recompile import source_view
-from harness.store import Store
+from harness.build.debug_object import source_view
+from harness.cache.store import Store
+from harness.model.values import Kernel, SourceTree
+from harness.run.symbolize import DebugSource
+from harness.source.apply import Contents, contents_at
 from tests.integration.toy import PatchWriter, toy_arch
 
 HEADER, POOL, GATE = "include/pool.h", "mm/pool.c", "mm/gate.c"

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness.layout import default_cache, find_checkout
-from harness.report.terminal import View
-from harness.stages import Workspace
+from harness.host.paths import default_cache, find_checkout
+from harness.report.terminal.view import View
+from harness.run.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 Harness = Callable[..., subprocess.CompletedProcess[str]]

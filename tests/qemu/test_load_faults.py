@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.model import Verdict
-from harness.record import CellResult
+from harness.model.results import CellResult
+from harness.model.values import Verdict
 from harness.report.json import read_json
 from tests.qemu.conftest import ROOT, Harness
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.arch import arch_names
-from harness.layout import find_checkout
-from harness.plan import load_loads
+from harness.host.paths import find_checkout
+from harness.plan.descriptions import load_loads
 from harness.report.json import read_json
 from tests.qemu.conftest import ROOT, Harness
 

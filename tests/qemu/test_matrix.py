@@ -11,8 +11,8 @@ from xml.etree import ElementTree
 import pytest
 
 from harness.arch import arch_names
-from harness.model import Verdict
-from harness.record import RunRecord
+from harness.model.results import RunRecord
+from harness.model.values import Verdict
 from harness.report.json import read_json
 from tests.qemu.conftest import ROOT, Harness
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from harness.jsonio import from_json
-from harness.record import Fate, MutantsRecord
+from harness.analysis.mutation.record import Fate, MutantsRecord
+from harness.model.jsonio import from_json
 from tests.qemu.conftest import Harness
 
 ONE = ("--arch", "x86_64", "--test", "vmalloc-scope,vmalloc-nofail-sweep")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.layout import find_checkout
-from harness.plan import load_tests
+from harness.host.paths import find_checkout
+from harness.plan.descriptions import load_tests
 from tests.qemu.conftest import ROOT
 
 

@@ -13,16 +13,18 @@ from pathlib import Path
 import pytest
 
 from harness.arch import arch_names
-from harness.capacity import Capacity
-from harness.cells import CellJob, run_cell
-from harness.frames import blamed
-from harness.layout import Checkout
-from harness.model import Plan, SplatKind, Verdict
-from harness.record import CellResult
-from harness.runfolder import RunFolder
-from harness.stages import Workspace, cell_job, make_bench, make_kernel, prepare
-from harness.store import Store
-from harness.template import Templates
+from harness.cache.store import Store
+from harness.guest.capacity import Capacity
+from harness.guest.template import Templates
+from harness.host.paths import Checkout
+from harness.model.results import CellResult
+from harness.model.values import Plan, SplatKind, Verdict
+from harness.run.artifacts import cell_job, make_bench, make_kernel
+from harness.run.cell import CellJob, run_cell
+from harness.run.folder import RunFolder
+from harness.run.prepare import prepare
+from harness.run.workspace import Workspace
+from harness.verdict.symbols import blamed
 from tests.qemu.conftest import ROOT
 
 POSITION = 4

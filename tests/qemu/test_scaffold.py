@@ -6,7 +6,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from harness.model import Verdict
+from harness.model.values import Verdict
 from harness.report.json import read_json
 from tests.qemu.conftest import ROOT, Harness
 

@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 
 from harness.arch import arch_names
-from harness.autopsy import NAME
-from harness.model import Verdict
-from harness.record import CellResult, RunRecord
+from harness.model.results import CellResult, RunRecord
+from harness.model.values import Verdict
 from harness.report.json import read_json
-from harness.traces import tasks_of
+from harness.run.diagnose import NAME
+from harness.verdict.task_dump import tasks_of
 from tests.qemu.conftest import ROOT
 
 SERIES = ROOT / "patches" / "vmalloc-nofail"

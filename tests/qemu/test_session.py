@@ -16,13 +16,16 @@ from pathlib import Path
 import pytest
 
 from harness.arch import arch_names, load_arch
-from harness.deadline import Deadline
-from harness.errors import GuestError
-from harness.model import GuestSpec, GuestTest, Plan
-from harness.qemu.accel import choose_accel, probe
-from harness.record import Ended
-from harness.session import BootFailure, boot
-from harness.stages import Workspace, bare_bench, guest_spec, make_kernel, prepare
+from harness.guest.guest import BootFailure, boot
+from harness.guest.qemu.accel import choose_accel, probe
+from harness.host.deadline import Deadline
+from harness.model.errors import GuestError
+from harness.model.results import Ended
+from harness.model.values import GuestSpec, GuestTest, Plan
+from harness.run.artifacts import bare_bench, guest_spec, make_kernel
+from harness.run.guest_test import run_test
+from harness.run.prepare import prepare
+from harness.run.workspace import Workspace
 from tests.qemu.conftest import ROOT
 
 SYSRQ = "/proc/sysrq-trigger"
@@ -96,7 +99,7 @@ def test_a_guest_that_dies_in_a_test_is_noticed_at_once(
     test = replace(NO_TEST, timeout_s=600.0, knobs=((SYSRQ, key),))
     with boot(spec, tmp_path) as guest:
         begun = time.monotonic()
-        outcome = guest.run_test(test)
+        outcome = run_test(guest, test)
         assert time.monotonic() - begun < 60
         assert not guest.alive
     assert outcome.ended is Ended.DIED
@@ -108,7 +111,7 @@ def test_a_guest_that_dies_in_a_test_is_noticed_at_once(
 
 def test_a_module_that_is_not_there_is_refused(spec: GuestSpec, tmp_path: Path) -> None:
     with boot(spec, tmp_path) as guest:
-        outcome = guest.run_test(NO_TEST)
+        outcome = run_test(guest, NO_TEST)
         assert guest.alive
     assert (outcome.ended, outcome.errno) == (Ended.REFUSED, 2)
 
@@ -117,7 +120,7 @@ def test_a_guest_that_hangs_is_silent_and_still_goes_away(spec: GuestSpec, tmp_p
     with boot(spec, tmp_path) as guest:
         pid = guest.pid
         os.kill(pid, signal.SIGSTOP)
-        outcome = guest.run_test(replace(NO_TEST, knobs=(), timeout_s=0.5))
+        outcome = run_test(guest, replace(NO_TEST, knobs=(), timeout_s=0.5))
         assert not guest.alive
     assert outcome.ended is Ended.SILENT
     assert not Path(f"/proc/{pid}").exists()
@@ -146,7 +149,7 @@ def test_more_memory_than_the_host_has_is_our_error(spec: GuestSpec, tmp_path: P
 CHILD = """
 import pickle, sys, time
 from pathlib import Path
-from harness.session import boot
+from harness.guest.guest import boot
 with boot(pickle.load(sys.stdin.buffer), Path(sys.argv[1])) as guest:
     print(guest.pid, flush=True)
     time.sleep(600)

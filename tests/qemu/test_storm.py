@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.arch import arch_names
-from harness.model import Verdict
+from harness.model.values import Verdict
 from harness.report.json import read_json
 from tests.qemu.conftest import Harness
 

@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 
 from harness.arch import arch_names, load_arch
-from harness.guest_build import build_modules
-from harness.model import Cell, GuestSpec, GuestTest, Plan, Verdict
-from harness.record import Ended, Stuck, TestOutcome
-from harness.session import boot
-from harness.stages import Workspace, bare_bench, guest_spec, make_kernel, prepare
-from harness.testrun import MODULES
-from harness.verdict import judge
+from harness.build.modules import build_modules
+from harness.guest.guest import boot
+from harness.model.results import Ended, Stuck, TestOutcome
+from harness.model.values import Cell, GuestSpec, GuestTest, Plan, Verdict
+from harness.run.artifacts import bare_bench, guest_spec, make_kernel
+from harness.run.guest_test import MODULES, run_test
+from harness.run.prepare import prepare
+from harness.run.workspace import Workspace
+from harness.verdict.judge import judge
 
 HERE = Path(__file__).parent
 TEST = GuestTest("stuck", HERE / "stuck", "", module="stuck", suite="stuck", timeout_s=30.0)
@@ -67,7 +69,7 @@ def run(bench: Bench, folder: Path, how: str, stall_s: float = 0.0, *params: str
     )
     with boot(bench.spec, folder) as guest:
         guest.put(f"{MODULES}/stuck.ko", bench.module)
-        outcome = guest.run_test(test)
+        outcome = run_test(guest, test)
         assert guest.alive is (outcome.ended is Ended.DONE)
     stacks = folder / "stuck.txt"
     lines = (folder / "samples.jsonl").read_text().splitlines()

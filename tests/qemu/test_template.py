@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from harness.arch import arch_names, load_arch
-from harness.errors import GuestError
-from harness.model import Plan
-from harness.stages import Workspace, bare_bench, guest_spec, make_kernel, prepare
-from harness.store import sha256_of
-from harness.template import Template, clone, make_template
+from harness.guest.template import Template, clone, make_template
+from harness.host.files import sha256_of
+from harness.model.errors import GuestError
+from harness.model.values import Plan
+from harness.run.artifacts import bare_bench, guest_spec, make_kernel
+from harness.run.prepare import prepare
+from harness.run.workspace import Workspace
 
 
 @pytest.fixture(scope="module", params=arch_names())

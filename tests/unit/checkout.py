@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from harness.errors import UserError
-from harness.layout import Checkout
+from harness.host.paths import Checkout
+from harness.model.errors import UserError
 
 TEST_TOML = """\
 summary = "a sweep"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 
-from harness.record import CellResult, RunRecord
+from harness.model.results import CellResult, RunRecord
 from harness.report import write_html, write_json
 
 VOID = {"meta", "link", "br", "img", "use", "path", "circle"}

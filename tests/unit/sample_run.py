@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.model import Cell, Plan, SplatKind, Verdict
-from harness.record import CaseResult, CellResult, KernelRecord, RunRecord, Splat
+from harness.model.results import CaseResult, CellResult, KernelRecord, RunRecord, Splat
+from harness.model.values import Cell, Plan, SplatKind, Verdict
 
 ARCHS = ("x86_64", "arm64")
 POSITIONS = (0, 1, 2, 3, 4)
@@ -100,7 +100,7 @@ def make_run(folder: Path, *, differences: bool = True) -> RunRecord:
         started="2026-11-23T11:23:55+00:00",
         seconds=734.2,
         harness_version="0.1.0",
-        plan=Plan(positions=()),
+        plan=Plan(base="debian:5.10", positions=()),
         series_title="extend vmalloc support for constrained allocations",
         patch_titles=TITLES,
         tree_version="5.10.262",

@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.apt_sources import (
+from harness.model.errors import UserError
+from harness.source.apt_sources import (
     AptSource,
     Mirrors,
     debian_mirrors,
@@ -11,7 +12,6 @@ from harness.apt_sources import (
     parse_deb822,
     parse_list,
 )
-from harness.errors import UserError
 
 LIST = """
 # deb http://commented.example/debian bookworm main

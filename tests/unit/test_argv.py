@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.arch import all_archs, load_arch
-from harness.model import Arch, GuestSpec
-from harness.qemu.argv import (
+from harness.guest.qemu.argv import (
     Channels,
     clone_argv,
     clone_words,
@@ -20,6 +19,7 @@ from harness.qemu.argv import (
     qemu_argv,
     symbolic_argv,
 )
+from harness.model.values import Arch, GuestSpec
 
 FDS = Channels.of_fds(console=7, agent=8, samples=9, monitor=10)
 ARCHS = pytest.mark.parametrize("arch", all_archs(), ids=lambda arch: arch.name)

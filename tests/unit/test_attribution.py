@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.attribution import attributed, name_running
-from harness.frames import MAX_SPOTS, blamed, case_function, source_of, spots_of
-from harness.ktap import parse
-from harness.model import SplatKind
-from harness.record import Frame, Place, Splat
-from harness.splat import find_splats
+from harness.model.results import Frame, Place, Splat
+from harness.model.values import SplatKind
+from harness.verdict.judge import attributed, name_running
+from harness.verdict.ktap import parse
+from harness.verdict.splat import find_splats
+from harness.verdict.symbols import MAX_SPOTS, blamed, case_function, source_of, spots_of
 from tests.unit.golden import golden_logs
 
 PROVOKED = [log for log in golden_logs("splat") if log.stem.startswith("provoked-")]

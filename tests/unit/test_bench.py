@@ -19,10 +19,10 @@ from bench.roots import _edit
 from bench.rows import all_rows, select
 from bench.stats import Estimate, Summary, estimate, summary
 from bench.table import BEGIN, END, render, terse, write
-from harness.errors import InfraError, UserError
-from harness.layout import Cache, Checkout
-from harness.series import read_patch
-from harness.stages import Workspace
+from harness.host.paths import Cache, Checkout
+from harness.model.errors import InfraError, UserError
+from harness.run.workspace import Workspace
+from harness.source.patch_files import read_patch
 
 UNDER = Conditions("2026-11-24T10:00:00+00:00", "a machine", 0.0, ("harness 1", "QEMU 7.2"))
 

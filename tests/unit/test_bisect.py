@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.bisect import Seek, conclude, exit_code, next_position, search
-from harness.errors import (
+from harness.analysis.bisect import Seek, conclude, exit_code, next_position, search
+from harness.model.errors import (
     BuildError,
     GuestError,
     HarnessError,
@@ -19,7 +19,7 @@ from harness.errors import (
     PatchError,
     UserError,
 )
-from harness.model import Verdict
+from harness.model.values import Verdict
 
 WORDS = {"P": Verdict.PASS, "F": Verdict.FAIL, "M": Verdict.MISS, "E": Verdict.ERROR,
          "S": Verdict.SKIP}  # fmt: skip

@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from harness.bootprofile import READY_MARK, BootProfile, compressed, profile_boot
-from harness.jsonio import from_json, to_json
-from harness.report.boot import show_profile
+from harness.model.jsonio import from_json, to_json
+from harness.report.terminal.boot_profile import show_profile
+from harness.verdict.boot_profile import READY_MARK, BootProfile, compressed, profile_boot
 from tests.unit.golden import golden_logs, matches_golden
 
 LOGS = golden_logs("bootprofile")

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from harness import host
 from harness.arch import all_archs
-from harness.capacity import QEMU_OVERHEAD_MIB, RESERVE_MIB, Capacity
-from harness.model import GuestSpec
+from harness.guest.capacity import QEMU_OVERHEAD_MIB, RESERVE_MIB, Capacity
+from harness.host import resources
+from harness.model.values import GuestSpec
 
 SPEC = GuestSpec(arch=all_archs()[0], kernel=Path("k"), initramfs=Path("i"), ram_mib=128)
 PATIENCE_S = 20.0
 
 
 def test_workers_follow_cores_cpus_and_what_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "cores", lambda: 8)
+    monkeypatch.setattr(resources, "cores", lambda: 8)
     assert Capacity(0, 1).workers == 8
     assert Capacity(0, 4).workers == 2
     assert Capacity(0, 16).workers == 1
@@ -65,15 +65,15 @@ def test_a_guest_waits_until_another_gives_its_memory_back() -> None:
 def test_cgroups_bound_cores_and_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = tmp_path / "a" / "b"
     own.mkdir(parents=True)
-    cores, memory = host.cores(), host.memory_mib()
-    monkeypatch.setattr(host, "CGROUPS", tmp_path)
-    monkeypatch.setattr(host, "_cgroups", lambda: (own, own.parent))
-    assert host.cores() == cores
+    cores, memory = resources.cores(), resources.memory_mib()
+    monkeypatch.setattr(resources, "CGROUPS", tmp_path)
+    monkeypatch.setattr(resources, "_cgroups", lambda: (own, own.parent))
+    assert resources.cores() == cores
     (own / "cpu.max").write_text("max 100000\n")
     (own.parent / "cpu.max").write_text("100000 100000\n")
     (own / "memory.max").write_text(f"{300 << 20}\n")
     (own / "memory.current").write_text(f"{100 << 20}\n")
-    assert host.cores() == 1
-    assert host.memory_mib() == min(200, memory)
+    assert resources.cores() == 1
+    assert resources.memory_mib() == min(200, memory)
     (own / "cpu.max").write_text("50000 100000\n")  # half a core is one, rather than none
-    assert host.cores() == 1
+    assert resources.cores() == 1

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import ccache
-from harness.layout import Cache
+from harness.cache import ccache
+from harness.host.paths import Cache
 
 
 @pytest.fixture

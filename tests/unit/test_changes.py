@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from harness.changes import effects, what_changed
-from harness.model import Cell, Plan, Verdict
-from harness.record import CaseResult, CellResult, RunRecord
+from harness.model.results import CaseResult, CellResult, RunRecord
+from harness.model.values import Cell, Plan, Verdict
+from harness.verdict.changes import effects, what_changed
 
 WORDS = {"P": Verdict.PASS, "F": Verdict.FAIL, "E": Verdict.ERROR, "M": Verdict.MISS,
          "S": Verdict.SKIP}  # fmt: skip

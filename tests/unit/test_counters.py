@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.counters import VMSTAT, claims, toothless
-from harness.errors import UserError
-from harness.layout import find_checkout
-from harness.model import Load
-from harness.plan import load_loads
+from harness.host.paths import find_checkout
+from harness.model.errors import UserError
+from harness.model.values import Load
+from harness.plan.descriptions import load_loads
+from harness.run.load_counters import VMSTAT, claims, toothless
 
 LOAD = Load("anon", Path("anon"), "fills memory")
 BEFORE = {VMSTAT: "pswpin 10\npswpin_x 99\n", "/f": "Mlocked:   12 kB\nig 1 2 3\n", "/n": "7\n8\n"}

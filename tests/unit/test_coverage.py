@@ -12,17 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import coverage, host
+from harness.analysis.coverage import run
+from harness.analysis.coverage.diff_lines import Counts
+from harness.analysis.coverage.record import CoverageRecord, DiffFile, LineSeen, Seen
+from harness.analysis.coverage.run import line_seen, place_patches, run_coverage, touched_sources
 from harness.arch import all_archs
-from harness.coverage import line_seen, place_patches, run_coverage, touched_sources
-from harness.coverage_record import CoverageRecord, DiffFile, LineSeen, Seen
-from harness.errors import UserError
-from harness.layout import Cache, Checkout
-from harness.linecount import Counts
-from harness.model import Cell, GuestTest, Patch, Plan, Series, SourceTree, Verdict
-from harness.record import CellResult
-from harness.runfolder import RunFolder
-from harness.stages import Prepared, Workspace
+from harness.host import packages
+from harness.host.paths import Cache, Checkout
+from harness.model.errors import UserError
+from harness.model.results import CellResult
+from harness.model.values import Cell, GuestTest, Patch, Plan, Series, SourceTree, Verdict
+from harness.run.folder import RunFolder
+from harness.run.prepare import Prepared
+from harness.run.workspace import Workspace
 
 SOURCE, HEADER = "mm/a.c", "include/linux/a.h"
 HOSTILE = "\x1b[31m<script>\u202e\u2028\x0c\x85 | `x`"
@@ -81,21 +83,21 @@ def writer(tmp_path: Path) -> Writer:
 
 def ran(
     counts: Counts, name: str = "sweep", load: str = "none", *, counted: bool = True
-) -> coverage._Tested:
+) -> run._Tested:
     cell = Cell("x86_64", "dir:toy", 1, (), 128, name, load)
     result = CellResult(cell, Verdict.PASS, Verdict.PASS, "fine", seconds=1.26)
-    return coverage._Tested(result, counts, counted, False)
+    return run._Tested(result, counts, counted, False)
 
 
 def arch_counts(
-    *tests: coverage._Tested, sources: tuple[str, ...] = (SOURCE,), number: int = 0
-) -> coverage._ArchCounts:
+    *tests: run._Tested, sources: tuple[str, ...] = (SOURCE,), number: int = 0
+) -> run._ArchCounts:
     """What one architecture counted: the lines that any test has a counter of have code."""
     known: dict[str, frozenset[int]] = {}
     for one in tests:
         for name, lines in one.counts.items():
             known[name] = known.get(name, frozenset()) | lines.keys()
-    return coverage._ArchCounts(ARCHS[number], sources, tests, known)
+    return run._ArchCounts(ARCHS[number], sources, tests, known)
 
 
 # ---------------------------------------------------------------- one line
@@ -143,7 +145,7 @@ def test_code_that_one_test_knows_is_code_for_all() -> None:
 
 @pytest.mark.parametrize("tests", [(), (ran({}, counted=False),)], ids=["none", "lost"])
 def test_without_counters_nothing_passes_for_executed_or_for_no_code(
-    tests: tuple[coverage._Tested, ...],
+    tests: tuple[run._Tested, ...],
 ) -> None:
     assert line_seen(SOURCE, 7, arch_counts(*tests)) == LineSeen(Seen.MISSED)
 
@@ -250,16 +252,16 @@ def test_odd_bytes_of_a_patch_move_no_line(writer: Writer) -> None:
 # ---------------------------------------------------------------- the whole record
 
 
-Measured = Callable[[Mapping[str, coverage._ArchCounts]], None]
+Measured = Callable[[Mapping[str, run._ArchCounts]], None]
 
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> Measured:
     """Let guests have counted what is given, by architecture."""
-    monkeypatch.setattr(host, "require", lambda _: None)
+    monkeypatch.setattr(packages, "require", lambda _: None)
 
-    def give(counts: Mapping[str, coverage._ArchCounts]) -> None:
-        monkeypatch.setattr(coverage, "_count", lambda _, arch, *__: counts[arch.name])
+    def give(counts: Mapping[str, run._ArchCounts]) -> None:
+        monkeypatch.setattr(run, "_count", lambda _, arch, *__: counts[arch.name])
 
     return give
 

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import coverage
+from harness.analysis.coverage import run
+from harness.analysis.coverage.diff_lines import Counts
 from harness.arch import all_archs
-from harness.cells import CellJob
-from harness.errors import GuestError
-from harness.layout import Cache, Checkout
-from harness.linecount import Counts
-from harness.model import Cell, GuestTest, Verdict
-from harness.record import CellResult, Ended, Observation, TestOutcome
-from harness.runfolder import RunFolder
-from harness.stages import Workspace
+from harness.host.paths import Cache, Checkout
+from harness.model.errors import GuestError
+from harness.model.results import CellResult, Ended, Observation, TestOutcome
+from harness.model.values import Cell, GuestTest, Verdict
+from harness.run.cell import CellJob
+from harness.run.folder import RunFolder
+from harness.run.workspace import Workspace
 
 SOURCE = "mm/a.c"
 
@@ -45,7 +45,7 @@ class Guests:
             ("read_counters", lambda *_: self.counters),
             ("count_lines", lambda *_: self.counts),
         ):
-            monkeypatch.setattr(coverage, name, stand_in)
+            monkeypatch.setattr(run, name, stand_in)
 
     def _observe(self, _: CellJob, folder: Path, __: Any, around: Any) -> Observation:
         assert folder.is_dir()
@@ -65,13 +65,13 @@ class Guests:
     def _judged(self, job: CellJob, seen: Observation) -> CellResult:
         return CellResult(job.cell, Verdict.PASS, Verdict.PASS, "", seconds=seen.seconds)
 
-    def test(self, key: str = "k", sources: tuple[str, ...] = (SOURCE,)) -> coverage._Tested:
+    def test(self, key: str = "k", sources: tuple[str, ...] = (SOURCE,)) -> run._Tested:
         """Run the test of one cell."""
         test = GuestTest("sweep", Path("sweep"), "", "sweep", "sweep")
         cell = Cell("x86_64", "dir:toy", 1, (), 128, "sweep", "none")
         job = SimpleNamespace(key=key, cell=cell, test=test, series=SimpleNamespace(name="toy"))
         unused: Any = None
-        one = coverage._Counting(all_archs()[0], unused, sources, self._space, self._run, unused)
+        one = run._Counting(all_archs()[0], unused, sources, self._space, self._run, unused)
         return one.test(cast(CellJob, job))
 
 
@@ -126,5 +126,5 @@ def test_counts_are_read_as_they_were_written(
     tmp_path_factory: pytest.TempPathFactory, counts: Counts
 ) -> None:
     folder = tmp_path_factory.mktemp("entry")
-    coverage._write(folder, Observation(None), counts)
-    assert coverage._read_counts((folder / coverage.COUNTS).read_text(encoding="utf-8")) == counts
+    run._write(folder, Observation(None), counts)
+    assert run._read_counts((folder / run.COUNTS).read_text(encoding="utf-8")) == counts

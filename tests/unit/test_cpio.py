@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.cpio import Entry, character_device, directory, regular, symlink, write_cpio
+from harness.build.cpio import Entry, character_device, directory, regular, symlink, write_cpio
 
 HEADER = 110
 

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from harness.deadline import REFERENCE_SPIN_US, SLOWEST, Deadline, host_speed, speed_of
+from harness.host.deadline import REFERENCE_SPIN_US, SLOWEST, Deadline, host_speed, speed_of
 
 
 class Clock:

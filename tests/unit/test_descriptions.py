@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.layout import Checkout
-from harness.model import Load, SplatKind
-from harness.plan import load_loads, load_tests, select_tests
+from harness.host.paths import Checkout
+from harness.model.values import Load, SplatKind
+from harness.plan.descriptions import load_loads, load_tests, select_tests
 from tests.unit.checkout import LOAD_TOML, TEST_TOML, error_of, make_checkout
 
 

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from harness.episodes import ends_of, eventful, log_of, splats_in
-from harness.model import SplatKind, Verdict
-from harness.record import Ended, Episode, TestOutcome
-from harness.verdict import judge
+from harness.model.results import Ended, Episode, TestOutcome
+from harness.model.values import SplatKind, Verdict
+from harness.verdict.judge import judge
+from harness.verdict.phases import ends_of, eventful, log_of, splats_in
 from tests.unit.test_verdict import KILL, SERIES, TEST, WARNING, cell, log
 
 STARTED, STOPPED = "while load anon was started", "while load anon was stopped"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.transport.gaps import Gap, filled, stamped
+from harness.guest.transport.lost_records import Gap, filled, stamped
 
 CONSOLE = (
     "Booting from ROM..",

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from harness import host
 from harness.arch import all_archs, load_arch
-from harness.errors import InfraError
-from harness.host import Requirement
+from harness.host import packages, resources
+from harness.host.packages import Requirement
+from harness.model.errors import InfraError
 
 
 def test_a_program_in_path_is_found() -> None:
@@ -30,12 +30,12 @@ def test_packages_of_what_is_missing_come_once_and_in_order() -> None:
         Requirement("no-such-program-b", ("beta", "shared"), ""),
         Requirement("no-such-program-a", ("alpha", "shared"), ""),
     )
-    assert host.missing_packages(wanted) == ("beta", "shared", "alpha")
+    assert packages.missing_packages(wanted) == ("beta", "shared", "alpha")
 
 
 def test_every_architecture_brings_compiler_libc_and_emulator() -> None:
     for arch in all_archs():
-        extra = set(host.requirements((arch,))) - set(host.requirements(()))
+        extra = set(packages.requirements((arch,))) - set(packages.requirements(()))
         whats = {r.what for r in extra}
         assert {f"{arch.triplet}-gcc", arch.qemu} <= whats
         assert any(what.endswith("libc.a") for what in whats)
@@ -45,27 +45,27 @@ def test_the_host_s_own_architecture_needs_no_cross_compiler(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     arch = load_arch("arm64")
-    monkeypatch.setattr(host.platform, "machine", lambda: "aarch64")
-    packages = {p for r in host.requirements((arch,)) for p in r.packages}
-    assert not packages & set(arch.cross_packages)
-    monkeypatch.setattr(host.platform, "machine", lambda: "x86_64")
-    packages = {p for r in host.requirements((arch,)) for p in r.packages}
-    assert set(arch.cross_packages) <= packages
+    monkeypatch.setattr(packages.platform, "machine", lambda: "aarch64")
+    names = {p for r in packages.requirements((arch,)) for p in r.packages}
+    assert not names & set(arch.cross_packages)
+    monkeypatch.setattr(packages.platform, "machine", lambda: "x86_64")
+    names = {p for r in packages.requirements((arch,)) for p in r.packages}
+    assert set(arch.cross_packages) <= names
 
 
 def test_what_is_missing_is_named_with_one_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(InfraError, match="make, gcc") as caught:
-        host.require(())
+        packages.require(())
     assert "apt-get install" in caught.value.hint
     assert " make " in caught.value.hint
 
 
 def test_install_without_rights_prints_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "may_install", lambda: False)
-    monkeypatch.setattr(host.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(packages, "may_install", lambda: False)
+    monkeypatch.setattr(packages.os, "geteuid", lambda: 1000)
     with pytest.raises(InfraError, match="flex") as caught:
-        host.install(("flex", "bison"))
+        packages.install(("flex", "bison"))
     expected = "sudo apt-get install -y --no-install-recommends flex bison"
     assert caught.value.hint == f"run: {expected}"
 
@@ -78,22 +78,22 @@ def test_an_install_that_fails_shows_what_apt_said(monkeypatch: pytest.MonkeyPat
         failed = "install" in argv
         return subprocess.CompletedProcess(argv, int(failed), "", "E: Unable to locate package x")
 
-    monkeypatch.setattr(host, "may_install", lambda: True)
-    monkeypatch.setattr(host.os, "geteuid", lambda: 0)
-    monkeypatch.setattr(host.subprocess, "run", run)
+    monkeypatch.setattr(packages, "may_install", lambda: True)
+    monkeypatch.setattr(packages.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(packages.subprocess, "run", run)
     with pytest.raises(InfraError, match="apt could not install x") as caught:
-        host.install(("x",))
+        packages.install(("x",))
     assert "Unable to locate" in caught.value.detail
     assert [argv[:2] for argv in ran] == [("apt-get", "update"), ("apt-get", "install")]
 
 
 def test_nothing_to_install_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "may_install", lambda: pytest.fail("asked"))
-    host.install(())
+    monkeypatch.setattr(packages, "may_install", lambda: pytest.fail("asked"))
+    packages.install(())
 
 
 def test_the_host_describes_itself_in_one_line() -> None:
-    assert host.cores() >= 1
-    assert host.memory_mib() > 0
-    assert f"{host.cores()} cores" in host.describe()
-    assert "\n" not in host.describe()
+    assert resources.cores() >= 1
+    assert resources.memory_mib() > 0
+    assert f"{resources.cores()} cores" in resources.describe()
+    assert "\n" not in resources.describe()

@@ -12,8 +12,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from harness.model import Verdict
-from harness.record import CaseResult, KernelRecord, RunRecord
+from harness.model.results import CaseResult, KernelRecord, RunRecord
+from harness.model.values import Verdict
 from tests.unit.html_tree import Element, pane, panel, read
 from tests.unit.sample_run import TITLES, find, make_run
 

@@ -10,9 +10,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from harness.model import Plan
-from harness.record import RunRecord
-from harness.report import page as page_module
+from harness.model.results import RunRecord
+from harness.model.values import Plan
+from harness.report.html import page as page_module
 from tests.unit.html_tree import Element, pane, panel, read
 from tests.unit.sample_run import find, make_run
 

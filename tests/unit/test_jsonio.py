@@ -12,10 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.errors import UserError
-from harness.jsonio import from_json, from_table, suggest, to_json
-from harness.model import Cell, GuestTest, Patch, Plan, Proves, Series, SplatKind, Verdict
-from harness.record import (
+from harness.model.errors import UserError
+from harness.model.jsonio import from_json, from_table, suggest, to_json
+from harness.model.results import (
     CaseResult,
     CellResult,
     Ended,
@@ -25,6 +24,7 @@ from harness.record import (
     Splat,
     TestOutcome,
 )
+from harness.model.values import Cell, GuestTest, Patch, Plan, Proves, Series, SplatKind, Verdict
 
 CELL = Cell("arm64", "debian:5.10", 2, ("kasan",), 96, "sweep", "anon")
 RESULT = CellResult(

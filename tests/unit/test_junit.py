@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.model import SplatKind, Verdict
-from harness.record import CaseResult, CellResult, RunRecord, Splat
+from harness.model.results import CaseResult, CellResult, RunRecord, Splat
+from harness.model.values import SplatKind, Verdict
 from harness.report import write_junit
 from harness.report.junit import CALM_LOG_LIMIT, WHOLE
 from tests.unit.sample_run import ARCHS, POSITIONS, find, make_run

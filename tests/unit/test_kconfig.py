@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import UserError
-from harness.kconfig import (
+from harness.build.kconfig import (
     Asked,
     Fragment,
     digest,
@@ -21,6 +20,7 @@ from harness.kconfig import (
     same_value,
     topic_files,
 )
+from harness.model.errors import UserError
 
 
 def test_a_fragment_is_settings_and_comments() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.kconfig import Asked, Dropped
-from harness.kconfig_explain import UNKNOWN, explain
+from harness.build.kconfig import Asked, Dropped
+from harness.build.kconfig_explain import UNKNOWN, explain
 
 KCONFIG = """
 config MODULES

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.klog import MAX_LINE, log_lines
+from harness.verdict.klog import MAX_LINE, log_lines
 
 
 def texts(*records: str) -> list[str]:

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from harness import ktap
-from harness.ktap import KtapResult, KtapTest, parse
-from harness.model import Verdict
-from harness.record import CaseResult
+from harness.model.results import CaseResult
+from harness.model.values import Verdict
+from harness.verdict import ktap
+from harness.verdict.ktap import KtapResult, KtapTest, parse
 from tests.unit.golden import golden_logs, matches_golden
 
 

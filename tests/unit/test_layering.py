@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The shape of the project itself: imports point one way, modules stay small and signed.
+"""The shape of the project itself: folders import one way, no circle, pure ones touch no world.
 
-A new module needs no entry here: it counts as one with effects.
+A new module needs no entry here: its folder says what it may import.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -17,74 +18,13 @@ from harness.arch import arch_names
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "harness"
 SPDX = "# SPDX-License-Identifier: GPL-2.0-only"
-MAX_LINES = 400
 
-# From the ground up; a module imports from its own layer and those below. The longest name
-# that fits decides: "harness.qemu.argv" before "harness.qemu".
-LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (
-        "ground",
-        (
-            "harness",
-            "harness.errors",
-            "harness.coverage_record",
-            "harness.events",
-            "harness.layout",
-            "harness.model",
-            "harness.record",
-        ),
-    ),
-    (
-        "pure",
-        (
-            "harness.arch",
-            "harness.attribution",
-            "harness.bisect",
-            "harness.bootprofile",
-            "harness.changes",
-            "harness.deadline",
-            "harness.episodes",
-            "harness.frames",
-            "harness.jsonio",
-            "harness.kconfig",
-            "harness.klog",
-            "harness.ktap",
-            "harness.linecount",
-            "harness.plan",
-            "harness.pressure",
-            "harness.mutation",
-            "harness.oom",
-            "harness.oracle",
-            "harness.qemu.argv",
-            "harness.repeats",
-            "harness.samples",
-            "harness.splat",
-            "harness.splat_rules",
-            "harness.threshold",
-            "harness.toll",
-            "harness.traces",
-            "harness.verdict",
-        ),
-    ),
-    ("effects", ()),
-    (
-        "pipeline",
-        ("harness.coverage", "harness.mutants", "harness.pipeline", "harness.ram_threshold"),
-    ),
-    (
-        "thin",
-        (
-            "harness.__main__",
-            "harness.cli",
-            "harness.commands",
-            "harness.one_guest",
-            "harness.plan_options",
-            "harness.pytest_plugin",
-        ),
-    ),
-)
-NAMES = [name for name, _ in LAYERS]
-DEFAULT = NAMES.index("effects")
+# From the ground up: a module imports from its own folder and from those before it.
+ORDER = (
+    "model", "host", "arch", "cache", "plan", "source", "build", "guest", "verdict", "run",
+    "analysis", "report", "cli", "pytest_plugin", "__main__",
+)  # fmt: skip
+PURE = ("model", "arch", "verdict")
 
 # What the pure modules may not reach for: the outside world.
 WORLDLY = {
@@ -107,16 +47,9 @@ def dotted(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def layer(module: str) -> int:
-    """Return the height of *module*'s layer; packages pass theirs on to what is in them."""
-    name = module
-    while name:
-        for height, (_, members) in enumerate(LAYERS):
-            # The bare package "harness" is ground itself, but hands that on to nobody.
-            if name in members and (name != "harness" or module == "harness"):
-                return height
-        name = name.rpartition(".")[0]
-    return DEFAULT
+def height(module: str) -> int:
+    """Return the place of *module*'s folder in the order; the bare package lies below all."""
+    return ORDER.index(module.split(".")[1]) if "." in module else -1
 
 
 def imports(file: Path) -> Iterator[tuple[str, int]]:
@@ -127,8 +60,8 @@ def imports(file: Path) -> Iterator[tuple[str, int]]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}:{node.lineno}: relative import"
             for alias in node.names:
-                # `from harness import store` means a module, `from harness.store import Store`
-                # something in one.
+                # `from harness.cache import store` means a module, `from harness.cache.store import
+                # Store` something in one.
                 whole = f"{node.module}.{alias.name}"
                 yield (whole if is_module(whole) else str(node.module)), node.lineno
 
@@ -149,6 +82,12 @@ def relative(file: Path) -> str:
 # ---------------------------------------------------------------- the rules
 
 
+def test_order_names_every_folder_once() -> None:
+    found = {file.relative_to(PACKAGE).parts[0].removesuffix(".py") for file in MODULES}
+    assert found - {"__init__"} == set(ORDER)
+    assert len(ORDER) == len(set(ORDER))
+
+
 @pytest.mark.parametrize("file", MODULES, ids=relative)
 def test_imports_point_down(file: Path) -> None:
     wrong = from_above(dotted(file), file)
@@ -156,15 +95,31 @@ def test_imports_point_down(file: Path) -> None:
 
 
 def from_above(module: str, file: Path) -> list[str]:
-    """Return what *file*, imported as *module*, takes from layers above its own."""
+    """Return what *file*, imported as *module*, takes from folders above its own."""
     return [
-        f"line {line}: {name} ({NAMES[layer(name)]}, not {NAMES[layer(module)]} or below)"
+        f"line {line}: {name}"
         for name, line in imports(file)
-        if name.partition(".")[0] == "harness" and layer(name) > layer(module)
+        if name.partition(".")[0] == "harness" and height(name) > height(module)
     ]
 
 
-@pytest.mark.parametrize("file", [m for m in MODULES if layer(dotted(m)) < DEFAULT], ids=relative)
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {dotted(file): [name for name, _ in imports(file)] for file in MODULES}
+    assert circle(graph) == []
+
+
+def circle(graph: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return the modules of a circle in *graph* (module: what it imports), [] if there is none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+@pytest.mark.parametrize(
+    "file", [m for m in MODULES if m.relative_to(PACKAGE).parts[0] in PURE], ids=relative
+)
 def test_pure_modules_touch_no_world(file: Path) -> None:
     worldly = {name.partition(".")[0] for name, _ in imports(file)} & WORLDLY
     assert not worldly, f"{dotted(file)} is pure, but imports {', '.join(sorted(worldly))}"
@@ -205,36 +160,7 @@ def test_every_module_says_its_license(file: Path) -> None:
     assert SPDX in first or (not first and file.name == "__init__.py")
 
 
-@pytest.mark.parametrize("file", MODULES, ids=relative)
-def test_modules_stay_small(file: Path) -> None:
-    count = len(file.read_text(encoding="utf-8").splitlines())
-    assert count < MAX_LINES, f"{relative(file)} has {count} lines: split it"
-
-
 # ---------------------------------------------------------------- the rules bite
-
-
-def test_the_table_names_real_modules_and_each_once() -> None:
-    named = [member for _, members in LAYERS for member in members]
-    assert len(named) == len(set(named))
-    assert [name for name in named if not is_module(name)] == []
-
-
-@pytest.mark.parametrize(
-    ("module", "name"),
-    [
-        ("harness", "ground"),
-        ("harness.model", "ground"),
-        ("harness.arch.arm64", "pure"),
-        ("harness.qemu.argv", "pure"),
-        ("harness.qemu.process", "effects"),
-        ("harness.something_new", "effects"),
-        ("harness.pipeline", "pipeline"),
-        ("harness.commands.run", "thin"),
-    ],
-)
-def test_layers_of_modules(module: str, name: str) -> None:
-    assert NAMES[layer(module)] == name
 
 
 @pytest.mark.parametrize(
@@ -254,13 +180,18 @@ def test_comparing_with_an_architectures_name_is_seen(code: str, caught: bool) -
 
 def test_an_import_from_above_is_seen(tmp_path: Path) -> None:
     file = tmp_path / "module.py"
-    file.write_text("from harness import model\nfrom harness.pipeline import run_plan\n")
-    assert len(from_above("harness.ktap", file)) == 1
-    assert len(from_above("harness.something_new", file)) == 1
-    assert from_above("harness.cli", file) == []
+    file.write_text("from harness.host import process\nfrom harness.run.matrix import run_plan\n")
+    assert from_above("harness.verdict.ktap", file) == ["line 2: harness.run.matrix"]
+    assert len(from_above("harness.model.values", file)) == 2
+    assert from_above("harness.cli.main", file) == []
+
+
+def test_a_circle_of_imports_is_seen() -> None:
+    assert set(circle({"a": ["b"], "b": ["c"], "c": ["a"], "d": ["a"]})) == {"a", "b", "c"}
+    assert circle({"a": ["b", "c"], "b": ["c"]}) == []
 
 
 def test_imports_inside_functions_are_seen(tmp_path: Path) -> None:
     file = tmp_path / "module.py"
-    file.write_text("def f():\n    from harness import store\n    import subprocess\n")
-    assert list(imports(file)) == [("harness.store", 2), ("subprocess", 3)]
+    file.write_text("def f():\n    from harness.cache import store\n    import subprocess\n")
+    assert list(imports(file)) == [("harness.cache.store", 2), ("subprocess", 3)]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import lease
-from harness.lease import LEASES, end_all, in_use, taking_away, use
+from harness.cache import lease
+from harness.cache.lease import LEASES, end_all, in_use, taking_away, use
 
 
 def test_what_is_used_is_in_use_until_the_end(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_holder_may_end_while_its_lease_is_read(
                 file.unlink()  # as the end of its process does
             raise
 
-    monkeypatch.setattr("harness.lease.fcntl.flock", held_and_then_gone)
+    monkeypatch.setattr("harness.cache.lease.fcntl.flock", held_and_then_gone)
     assert in_use(tmp_path) == {"one"}
 
 

@@ -12,7 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.linecount import PlacedFile, added_up, follow, moved, place, read_gcov
+from harness.analysis.coverage.diff_lines import (
+    PlacedFile,
+    added_up,
+    follow,
+    moved,
+    place,
+    read_gcov,
+)
 
 GOLDEN = Path(__file__).parent / "golden" / "gcov"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 from __future__ import annotations
 
-from harness.make_log import MakeLog, all_warnings, first_error, merge_warnings
+from harness.build.make_log import MakeLog, all_warnings, first_error, merge_warnings
 
 FAILED = """\
 make -C /src/tree

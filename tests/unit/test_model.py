@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import model
-from harness.model import Cell, GuestTest, Patch, Plan, Proves, Series, Speed, Verdict
-from harness.record import CaseResult, CellResult, RunRecord
+from harness.model import values
+from harness.model.results import CaseResult, CellResult, RunRecord
+from harness.model.values import Cell, GuestTest, Patch, Plan, Proves, Series, Speed, Verdict
 
 CELL = Cell("arm64", "debian:5.10", 2, (), 96, "sweep", "none")
 
@@ -25,7 +25,7 @@ SERIES = Series("s", "t", Path(), "5.10", prepare=(patch(0),), patches=(patch(1)
 
 
 def test_every_value_is_frozen() -> None:
-    for _, kind in inspect.getmembers(model, dataclasses.is_dataclass):
+    for _, kind in inspect.getmembers(values, dataclasses.is_dataclass):
         assert getattr(kind, "__dataclass_params__").frozen, kind  # noqa: B009
 
 

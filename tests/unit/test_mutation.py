@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.mutation import changed_lines, code_only, mutants_of
+from harness.analysis.mutation.mutate import changed_lines, code_only, mutants_of
 
 BEFORE = """\
 #include <linux/a.h>

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness.once import Once
+from harness.guest.qemu.process import Once
 
 
 def test_threads_that_ask_at_once_get_the_same() -> None:

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import oom
-from harness.klog import log_lines
-from harness.oom import (
+from harness.verdict import oom
+from harness.verdict.klog import log_lines
+from harness.verdict.oom import (
     OomReport,
     Victim,
     oom_report,

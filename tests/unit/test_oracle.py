@@ -7,9 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.oracle import Glance, Oracle, limit_of, look_of
-from harness.record import Stuck
-from harness.vigil import LOOK_S
+from harness.model.results import Stuck
+from harness.run.stall import LOOK_S, Glance, Oracle, limit_of, look_of
 
 
 def verdict(*glances: Glance) -> Stuck | None:

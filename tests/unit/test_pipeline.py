@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import UserError
-from harness.model import Cell, Patch, Plan, Series, Verdict
-from harness.pipeline import exit_code
-from harness.record import CellResult, RunRecord
-from harness.stages import checked_positions
+from harness.model.errors import UserError
+from harness.model.results import CellResult, RunRecord
+from harness.model.values import Cell, Patch, Plan, Series, Verdict
+from harness.run.matrix import exit_code
+from harness.run.prepare import checked_positions
 
 SERIES = Series(
     name="s",

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.errors import UserError
-from harness.layout import Checkout
-from harness.model import Plan
-from harness.plan import (
+from harness.host.paths import Checkout
+from harness.model.errors import UserError
+from harness.model.values import Plan
+from harness.plan.plan import (
     check_plan,
     load_plan,
     parse_names,
@@ -20,8 +20,8 @@ from harness.plan import (
     parse_ram,
     parse_rams,
     plan_from,
-    with_ram,
 )
+from harness.run.prepare import completed
 from tests.unit.checkout import error_of, make_checkout
 
 ARCHS = ("arm64", "x86_64")
@@ -35,17 +35,17 @@ def checkout(tmp_path: Path) -> Checkout:
 def test_guests_get_the_ram_that_the_config_topics_take_on_top(checkout: Checkout) -> None:
     (checkout.kconfigs / "kasan.config").write_text("# Takes 64 MiB of a guest's RAM.\n")
     (checkout.kconfigs / "lockdep.config").write_text("# Takes 16 MiB of a guest's RAM.\n")
-    assert with_ram(Plan(), checkout).ram_mib == (128,)
-    assert with_ram(Plan(config=("base",)), checkout).ram_mib == (128,)
-    assert with_ram(Plan(config=("kasan", "lockdep")), checkout).ram_mib == (208,)
+    assert completed(Plan(), checkout).ram_mib == (128,)
+    assert completed(Plan(config=("base",)), checkout).ram_mib == (128,)
+    assert completed(Plan(config=("kasan", "lockdep")), checkout).ram_mib == (208,)
     # What is asked for stays, unless nothing can boot with it.
     asked = Plan(config=("kasan",), ram_mib=(96, 512))
-    assert with_ram(asked, checkout) == asked
-    assert with_ram(Plan(ram_mib=(32,)), checkout).ram_mib == (32,)
+    assert completed(asked, checkout).ram_mib == asked.ram_mib
+    assert completed(Plan(ram_mib=(32,)), checkout).ram_mib == (32,)
     with pytest.raises(
         UserError, match=r"79M of RAM is too little.* take 64M.*kasan 64M"
     ) as caught:
-        with_ram(Plan(config=("kasan",), ram_mib=(128, 79)), checkout)
+        completed(Plan(config=("kasan",), ram_mib=(128, 79)), checkout)
     assert "192M" in caught.value.hint
 
 

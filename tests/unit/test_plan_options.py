@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import UserError
-from harness.layout import Checkout
-from harness.model import Plan
-from harness.plan_options import OPTIONS, add_plan_options, plan_of
+from harness.host.paths import Checkout
+from harness.model.errors import UserError
+from harness.model.values import Plan
+from harness.plan.options import OPTIONS, add_plan_options, plan_of
+from harness.run.prepare import completed
 
 
 @pytest.fixture
@@ -92,9 +93,11 @@ def test_ram_follows_the_config_unless_it_is_given(checkout: Checkout, tmp_path:
     (checkout.kconfigs / "xfs.config").write_text("# Takes 32 MiB of a guest's RAM.\n")
     file = tmp_path / "plan.toml"
     file.write_text('series = "mine"\n')
-    assert parsed(checkout, file=file).ram_mib == (128,)
-    assert parsed(checkout, "--config", "xfs", file=file).ram_mib == (160,)
-    assert parsed(checkout, "--config", "xfs", "--ram", "96M", file=file).ram_mib == (96,)
+    assert completed(parsed(checkout, file=file), checkout).ram_mib == (128,)
+    options = ("--config", "xfs")
+    assert completed(parsed(checkout, *options, file=file), checkout).ram_mib == (160,)
+    options += ("--ram", "96M")
+    assert completed(parsed(checkout, *options, file=file), checkout).ram_mib == (96,)
 
 
 @pytest.mark.parametrize(

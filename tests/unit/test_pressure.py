@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import UserError
-from harness.model import Cell, Load
-from harness.pressure import (
+from harness.model.errors import UserError
+from harness.model.values import Cell, Load
+from harness.plan.loads import (
     Pressure,
     check_load,
     check_pressures,

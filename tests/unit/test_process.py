@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import process
-from harness.errors import InfraError
+from harness.host import process
+from harness.model.errors import InfraError
 
 
 def gone(pid: int) -> bool:

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.transport.console import newer_than
-from harness.transport.lines import LineCutter, visible
-from harness.transport.protocol import (
+from harness.guest.transport.console import newer_than
+from harness.guest.transport.protocol import (
     LINE_LIMIT,
     MAX_NUMBER,
     Answer,
@@ -25,6 +24,7 @@ from harness.transport.protocol import (
     ready_of,
     request,
 )
+from harness.guest.transport.reader import LineCutter, visible
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import UserError
-from harness.inventory import UNTOUCHED_S, Item, KindOf, Stock
-from harness.pruning import choose, parse_age, parse_size, size_text
+from harness.cache.inventory import UNTOUCHED_S, Item, KindOf, Stock
+from harness.cache.prune import choose, parse_age, parse_size, size_text
+from harness.model.errors import UserError
 
 SHELF = Path("/cache/store")
 NOW = 10_000_000.0

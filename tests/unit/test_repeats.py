@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from harness.model import Cell, Plan, Verdict
-from harness.record import CaseResult, CellResult, RunRecord
-from harness.repeats import tallies, wilson
+from harness.model.results import CaseResult, CellResult, RunRecord
+from harness.model.values import Cell, Plan, Verdict
 from harness.report.matrix import Row, lay_out
+from harness.verdict.flaky import tallies, wilson
 
 
 def result(repeat: int, verdict: Verdict, case: Verdict | None = None) -> CellResult:

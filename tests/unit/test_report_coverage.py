@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness.coverage_record import (
+from harness.analysis.coverage.record import (
     CoverageRecord,
     DiffFile,
     DiffHunk,
@@ -21,11 +21,11 @@ from harness.coverage_record import (
     Seen,
     TestSeen,
 )
-from harness.errors import UserError
-from harness.model import Verdict
-from harness.report.coverage import markdown, print_coverage, write_coverage
-from harness.report.coverage_html import render
-from harness.report.say_coverage import headline, read_coverage
+from harness.model.errors import UserError
+from harness.model.values import Verdict
+from harness.report.analysis.coverage import markdown, print_coverage, write_coverage
+from harness.report.analysis.coverage_text import headline, read_coverage
+from harness.report.html.coverage import render
 
 HOSTILE = "<script>document.title='owned'</script> | `x` \x1b[31m\u202e"
 

@@ -10,16 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.report.evidence import (
-    Excerpt,
-    clip,
-    exhibits,
-    inside,
-    one_line,
-    read_excerpt,
-    readable,
-    visible,
-)
+from harness.model.text import one_line, visible
+from harness.report.excerpts import Excerpt, clip, exhibits, inside, read_excerpt, readable
 
 XML_FORBIDS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import UserError
+from harness.model.errors import UserError
 from harness.report import read_json, write_json, write_reports
 from tests.unit.sample_run import make_run
 

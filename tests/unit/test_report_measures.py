@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness.model import Verdict
-from harness.record import CaseResult, CellResult, RunRecord
+from harness.model.results import CaseResult, CellResult, RunRecord
+from harness.model.values import Verdict
 from harness.report.measures import MAX_MEASURES, Compared, Measure, measures_of, side_by_side
-from harness.report.say_measures import print_measures
+from harness.report.terminal.measures import print_measures
 from tests.unit.html_tree import panel, read
 from tests.unit.sample_run import find, make_run
 

@@ -6,12 +6,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from harness.model import SplatKind, Verdict
-from harness.record import Splat
+from harness.guest.samples import MAX_TEXT
+from harness.model.results import Splat
+from harness.model.values import SplatKind, Verdict
 from harness.report.junit import write_junit
-from harness.report.stacks import kill_of, splat_line
-from harness.samples import MAX_TEXT, marks
-from harness.splat import find_splats
+from harness.report.splat_text import kill_of, splat_line
+from harness.verdict.marks import marks
+from harness.verdict.splat import find_splats
 from tests.unit.golden import FOLDER
 from tests.unit.html_tree import panel, read
 from tests.unit.sample_run import find, make_run

@@ -11,9 +11,9 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from harness.model import Verdict
-from harness.record import CaseResult, RunRecord
-from harness.report.terminal import DIFFERENCES_SHOWN, print_record
+from harness.model.results import CaseResult, RunRecord
+from harness.model.values import Verdict
+from harness.report.terminal.view import DIFFERENCES_SHOWN, print_record
 from tests.unit.sample_run import TITLES, make_run
 
 

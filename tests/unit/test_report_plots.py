@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.report.plots import LEFT, POINTS_LIMIT, RIGHT, WIDTH, make_figure, thin, ticks
-from harness.report.timeline import (
+from harness.guest.samples import Mark
+from harness.report.html.plots import LEFT, POINTS_LIMIT, RIGHT, WIDTH, make_figure, thin, ticks
+from harness.report.html.timeline import (
     MAX_SAMPLES,
     Sample,
     Timeline,
@@ -21,7 +22,6 @@ from harness.report.timeline import (
     parse_timeline,
     rates,
 )
-from harness.samples import Mark
 
 
 def lines(*entries: dict[str, object]) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.model import Verdict
-from harness.record import CellResult, RunRecord
+from harness.model.results import CellResult, RunRecord
+from harness.model.values import Verdict
 from harness.report import write_junit
 from tests.unit.html_tree import Element, panel, read
 from tests.unit.sample_run import find, make_run

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from harness.model import SplatKind
-from harness.record import Frame, Place, Splat
-from harness.report.stacks import splat_line, stack_of, where_of
+from harness.model.results import Frame, Place, Splat
+from harness.model.values import SplatKind
+from harness.report.splat_text import splat_line, stack_of, where_of
 
 TEXT = "BUG: kernel NULL pointer dereference\nRIP: 0010:victim+0x1b/0x40\n caller+0x5/0x10"
 FRAMES = (

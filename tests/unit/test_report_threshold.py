@@ -9,9 +9,15 @@ import xml.etree.ElementTree as ET
 import pytest
 from rich.console import Console
 
-from harness.jsonio import from_json, to_json
-from harness.report.threshold import figure, markdown, print_thresholds
-from harness.threshold import BOOT, Bounds, Threshold, ThresholdRecord, ThresholdRow
+from harness.analysis.ram_threshold.search import (
+    BOOT,
+    Bounds,
+    Threshold,
+    ThresholdRecord,
+    ThresholdRow,
+)
+from harness.model.jsonio import from_json, to_json
+from harness.report.analysis.ram_threshold import figure, markdown, print_thresholds
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = "FAIL: <script>alert(1)</script> | \x1b[31m"

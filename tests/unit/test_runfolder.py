@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import UserError
-from harness.jsonio import from_json
-from harness.model import Cell, Plan, Verdict
-from harness.record import CellResult
-from harness.runfolder import RunFolder, find_run, new_run_folder, write_whole
+from harness.host.files import write_whole
+from harness.model.errors import UserError
+from harness.model.jsonio import from_json
+from harness.model.results import CellResult
+from harness.model.values import Cell, Plan, Verdict
+from harness.run.folder import RunFolder, find_run, new_run_folder
 
 CELL = Cell("arm64", "debian:5.10", 2, (), 128, "some-test", "anon")
 

@@ -8,8 +8,9 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.samples import marks, parse_sample, sample_json
-from harness.splat import find_splats
+from harness.guest.samples import parse_sample, sample_json
+from harness.verdict.marks import marks
+from harness.verdict.splat import find_splats
 
 LOG = (
     "    # Subtest: demo",

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import UserError
-from harness.series import covered, load_series, matches, read_patch
+from harness.model.errors import UserError
+from harness.source.patch_files import read_patch
+from harness.source.series import covered, load_series, matches
 
 MAIL = """From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001
 From: =?UTF-8?q?J=C3=B6rg?= Tester <j@localhost>

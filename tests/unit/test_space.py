@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import InfraError
-from harness.space import clear_when_full, require_space, says_full
+from harness.host.disk_space import clear_when_full, require_space, says_full
+from harness.model.errors import InfraError
 
 
 def test_too_little_space_is_told_before_anything_is_written(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import splat
-from harness.model import SplatKind
-from harness.splat import find_splats, is_death
+from harness.model.values import SplatKind
+from harness.verdict import splat
+from harness.verdict.splat import find_splats, is_death
 from tests.unit.golden import FOLDER, golden_logs, matches_golden
 
 

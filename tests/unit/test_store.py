@@ -12,17 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import store as store_module
-from harness.errors import InfraError
-from harness.store import (
-    Store,
-    digest_files,
-    digest_kept,
-    hold,
-    key_of,
-    last_used,
-    write_atomically,
-)
+from harness.cache import store as store_module
+from harness.cache.store import Store, digest_kept, hold, last_used
+from harness.host.files import digest_files, key_of, write_atomically
+from harness.model.errors import InfraError
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.spinner import Spinner
 
-from harness.events import CellDone, Event, Note, Stage
-from harness.model import Verdict
-from harness.record import RunRecord
-from harness.report.progress import STAGES_SHOWN, Board, Standing
-from harness.report.terminal import View
+from harness.model.events import CellDone, Event, Note, Stage
+from harness.model.results import RunRecord
+from harness.model.values import Verdict
+from harness.report.terminal.progress import STAGES_SHOWN, Board, Standing
+from harness.report.terminal.view import View
 from tests.unit.sample_run import HOSTILE_TEXT, find, make_run
 
 

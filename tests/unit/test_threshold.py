@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.threshold import Bounds, Threshold, Tries, conclude, next_size
+from harness.analysis.ram_threshold.search import Bounds, Threshold, Tries, conclude, next_size
 
 
 def search(bounds: Bounds, enough: Callable[[int, int], bool], most: int = 1000) -> Threshold:

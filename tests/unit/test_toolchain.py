@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from harness.arch import load_arch
-from harness.errors import InfraError
-from harness.layout import Cache
-from harness.toolchain import Toolchain, build_env, find_toolchain
+from harness.build.toolchain import Toolchain, build_env, find_toolchain
+from harness.host.paths import Cache
+from harness.model.errors import InfraError
 
 
 def programs(folder: Path, *names: str) -> Path:
@@ -27,7 +27,7 @@ GENERAL = ("make", "gcc", "flex", "bison", "bc", "perl")
 def test_the_tools_of_an_architecture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = ("aarch64-linux-gnu-gcc", "aarch64-linux-gnu-ld")
     monkeypatch.setenv("PATH", f"{programs(tmp_path / 'bin', *GENERAL, *own)}:/bin")
-    monkeypatch.setattr("harness.toolchain.shutil.which", only_below(tmp_path))
+    monkeypatch.setattr("harness.build.toolchain.shutil.which", only_below(tmp_path))
     tools = find_toolchain(load_arch("arm64"))
     assert tools.version == "aarch64-linux-gnu-gcc 1.0"
     assert tools.linker == "aarch64-linux-gnu-ld 1.0"

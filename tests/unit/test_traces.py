@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.record import Stuck
-from harness.traces import (
+from harness.model.results import Stuck
+from harness.verdict.task_dump import (
     MAX_FRAMES,
     Frame,
     Symbols,

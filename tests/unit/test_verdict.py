@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.model import Cell, GuestTest, Proves, SplatKind, Verdict
-from harness.record import CellResult, Ended, TestOutcome
-from harness.verdict import (
+from harness.model.results import CellResult, Ended, TestOutcome
+from harness.model.values import Cell, GuestTest, Proves, SplatKind, Verdict
+from harness.verdict.judge import (
     expected_case,
     expected_test,
     judge,

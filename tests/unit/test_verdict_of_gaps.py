@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from harness.model import Verdict
-from harness.record import Ended, TestOutcome
-from harness.transport.gaps import Gap
-from harness.verdict import judge
+from harness.guest.transport.lost_records import Gap
+from harness.model.results import Ended, TestOutcome
+from harness.model.values import Verdict
+from harness.verdict.judge import judge
 from tests.unit.test_verdict import (
     ERROR,
     FAIL,

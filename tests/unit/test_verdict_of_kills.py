@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from harness.model import SplatKind, Verdict
-from harness.record import CellResult, Ended, TestOutcome
-from harness.verdict import judge
+from harness.model.results import CellResult, Ended, TestOutcome
+from harness.model.values import SplatKind, Verdict
+from harness.verdict.judge import judge
 from tests.unit.golden import FOLDER
 from tests.unit.test_verdict import (
     ERROR,

@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 import pytest
 
-from harness import kernel_kit, lease
-from harness.build import build_kernel
-from harness.guest_build import build_modules
-from harness.layout import Cache
-from harness.model import Arch, Kernel, Series, SourceTree
-from harness.store import Store
+from harness.build import kernel_devel
+from harness.build.kernel import build_kernel
+from harness.build.modules import build_modules
+from harness.cache import lease
+from harness.cache.store import Store
+from harness.host.paths import Cache
+from harness.model.values import Arch, Kernel, Series, SourceTree
 from tests.integration.toy import fragment, ignore, toy_arch, toy_test, toy_tree, two_patches
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -52,7 +53,7 @@ class Lab:
         self.module()
         # As the end of the process that built it would.
         lease.end_all()
-        kernel_kit.forget_headers()
+        kernel_devel.forget_headers()
 
     @property
     def store(self) -> Store:

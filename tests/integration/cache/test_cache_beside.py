@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.model import Kernel
-from harness.source import fetch
+from harness.model.values import Kernel
+from harness.source.fetch import fetch
 from tests.integration.cache import ROOT, Command, Lab, flip
 from tests.integration.toy import HEADER, TOYKERNEL, ignore
 
@@ -21,7 +21,7 @@ from tests.integration.toy import HEADER, TOYKERNEL, ignore
 READER = """
 import sys
 from pathlib import Path
-from harness.store import Store
+from harness.cache.store import Store
 
 store = Store(Path(sys.argv[1]))
 folder = store.get("kernel", sys.argv[2])
@@ -87,12 +87,13 @@ import os, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from tests.integration.toy import TOYKERNEL, ignore, toy_arch
-from harness import kernel_kit, lease
-from harness.build import build_kernel
-from harness.layout import Cache
-from harness.series import load_series
-from harness.source import fetch
-from harness.store import sha256_of
+from harness.build import kernel_devel
+from harness.build.kernel import build_kernel
+from harness.cache import lease
+from harness.host.paths import Cache
+from harness.source.series import load_series
+from harness.source.fetch import fetch
+from harness.host.files import sha256_of
 
 os.environ["TOYKERNEL_PYTHON"] = sys.executable
 folder = Path(sys.argv[1])
@@ -106,7 +107,7 @@ for number in range(4):
         assert sha256_of(kernel.image) == kernel.image_sha256
         assert (kernel.kit / "source" / "Makefile").is_file()
     lease.end_all()
-    kernel_kit.forget_headers()
+    kernel_devel.forget_headers()
 """
 
 

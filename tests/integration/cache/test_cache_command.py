@@ -10,11 +10,12 @@ import time
 
 import pytest
 
-from harness import lease
-from harness.inventory import UNTOUCHED_S, take_stock
-from harness.source import fetch
-from harness.source._contents import FILE as CONTENTS
-from harness.store import MANIFEST, STAMP, sha256_of
+from harness.cache import lease
+from harness.cache.inventory import UNTOUCHED_S, take_stock
+from harness.cache.store import MANIFEST, STAMP
+from harness.host.files import sha256_of
+from harness.source.fetch import fetch
+from harness.source.trees import FILE as CONTENTS
 from tests.integration.cache import Command, Lab, age, flip
 from tests.integration.toy import (
     TOYKERNEL,

@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from harness.arch import load_arch
-from harness.machine import Machine
-from harness.model import Arch, GuestSpec, GuestTest
-from harness.qemu.argv import qemu_argv
+from harness.guest.machine import Machine
+from harness.guest.qemu.argv import qemu_argv
+from harness.model.values import Arch, GuestSpec, GuestTest
 
 PROGRAM = Path(__file__).with_name("fakeqemu.py")
 

@@ -6,7 +6,7 @@ import sys
 
 import kconfiglib
 
-from harness.kconfig_explain import load
+from harness.build.kconfig_explain import load
 
 tree = load(kconfiglib)
 for symbol in tree.unique_defined_syms:

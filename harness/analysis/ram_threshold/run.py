@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How much RAM each test takes at each position: many small runs, led by the search.
+
+First the smallest RAM with which the kernel comes up at all, then for each test the smallest
+with which it passes. Every try is a cell like any other, so what is known is not run again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent import futures
+from dataclasses import replace
+
+from harness.analysis.ram_threshold.search import (
+    BOOT,
+    Bounds,
+    Known,
+    Threshold,
+    ThresholdRecord,
+    ThresholdRow,
+    Tries,
+    conclude,
+    next_size,
+)
+from harness.guest.capacity import Capacity
+from harness.guest.guest import BootFailure
+from harness.guest.qemu.accel import choose_accel
+from harness.guest.template import Templates, make_template
+from harness.host import packages
+from harness.host.deadline import Deadline, host_speed
+from harness.model.errors import BuildError
+from harness.model.events import Note
+from harness.model.results import CellResult
+from harness.model.text import one_line
+from harness.model.values import AccelName, Arch, Cell, Kernel, Verdict
+from harness.run.artifacts import Bench, bare_bench, cell_job, guest_spec, make_bench, make_kernel
+from harness.run.cell import run_cell
+from harness.run.folder import RunFolder
+from harness.run.lab import guest_pool
+from harness.run.prepare import Prepared
+from harness.run.workspace import Workspace
+
+# From launch to ready, on a host of reference speed. A guest with enough RAM takes half a second;
+# one with too little often says nothing at all, and all that time is waited for.
+BOOT_S = 10.0
+
+
+def find_thresholds(
+    ready: Prepared,
+    space: Workspace,
+    run: RunFolder,
+    bounds: Bounds,
+    *,
+    deadline: Deadline,
+    fresh: bool = False,
+    on_row: Callable[[ThresholdRecord], None] = lambda _: None,
+) -> ThresholdRecord:
+    """Search for every architecture, position, test and load of the plan until *deadline*.
+
+    *on_row* gets the record each time one search is over.
+
+    Raises:
+        HarnessError: nothing could be tried, for a reason of ours or the user's.
+    """
+    packages.require(ready.archs)
+    capacity = Capacity(ready.plan.jobs, ready.plan.cpus)
+    templates = Templates(space.store, capacity)
+    with guest_pool("threshold", capacity, templates) as pool:
+        where = (space, run, capacity, templates, pool)
+        searches = _Searches(ready, *where, bounds, deadline, fresh, on_row)
+        for position in ready.positions:
+            for arch in ready.archs:
+                searches.take(arch, position)
+        searches.wait()
+    return searches.record()
+
+
+class _Missed(Exception):
+    """A cell could not be run: what was asked for is not known."""
+
+
+class _Searches:
+    """All searches of one call."""
+
+    def __init__(
+        self,
+        ready: Prepared,
+        space: Workspace,
+        run: RunFolder,
+        capacity: Capacity,
+        templates: Templates,
+        pool: futures.ThreadPoolExecutor,
+        bounds: Bounds,
+        deadline: Deadline,
+        fresh: bool,
+        on_row: Callable[[ThresholdRecord], None],
+    ) -> None:
+        self._ready, self._space, self._run = ready, space, run
+        self._bounds, self._deadline, self._fresh = bounds, deadline, fresh
+        self._on_row = on_row
+        self._capacity, self._templates, self._pool = capacity, templates, pool
+        self._running: list[futures.Future[None]] = []
+        self._rows: list[ThresholdRow] = []
+        self._lock = threading.Lock()
+
+    def take(self, arch: Arch, position: int) -> None:
+        """Build a kernel, and search beside the next one's build."""
+        accel, _ = choose_accel(self._ready.plan.accel, arch)
+        try:
+            kernel = make_kernel(self._ready, arch, position, self._space)
+        except BuildError as error:
+            missing = Threshold(None, f"no kernel: {error.what}", 0, finished=False)
+            self._enter(ThresholdRow(arch.name, position, BOOT, "none", missing))
+            return
+        self._submit(self._boots, arch, position, kernel, accel)
+
+    def wait(self) -> None:
+        """Wait until every search is over, those that others started too."""
+        done = 0
+        while done < len(self._running):
+            self._running[done].result()
+            done += 1
+
+    def record(self) -> ThresholdRecord:
+        """Return what is known now, in the order of the plan."""
+        ready = self._ready
+        names = [BOOT, *(test.name for test in ready.tests)]
+        archs, loads = list(ready.plan.arch), ["none", *ready.plan.loads]
+
+        def place(row: ThresholdRow) -> tuple[int, ...]:
+            what = (names.index(row.test), loads.index(row.load))
+            return (archs.index(row.arch), *what, row.position)
+
+        with self._lock:
+            rows = tuple(sorted(self._rows, key=place))
+        return ThresholdRecord(
+            series=ready.series.name,
+            base=ready.plan.base,
+            tree_version=ready.tree.version,
+            patch_titles=tuple(patch.title for patch in ready.series.patches),
+            bounds=self._bounds,
+            rows=rows,
+        )
+
+    # ------------------------------------------------------------ in the pool
+
+    def _submit(self, work: Callable[..., None], *args: object) -> None:
+        with self._lock:
+            self._running.append(self._pool.submit(work, *args))
+
+    def _boots(self, arch: Arch, position: int, kernel: Kernel, accel: AccelName) -> None:
+        """Find what the kernel boots with; the tests' searches start from there."""
+        bench = bare_bench(self._ready, arch, kernel, self._space)
+
+        def comes_up(size: int, _: int) -> tuple[bool, str]:
+            spec = guest_spec(self._ready.plan, arch, bench, size, accel)
+            try:
+                with self._capacity.place(spec):
+                    make_template(spec, self._space.store, Deadline(host_speed().scale(BOOT_S)))
+            except BootFailure as failure:
+                return False, failure.reason
+            return True, ""
+
+        # A template comes out of the store the second time: to repeat it would say nothing.
+        found = self._search(replace(self._bounds, repeats=1), comes_up)
+        self._enter(ThresholdRow(arch.name, position, BOOT, "none", found))
+        if found.mib is None:
+            return
+        bounds = replace(self._bounds, low=found.mib)
+        whole = make_bench(self._ready, arch, kernel, self._space)
+        for cell in self._ready.cells(arch, position):
+            if cell.repeat == 0:
+                self._submit(self._passes, arch, whole, cell, accel, bounds)
+
+    def _passes(
+        self, arch: Arch, bench: Bench, cell: Cell, accel: AccelName, bounds: Bounds
+    ) -> None:
+        """Find what one test passes with."""
+
+        def passes(size: int, number: int) -> tuple[bool, str]:
+            one = replace(cell, ram_mib=size, repeat=number)
+            job = cell_job(self._ready, arch, bench, one, accel)
+            where = (self._run, self._space.store, self._templates)
+            result = run_cell(job, *where, fresh=self._fresh)
+            if result.verdict is Verdict.MISS:
+                raise _Missed(f"could not be tried with {size}M: {result.reason}")
+            return result.verdict is Verdict.PASS, _say(result)
+
+        found = self._search(bounds, passes)
+        self._enter(ThresholdRow(cell.arch, cell.position, cell.test, cell.load, found))
+
+    def _search(self, bounds: Bounds, attempt: Callable[[int, int], tuple[bool, str]]) -> Threshold:
+        known: dict[int, Tries] = {}
+        while (size := next_size(known, bounds)) is not None and not self._deadline.passed:
+            tries = known.get(size, Tries())
+            try:
+                known[size] = tries.add(*attempt(size, tries.passed + tries.failed))
+            except _Missed as missed:
+                return _unknown(known, str(missed))
+        return conclude(known, bounds)
+
+    def _enter(self, row: ThresholdRow) -> None:
+        with self._lock:
+            self._rows.append(row)
+        self._space.report(Note(row.text))
+        self._on_row(self.record())
+
+
+def _unknown(known: Known, why: str) -> Threshold:
+    return Threshold(None, why, sum(t.passed + t.failed for t in known.values()), finished=False)
+
+
+def _say(result: CellResult) -> str:
+    return one_line(f"{result.verdict.value}: {result.reason}", 200)

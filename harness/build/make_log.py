@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What kbuild prints: objects done, warnings by object, and the compiler's own first error.
+
+Pure: lines in, values out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+
+_OBJECT = re.compile(r"^  [A-Z][A-Z0-9_-]*(?: \[[A-Z]\])?\s+(?P<object>\S.*)$")
+_WARNING = re.compile(r"\bwarning: |^WARNING: ")
+_ERROR = re.compile(
+    r"(?:^|\s)(?:fatal )?error: |undefined reference to|multiple definition of|^ERROR: |"
+    r"cannot find -l|^Error: |: Error: "
+)
+_ABOVE = re.compile(r"^In file included from |^\s+from |: In function |: At top level")
+_GAVE_UP = re.compile(r"^(?:make(?:\[\d+\])?|\S+:\d+): \*\*\* ")
+_MAX_LINES = 16
+
+class MakeLog:
+    """Follows a make that runs, line by line."""
+
+    def __init__(self, *roots: str) -> None:
+        """Paths below *roots* (folders, as the compiler prints them) are shown without them."""
+        self.lines: list[str] = []
+        self.done = 0  # objects so far
+        self.current = ""  # the last one
+        self.warnings: dict[str, list[str]] = {}  # of every object that was made
+        self._roots = tuple(f"{root.rstrip('/')}/" for root in roots)
+
+    def line(self, text: str) -> bool:
+        """Take the next line; True if another object is done."""
+        for root in self._roots:
+            text = text.replace(root, "")
+        self.lines.append(text)
+        if match := _OBJECT.match(text):
+            self.done += 1
+            self.current = match["object"]
+            self.warnings.setdefault(self.current, [])
+            return True
+        if _WARNING.search(text):
+            found = self.warnings.setdefault(self.current, [])
+            if text.strip() not in found:
+                found.append(text.strip())
+        return False
+
+    def feed(self, text: str) -> None:
+        """Take the next line."""
+        self.line(text)
+
+    def error(self) -> tuple[str, str]:
+        """Return the first error as one line, and with the lines around it that explain it."""
+        return first_error(self.lines)
+
+def merge_warnings(
+    before: Mapping[str, Sequence[str]], now: Mapping[str, Sequence[str]]
+) -> dict[str, list[str]]:
+    """Return the warnings of all objects, where *now* made some of them again."""
+    merged = {**before, **now}
+    return {name: list(lines) for name, lines in sorted(merged.items()) if lines}
+
+def all_warnings(by_object: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return each warning once: a header's is printed for every object that includes it."""
+    return tuple(dict.fromkeys(line for lines in by_object.values() for line in lines))
+
+def first_error(lines: Sequence[str]) -> tuple[str, str]:
+    """Return the compiler's first error of a failed make: its line, and its block of lines.
+
+    Where no compiler spoke, the lines before make gave up; ("", "") where that is not seen either.
+    """
+    for number, line in enumerate(lines):
+        if _ERROR.search(line):
+            return line.strip(), "\n".join(_block(lines, number))
+    for number, line in enumerate(lines):
+        if _GAVE_UP.match(line):
+            before = [text for text in lines[max(0, number - _MAX_LINES) : number + 1] if text]
+            spoken = [t for t in before[:-1] if not _OBJECT.match(t) and not t.startswith("$ ")]
+            own_words = not spoken or not line.startswith("make")
+            return (line if own_words else spoken[-1]).strip(), "\n".join(before)
+    return "", ""
+
+def _block(lines: Sequence[str], number: int) -> list[str]:
+    start = number
+    while start and _ABOVE.search(lines[start - 1]):
+        start -= 1
+    end = number + 1
+    while end < len(lines) and end - start < _MAX_LINES and not _foreign(lines[end]):
+        end += 1
+    return [line for line in lines[start:end] if line.strip()]
+
+def _foreign(line: str) -> bool:
+    """Say whether *line* begins another message."""
+    begins = _OBJECT.match(line) or _GAVE_UP.match(line) or _ERROR.search(line)
+    return bool(begins or _WARNING.search(line) or _ABOVE.search(line))

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What runs inside guests: test modules against a kernel's kit, static programs in C."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from harness.host import resources
+from harness.host import process
+from harness.model.errors import BuildError, InfraError, UserError
+from harness.model.events import Event, Note, Stage
+from harness.build.kbuild import Kbuild
+from harness.host.paths import Cache
+from harness.build.make_log import MakeLog, all_warnings, first_error
+from harness.model.values import Arch, GuestTest, Kernel, Load
+from harness.host.disk_space import clear_when_full, full, says_full
+from harness.cache.store import Store, digest_kept
+from harness.host.files import digest_files, key_of
+from harness.build.toolchain import Toolchain, find_toolchain
+
+
+Report = Callable[[Event], None]
+Modular = GuestTest | Load  # has a module
+MODULE, PROGRAM = "module", "program"
+# Raise it when the same inputs would be built differently from now on.
+RECIPE = "4"
+# -Os: the guests' RAM is small. Static: their root has no shared library to rely on.
+PROGRAM_FLAGS = ("-static", "-Os", "-Wall", "-Wextra", "-Werror", "-std=gnu11")
+
+@dataclass(frozen=True)
+class _ModuleBuild:
+    """The modules that one make builds."""
+
+    kernel: Kernel
+    tools: Toolchain
+    tests: tuple[Modular, ...]
+    include: Path
+    cache: Cache
+    report: Report
+
+    @property
+    def stage(self) -> str:
+        return f"modules {self.kernel.arch} p{self.kernel.position}"
+
+def build_modules(
+    kernel: Kernel,
+    arch: Arch,
+    tests: tuple[Modular, ...],
+    include: Path,
+    cache: Cache,
+    report: Report,
+) -> dict[str, Path]:
+    """Return the module of every test, built against *kernel*; each is kept by its own sources
+    and by the headers, configuration and exported symbols of the kernel.
+
+    A test's folder has a Kbuild with ``obj-m := <module>.o``; the compiler finds the shared
+    headers below *include* without being told there.
+
+    Raises:
+        BuildError: a module does not build; ``detail`` is the compiler's own first error.
+        InfraError: a tool is missing, or no space.
+    """
+    store = Store(cache.store)
+    # Not the kernel but what a module is built against: an edit of a C file of the kernel leaves
+    # that as it is, exported symbols included, and so the modules.
+    shared: tuple[str, ...] = (kernel.arch, kernel.compiler, digest_kept(kernel.kit))
+    shared += (digest_files(include),) if include.is_dir() else ()
+    keys = {
+        test.name: key_of(RECIPE, *shared, test.module, digest_files(test.folder)) for test in tests
+    }
+
+    def found() -> dict[str, Path | None]:
+        return {test.name: _module(store, keys[test.name], test) for test in tests}
+
+    there = found()
+    if not all(there.values()):
+        with store.lock(f"modules-{key_of(*shared)[:16]}"):
+            there = found()
+            missing = tuple(test for test in tests if there[test.name] is None)
+            if missing:
+                job = _ModuleBuild(kernel, find_toolchain(arch), missing, include, cache, report)
+                _make_modules(job, store, keys)
+                there = found()
+    modules = {name: module for name, module in there.items() if module is not None}
+    if len(modules) != len(tests):
+        raise InfraError(f"{cache.store} does not keep what is written to it")
+    return modules
+
+def _module(store: Store, key: str, test: Modular) -> Path | None:
+    folder = store.get(MODULE, key)
+    return folder / f"{test.module}.ko" if folder else None
+
+def _make_modules(job: _ModuleBuild, store: Store, keys: dict[str, str]) -> None:
+    """Build the modules in a copy of their folders: nothing is written into the checkout."""
+    names = ", ".join(test.name for test in job.tests)
+    job.report(Stage(job.stage, f"building modules for {job.stage[8:]}: {names}"))
+    with contextlib.ExitStack() as stack:
+        stack.callback(job.report, Stage(job.stage, f"modules for {job.stage[8:]}", finished=True))
+        stack.enter_context(clear_when_full(job.cache.work, "modules"))
+        job.cache.work.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="modules-", dir=job.cache.work) as folder:
+            top = Path(folder)
+            _lay_out(job, top)
+            log = top / "build.log"
+            warnings = _make(job, top, log)
+            for test in job.tests:
+                _keep(store, keys[test.name], test, top, job.tools)
+    for warning in warnings:
+        job.report(Note(f"{job.stage}: {warning}", "warning"))
+
+def _lay_out(job: _ModuleBuild, top: Path) -> None:
+    for test in job.tests:
+        if not (test.folder / "Kbuild").is_file():
+            raise UserError(
+                f"guest test '{test.name}' has no Kbuild",
+                hint=f"write one in {test.folder}: obj-m := {test.module}.o",
+            )
+        shutil.copytree(test.folder, top / test.name, symlinks=True)
+    if job.include.is_dir():
+        shutil.copytree(job.include, top / "include")
+    folders = "".join(f"obj-m += {test.name}/\n" for test in job.tests)
+    (top / "Kbuild").write_text(folders)
+
+def _make(job: _ModuleBuild, top: Path, log: Path) -> tuple[str, ...]:
+    # Without ccache: each copy has a path of its own, so nothing would ever be found again.
+    tools = replace(job.tools, ccache=False)
+    kbuild = Kbuild(job.kernel.kit / "source", job.kernel.kit, tools, job.cache)
+    # As a person may find the file: in the checkout, not in the copy.
+    follow = MakeLog(str(top))
+    # A module names its sources in messages: as <test>/<file>, wherever the copy lies.
+    variables = (
+        f"M={top}",
+        f"KCFLAGS=-I{top / 'include'} -ffile-prefix-map={top}/= -g",
+    )
+    done = kbuild.make(
+        ("modules",), log, jobs=resources.cores(), variables=variables, on_line=follow.feed
+    )
+    if done.ok:
+        return all_warnings(follow.warnings)
+    if any(says_full(line) for line in follow.lines):
+        raise full(top, "modules")
+    line, block = follow.error()
+    kept = job.cache.work / f"failed-modules-{job.kernel.arch}-p{job.kernel.position}.log"
+    shutil.copy2(log, kept)
+    raise BuildError(
+        f"guest tests do not build for {job.kernel.arch} position {job.kernel.position}: {line}",
+        hint=f"full log: {kept}",
+        detail=block,
+    )
+
+def debug_of(module: Path) -> Path:
+    """Return the file beside *module* that holds its debug info, which no guest has room for."""
+    return module.with_suffix(".debug")
+
+def _keep(store: Store, key: str, test: Modular, top: Path, tools: Toolchain) -> None:
+    built = top / test.name / f"{test.module}.ko"
+    if not built.is_file():
+        there = sorted(file.name for file in (top / test.name).glob("*.ko"))
+        raise BuildError(
+            f"guest test '{test.name}' made no {test.module}.ko",
+            hint=f"its Kbuild made {', '.join(there) or 'no module'}; "
+            "test.toml's `module` must be the same name",
+        )
+
+    def fill(into: Path) -> None:
+        _part(tools, "--strip-debug", built, into / built.name)
+        debug = debug_of(into / built.name)
+        _part(tools, "--compress-debug-sections", built, debug)
+        shutil.copy2(top / "build.log", into / "build.log")
+
+    store.put(MODULE, key, fill)
+
+def _part(tools: Toolchain, option: str, module: Path, into: Path) -> None:
+    done = process.run((f"{tools.prefix}objcopy", option, module, into))
+    if done.ok:
+        return
+    if says_full(done.stderr):
+        raise full(into.parent, f"module {module.name}")
+    raise InfraError(f"cannot copy {module.name}: {done.stderr.strip()[-500:]}")
+
+# ---------------------------------------------------------------- programs
+
+
+def build_program(
+    arch: Arch, folder: Path, cache: Cache, report: Report, include: Path | None = None
+) -> Path:
+    """Return the static program made of the C files in *folder*, named after the folder.
+
+    The compiler looks for headers in *include* as well.
+
+    Raises:
+        UserError: there is no C file.
+        BuildError: it does not compile; ``detail`` is the compiler's own first error.
+        InfraError: a tool is missing, or no space.
+    """
+    sources = tuple(sorted(folder.glob("*.c")))
+    shared = sorted(include.glob("*.h")) if include is not None else []
+    headers = (*sorted(folder.glob("*.h")), *shared)
+    if not sources:
+        raise UserError(f"no C file in {folder}")
+    tools = find_toolchain(arch)
+    inputs = digest_files(*sources, *headers)
+    key = key_of(RECIPE, arch.name, tools.identity, *PROGRAM_FLAGS, folder.name, inputs)
+    store = Store(cache.store)
+    kept = store.get(PROGRAM, key)
+    if kept is None:
+        stage = f"program {arch.name} {folder.name}"
+        report(Stage(stage, f"compiling {folder.name} for {arch.name}"))
+        kept = store.put(
+            PROGRAM, key, lambda into: _compile(tools, sources, into / folder.name, include)
+        )
+        report(Stage(stage, f"{folder.name} for {arch.name} is compiled", finished=True))
+    return kept / folder.name
+
+def _compile(
+    tools: Toolchain, sources: Sequence[Path], program: Path, include: Path | None
+) -> None:
+    found = ("-I", str(include)) if include is not None else ()
+    argv = (tools.cc, *PROGRAM_FLAGS, *found, "-o", str(program), *map(str, sources))
+    done = process.run(argv)
+    if done.ok:
+        return
+    if says_full(done.stderr):
+        raise full(program.parent, f"compiling {program.name}")
+    line, block = first_error(done.stderr.splitlines())
+    raise BuildError(
+        f"{program.name} does not compile for {tools.arch.name}: {line or done.stderr.strip()}",
+        hint="is the C library for it installed? harness doctor tells"
+        if "cannot find -l" in done.stderr
+        else "correct it and run again",
+        detail=block,
+    )

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The user's cache folder: results by content key, who uses them, what is pruned."""

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The compiler cache: our own folder and size, what it says of itself, what it lets go."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from dataclasses import dataclass
+
+from harness.host import process
+from harness.host.paths import Cache
+
+# A kernel of the default fragments takes 30 MiB of it, a position that touches a wide header as
+# much again: room for sixty of them. ccache's own default of 5 GiB would outgrow all the rest.
+MAX_SIZE = "2G"
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What ccache counted since its folder was made."""
+
+    hits: int
+    misses: int
+    size: int  # bytes
+    files: int
+    max_size: str  # as ccache takes it: "2G"
+
+
+def environ(cache: Cache) -> dict[str, str]:
+    """Return what tells ccache where and how large its folder is; the user's own size wins."""
+    return {
+        "CCACHE_DIR": str(cache.ccache),
+        "CCACHE_MAXSIZE": os.environ.get("CCACHE_MAXSIZE", MAX_SIZE),
+    }
+
+
+def statistics(cache: Cache) -> Statistics | None:
+    """Return ccache's figures; None where it is not installed, was not used, or tells none."""
+    if shutil.which("ccache") is None or not cache.ccache.is_dir():
+        return None
+    env = environ(cache)
+    done = process.run(("ccache", "--print-stats"), env=env)
+    counts = dict(line.split("\t") for line in done.stdout.splitlines() if line.count("\t") == 1)
+    try:
+        return Statistics(
+            hits=int(counts["direct_cache_hit"]) + int(counts["preprocessed_cache_hit"]),
+            misses=int(counts["cache_miss"]),
+            size=int(counts["cache_size_kibibyte"]) * 1024,
+            files=int(counts["files_in_cache"]),
+            max_size=env["CCACHE_MAXSIZE"],
+        )
+    except (KeyError, ValueError):
+        return None  # before 4.0 it had other words for them
+
+
+def evict(cache: Cache, unused_s: float) -> bool:
+    """Let ccache remove what it did not use for *unused_s* seconds; False: it could not."""
+    if shutil.which("ccache") is None:
+        return False
+    seconds = max(0, math.floor(unused_s))
+    argv = ("ccache", "--evict-older-than", f"{seconds}s")
+    return process.run(argv, env=environ(cache)).ok

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Making room in the cache: what was not used for longest goes first.
+
+Never what a running harness uses, nor what an entry needs that stays. What goes is renamed aside
+while nobody can begin to use it, and removed after that, so no reader finds half of an entry.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.cache import ccache
+from harness.cache.inventory import CCACHE, UNTOUCHED_S, Item, Stock
+from harness.cache.lease import taking_away
+from harness.host.paths import Cache
+from harness.model.errors import UserError
+from harness.model.events import Event, Stage
+
+Report = Callable[[Event], None]
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_NAMES = ("KiB", "MiB", "GiB", "TiB")
+_SPANS = {"m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes that *text* means: ``20G``, ``512M``; K, M, G and T are powers of 1024.
+
+    Raises:
+        UserError: it means nothing.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise UserError(f"'{text}' is no size", hint="write 20G or 512M")
+    return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+def size_text(size: int) -> str:
+    """Return *size* bytes for a person: ``19.5 GiB``."""
+    value = float(size)
+    for name in _NAMES:
+        value /= 1024
+        if value < 1023.95 or name == _NAMES[-1]:
+            break
+    return f"{value:.1f} {name}"
+
+
+def parse_age(text: str) -> float:
+    """Return the seconds that *text* means: ``14d``, ``12h``, ``30m``, ``2w``.
+
+    Raises:
+        UserError: it means nothing.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([mhdw])", text.strip())
+    if match is None:
+        raise UserError(f"'{text}' is no age", hint="write 14d, 12h or 2w")
+    return float(match[1]) * _SPANS[match[2]]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is to go, in order, and what the cache takes on disk afterwards."""
+
+    items: tuple[Item, ...]
+    before: int  # bytes
+    after: int  # bytes
+
+
+def choose(
+    stock: Stock,
+    in_use: Collection[Path],
+    *,
+    size: int | None = None,
+    unused_since: float | None = None,
+    now: float | None = None,
+) -> Choice:
+    """Choose what goes: all that was last used before *unused_since*, and then down to *size*.
+
+    An entry counts as used when one was that needs it, so it never goes before that one.
+    """
+    now = time.time() if now is None else now
+    kept = kept_by(stock.items, in_use)
+    kept |= kept_by(
+        stock.items,
+        [i.path for i in stock.items if i.unleased and i.last_used > now - UNTOUCHED_S],
+    )
+    ages = _ages(stock.items)
+    names = Counter(inode for item in stock.items for inode in item.shared)
+    left = stock.size
+    chosen = []
+    for item in sorted(stock.items, key=lambda item: (*ages[item.path], str(item.path))):
+        if item.path in kept:
+            continue
+        used, _ = ages[item.path]
+        old = unused_since is not None and used < unused_since
+        if not old and (size is None or left <= size):
+            continue
+        chosen.append(item)
+        left -= item.own
+        names.subtract(item.shared.keys())
+        left -= sum(size for inode, size in item.shared.items() if not names[inode])
+    return Choice(tuple(chosen), stock.size, left)
+
+
+def kept_by(items: Iterable[Item], roots: Collection[Path]) -> set[Path]:
+    """Return *roots* and all that they need, and what that needs."""
+    needs = {item.path: item.needs for item in items}
+    kept: set[Path] = set()
+    pending = list(roots)
+    while pending:
+        path = pending.pop()
+        if path not in kept:
+            kept.add(path)
+            pending += needs.get(path, ())
+    return kept
+
+
+def _ages(items: Sequence[Item]) -> dict[Path, tuple[float, int]]:
+    """Return when each was last used, needed ones with what needs them, and its place in a tie."""
+    ages = {item.path: (item.last_used, 0) for item in items}
+    needy = {item.path: item for item in items if item.needs}
+    pending = list(needy.values())
+    while pending:
+        item = pending.pop()
+        used, rank = ages[item.path]
+        for path in item.needs & ages.keys():
+            later = max(ages[path], (used, rank + 1))
+            if later != ages[path] and rank < len(needy):  # a ring must not turn for ever
+                ages[path] = later
+                pending += [needy[path]] if path in needy else []
+    return ages
+
+
+# ---------------------------------------------------------------- removing
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What went, and what stayed because somebody began to use it."""
+
+    gone: tuple[Item, ...]
+    in_use: tuple[Item, ...]
+
+
+def remove(
+    items: Sequence[Item],
+    stock: Stock,
+    cache: Cache,
+    report: Report,
+    still: Callable[[Item], bool] = lambda _: True,
+) -> Removed:
+    """Remove *items*, chosen from *stock*, but for those in use by now.
+
+    *still* has the last word on each, asked while nobody can begin to use it.
+    """
+    gone: list[Item] = []
+    used: list[Item] = []
+    aside: list[Path] = []
+    plain = [item for item in items if item.kind != CCACHE]
+    for shelf in dict.fromkeys(item.shelf for item in plain):
+        with taking_away(shelf) as names:
+            kept = kept_by(stock.items, [shelf / name for name in names])
+            for item in (item for item in plain if item.shelf == shelf):
+                if item.path in kept:
+                    used.append(item)
+                elif still(item) and (moved := _aside(item)) is not None:
+                    aside.append(moved)
+                    gone.append(item)
+            _drop_empty({item.path.parent for item in gone} - {shelf}, kept)
+    gone += _evict([item for item in items if item.kind == CCACHE], cache)
+    for done, path in enumerate(aside):
+        report(Stage("cache prune", "removing what is to go", done, len(aside)))
+        _delete(path)
+    if aside:
+        report(Stage("cache prune", "removed", len(aside), len(aside), finished=True))
+    return Removed(tuple(gone), tuple(used))
+
+
+def _aside(item: Item) -> Path | None:
+    """Take *item* out of its place; None if it is not there any more."""
+    new = item.shelf / ".new" / f"gone-{secrets.token_hex(6)}"
+    new.parent.mkdir(exist_ok=True)
+    try:
+        item.path.rename(new)
+    except FileNotFoundError:
+        return None
+    return new
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _drop_empty(folders: set[Path], kept: set[Path]) -> None:
+    """Remove folders that are empty now, unless somebody is about to put something there."""
+    for folder in folders - {path.parent for path in kept}:
+        with suppress(OSError):  # not empty, or gone
+            folder.rmdir()
+
+
+def _evict(items: list[Item], cache: Cache) -> list[Item]:
+    """ccache removes its own, so that its counts stay true: all that is as old as *items*."""
+    if not items:
+        return []
+    newest = max(item.last_used for item in items)
+    return items if ccache.evict(cache, time.time() - newest) else []

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Boot one guest, say what it had when it was ready, run commands in it, power it off."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from harness.cli.single_guest import spec_from
+from harness.guest.guest import BootFailure, Guest, boot
+from harness.guest.template import clone, make_template
+from harness.guest.transport.ssh import Ssh
+from harness.model.errors import GuestError, UserError
+from harness.model.events import Event, Stage
+from harness.model.jsonio import to_json
+from harness.model.values import GuestSpec
+from harness.plan.options import add_plan_options
+from harness.report.terminal.boot_profile import show_profile
+from harness.run.workspace import Workspace
+from harness.verdict.boot_profile import PROFILE_CMDLINE, BootProfile, compressed, profile_boot
+
+HELP = "boot one guest, run commands in it over SSH, power it off"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the guest's options and what to run in it."""
+    add_plan_options(parser)
+    parser.add_argument("--exec", action="append", default=[], metavar="COMMAND",
+                        help="run COMMAND in the guest over SSH; may be given again")  # fmt: skip
+    parser.add_argument("--profile", action="store_true",
+                        help="show where the time of the boot goes")  # fmt: skip
+    parser.add_argument("--json", action="store_true",
+                        help="with --profile: print it as JSON, and nothing else")  # fmt: skip
+
+
+def execute(args: argparse.Namespace, space: Workspace) -> int:
+    """Boot; 0 when the guest came up and every command ended with 0, else 1."""
+    if args.json and not args.profile:
+        raise UserError("--json is for --profile", hint="give both")
+    if args.json and args.exec:
+        raise UserError("--json prints the profile alone", hint="leave --exec out")
+    plain = spec_from(args, space)
+    spec = replace(plain, cmdline=(*plain.cmdline, *PROFILE_CMDLINE)) if args.profile else plain
+    space.settle()
+    clock = _Clock()
+    with tempfile.TemporaryDirectory(prefix="kph-") as folder:
+        try:
+            with boot(spec, Path(folder), report=clock) as guest:
+                if not args.json:
+                    _introduce(guest, spec)
+                if args.profile:
+                    profile = _profile(guest, spec, clock.ready_s)
+                    cloned = _clone_s(plain, space, Path(folder, "clone"))
+                    _show(replace(profile, clone_s=cloned), as_json=args.json)
+                if not args.exec:
+                    return 0
+                with guest.ssh() as ssh:
+                    return _run_all(ssh, args.exec)
+        except BootFailure as failure:
+            print(f"{spec.arch.name}: {failure}")
+            print("\n".join(failure.console[-30:]))
+            return 1
+
+
+class _Clock:
+    """Notes when a boot begins and when it is over."""
+
+    def __init__(self) -> None:
+        self._begun = self._ended = 0.0
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Stage) and event.finished:
+            self._ended = time.monotonic()
+        else:
+            self._begun = time.monotonic()
+
+    @property
+    def ready_s(self) -> float:
+        return self._ended - self._begun
+
+
+def _introduce(guest: Guest, spec: GuestSpec) -> None:
+    ready = guest.ready
+    free, known = ready.mem_free_kb / 1024, ready.mem_total_kb / 1024
+    print(
+        f"{spec.arch.name}: Linux {ready.release} ready after {ready.uptime_ms} ms of guest time; "
+        f"of {spec.ram_mib} MiB the kernel itself took {spec.ram_mib - known:.1f} and gave out "
+        f"{known:.1f}, {free:.1f} of it free"
+    )
+
+
+def _profile(guest: Guest, spec: GuestSpec, ready_s: float) -> BootProfile:
+    with spec.kernel.open("rb") as image:
+        unpacks = compressed(image.read(64))
+    log = guest.exec(("/bin/dmesg",))
+    try:
+        return profile_boot(
+            log.lines,
+            arch=spec.arch.name,
+            release=guest.ready.release,
+            ready_s=ready_s,
+            unpacks=unpacks,
+        )
+    except ValueError as error:
+        raise GuestError(
+            f"this boot cannot be taken apart: {error}",
+            hint="the kernel needs CONFIG_PRINTK and CONFIG_PRINTK_TIME",
+        ) from error
+
+
+def _clone_s(spec: GuestSpec, space: Workspace, folder: Path) -> float:
+    """Return how long a clone of *spec*'s guest takes to answer, in seconds."""
+    template = make_template(spec, space.store)
+    begun = time.monotonic()
+    with clone(template, folder):
+        return time.monotonic() - begun
+
+
+def _show(profile: BootProfile, *, as_json: bool) -> None:
+    if as_json:
+        print(to_json(profile), end="")
+    else:
+        show_profile(profile, Console(highlight=False))
+
+
+def _run_all(ssh: Ssh, commands: list[str]) -> int:
+    worst = 0
+    for command in commands:
+        done = ssh.run(command)
+        print(f"$ {command}\n{done.stdout}{done.stderr}", end="")
+        worst |= done.exit != 0
+    return worst

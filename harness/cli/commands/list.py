@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""List what there is: architectures, series, guest tests, loads, config topics, runs."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+
+from rich.console import Console
+from rich.table import Table
+
+from harness.arch import all_archs
+from harness.plan.descriptions import load_loads, load_tests
+from harness.run.workspace import Workspace
+from harness.source.fetch import schemes
+from harness.source.series import covered, series_names
+
+HELP = "list architectures, series, tests, loads, topics, bases and runs"
+Rows = Iterable[tuple[str, str]]
+
+
+def _archs(_: Workspace) -> Rows:
+    return [(a.name, f"{a.qemu} -machine {a.machine}") for a in all_archs()]
+
+
+def _series(space: Workspace) -> Rows:
+    for name in series_names(space.checkout):
+        yield name, f"for {', '.join(covered(space.checkout.patches / name))}"
+
+
+def _tests(space: Workspace) -> Rows:
+    return [(t.name, t.summary) for t in load_tests(space.checkout).values()]
+
+
+def _loads(space: Workspace) -> Rows:
+    return [(load.name, load.summary) for load in load_loads(space.checkout).values()]
+
+
+def _topics(space: Workspace) -> Rows:
+    for file in sorted(space.checkout.kconfigs.glob("*.config")):
+        first = file.read_text(encoding="utf-8").splitlines()
+        told = next((t.lstrip("# ") for t in first if t.startswith("# ") and "SPDX" not in t), "")
+        yield file.stem, told
+
+
+def _bases(_: Workspace) -> Rows:
+    return [(f"{name}:", module.HELP) for name, module in schemes().items()]
+
+
+def _runs(space: Workspace) -> Rows:
+    for file in sorted(space.checkout.runs.glob("*/run.json")):
+        if not file.parent.is_symlink():
+            yield file.parent.name, str(file.parent)
+
+
+KINDS: dict[str, Callable[[Workspace], Rows]] = {
+    "archs": _archs,
+    "series": _series,
+    "tests": _tests,
+    "loads": _loads,
+    "topics": _topics,
+    "bases": _bases,
+    "runs": _runs,
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare which kinds to list."""
+    parser.add_argument("kind", nargs="*", choices=[[], *KINDS], metavar="KIND",
+                        help=f"of {', '.join(KINDS)} (default: all)")  # fmt: skip
+
+
+def execute(args: argparse.Namespace, space: Workspace) -> int:
+    """Print a block for every kind asked for."""
+    console = Console(highlight=False)
+    for kind in args.kind or KINDS:
+        table = Table(title=kind, title_justify="left", box=None, show_header=False)
+        table.add_column(no_wrap=True)
+        table.add_column()
+        for name, text in KINDS[kind](space):
+            table.add_row(name, text)
+        console.print(table)
+        console.print()
+    return 0

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Take a series from source to verdicts: build, boot and test every position.
+
+Ends with a table position × test × arch and the paths of the HTML report, JUnit XML and JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from harness.analysis.coverage.run import coverage_of
+from harness.plan.options import add_plan_options, plan_of
+from harness.report import write_reports
+from harness.report.analysis.coverage import forget_coverage, print_coverage, write_coverage
+from harness.report.terminal.view import print_record
+from harness.run.folder import RunFolder, new_run_folder
+from harness.run.matrix import exit_code, run_plan
+from harness.run.workspace import Workspace
+
+HELP = "take a series from source to verdicts"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the plan's options."""
+    parser.add_argument("plan", nargs="?", type=Path, metavar="PLAN.toml", help="plan to run")
+    add_plan_options(parser)
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="put the run's folder there")
+    parser.add_argument("--fresh", action="store_true", help="boot every cell, reuse no verdict")
+    parser.add_argument(
+        "--coverage", action="store_true",
+        help="see also which changed lines the tests execute, on a kernel that counts",
+    )  # fmt: skip
+
+
+def execute(args: argparse.Namespace, space: Workspace) -> int:
+    """Run the plan; reports are written even where it was stopped half-way."""
+    plan = plan_of(vars(args), space.checkout, args.plan)
+    if args.out is not None:
+        args.out.mkdir(parents=True, exist_ok=True)
+        run = RunFolder(args.out.resolve())
+    else:
+        run = new_run_folder(space.checkout.runs, plan)
+    try:
+        record = run_plan(plan, space, run, fresh=args.fresh)
+    except BaseException:
+        if not any(run.path.iterdir()):
+            run.path.rmdir()  # nothing was started: leave no empty run behind
+        raise
+    forget_coverage(run.path)  # of an earlier run that was given the same folder
+    paths = write_reports(record, run.path)
+    counted = coverage_of(plan, space, run) if args.coverage else None
+    more = write_coverage(counted, run.path) if counted else ()
+    paths = write_reports(record, run.path) if more else paths  # with the coverage in it
+    space.settle()
+    console = Console(highlight=False)
+    print_record(console, record, paths)
+    if counted:
+        print_coverage(console, counted, more)
+    return exit_code(record)

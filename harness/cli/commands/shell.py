@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Open an interactive shell on the serial console of a built guest.
+
+Ctrl-A x ends the guest; `poweroff` in its shell does the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+
+from harness.cli.single_guest import spec_from
+from harness.guest.qemu.argv import Channels, qemu_argv
+from harness.model.errors import InfraError
+from harness.plan.options import add_plan_options
+from harness.run.workspace import Workspace
+
+HELP = "open a shell on the serial console of a built guest"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the guest's options."""
+    add_plan_options(parser)
+
+
+def execute(args: argparse.Namespace, space: Workspace) -> int:
+    """Hand the terminal to the guest until it ends."""
+    spec = spec_from(args, space, "harness.shell")
+    space.settle()
+    print(f"{spec.arch.name}, {spec.ram_mib} MiB; Ctrl-A x ends it", file=sys.stderr)
+    done = subprocess.run(qemu_argv(spec, Channels.by_hand()), check=False)
+    if done.returncode != 0:
+        raise InfraError(f"{spec.arch.qemu} ended with {done.returncode}", hint="see its message")
+    return 0

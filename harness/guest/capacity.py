@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How many guests run at a time: as many as the host has cores for, and memory, as measured."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from harness.host import resources
+from harness.model.values import GuestSpec
+
+# What a guest takes of the host beyond its own RAM until one like it was measured: QEMU's text,
+# heap and translated code, 60 to 90 MiB for these guests under TCG.
+QEMU_OVERHEAD_MIB = 128
+# Guests differ: room for more than the largest one measured.
+MARGIN = 1.25
+# Memory that is left to everything else on the host.
+RESERVE_MIB = 512
+# How often to look whether the host has memory again that somebody else had taken.
+LOOK_AGAIN_S = 0.5
+
+
+class Capacity:
+    """Lets guests start while there is room for them; shared by the workers of a run."""
+
+    def __init__(
+        self, jobs: int, cpus: int, memory_mib: Callable[[], int] = resources.memory_mib
+    ) -> None:
+        """Allow *jobs* guests of *cpus* CPUs each; 0: as many as there are cores for."""
+        self.workers = jobs or max(1, resources.cores() // cpus)
+        self._memory_mib = memory_mib
+        self._changed = threading.Condition()
+        self._promised = 0  # MiB that guests may still take which started and were not measured
+        self._running = 0
+        self._seen: dict[GuestSpec, int] = {}  # MiB, the most that a guest took
+
+    def needs_mib(self, spec: GuestSpec) -> int:
+        """Return the memory of the host to keep for one guest of *spec*, in MiB."""
+        with self._changed:
+            return self._needs(spec)
+
+    @contextmanager
+    def place(self, spec: GuestSpec) -> Iterator[Callable[[int], None]]:
+        """Wait for room for a guest of *spec*, and keep it while inside.
+
+        Gives a function to tell how many MiB the guest took: it is what the next ones need. One
+        guest always finds room: what does not fit at all is the emulator's to say.
+        """
+        with self._changed:
+            while self._running and not self._fits(spec):
+                self._changed.wait(LOOK_AGAIN_S)
+            mine = self._needs(spec)
+            self._promised += mine
+            self._running += 1
+
+        def took(mib: int) -> None:
+            with self._changed:
+                self._seen[spec] = max(mib, self._seen.get(spec, 0))
+
+        try:
+            yield took
+        finally:
+            with self._changed:
+                self._promised -= mine
+                self._running -= 1
+                self._changed.notify_all()
+
+    def _needs(self, spec: GuestSpec) -> int:
+        seen = self._seen.get(spec)
+        return int(seen * MARGIN) if seen else spec.ram_mib + QEMU_OVERHEAD_MIB
+
+    def _fits(self, spec: GuestSpec) -> bool:
+        # What running guests have taken already is counted twice: rather too few than too many.
+        return self._memory_mib() - self._promised - RESERVE_MIB >= self._needs(spec)

@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A booted guest: what can be asked of it, from its first sign of life to its end.
+
+::
+
+    with boot(spec, folder) as guest:
+        print(guest.read("/proc/meminfo"))
+        with guest.ssh() as ssh:
+            print(ssh.run("uname -r").stdout)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from harness.guest.machine import Machine
+from harness.guest.phase_log import Chronicle
+from harness.guest.qemu.argv import SSH_PORT, disk_serial, qemu_argv
+from harness.guest.qemu.process import find_emulator
+from harness.guest.transport.agent import Agent, NoAnswer
+from harness.guest.transport.console import Console
+from harness.guest.transport.protocol import Ready
+from harness.guest.transport.reader import Wait
+from harness.host.deadline import Deadline, host_speed, speed_of
+from harness.model.errors import GuestError
+from harness.model.events import Event, Stage
+from harness.model.values import GuestSpec, Speed
+
+if TYPE_CHECKING:
+    from harness.guest.qemu.qmp import Monitor
+    from harness.guest.transport.ssh import ClientKey, Ssh
+
+READY_S = 60.0  # from launch to ready; a guest of reference speed takes one to two seconds
+ANSWER_S = 15.0  # for a request that only needs the guest to be alive
+CONSOLE_S = 5.0  # for what the guest has printed already
+COMMAND_S = 30.0  # for a program that a load or a person runs
+SSH_S = 30.0  # to a session: a key is made and two are checked, under emulation
+SCRATCH = "{}.img"  # a scratch disk in a guest's folder, by its serial number
+Origin = Literal["cold", "clone"]
+
+
+class BootFailure(Exception):
+    """The kernel under test did not get as far as ready. Not our fault, so no HarnessError.
+
+    ``kind`` says how, ``console`` holds the console's lines.
+    """
+
+    def __init__(
+        self, kind: Literal["panic", "reset", "silent"], reason: str, console: tuple[str, ...]
+    ) -> None:
+        super().__init__(reason)
+        self.kind = kind
+        self.reason = reason
+        self.console = console
+
+
+@dataclass(frozen=True)
+class Executed:
+    """A program that ran in the guest: the lines it printed, and how it ended."""
+
+    lines: tuple[str, ...]  # stdout and stderr, as they came
+    how: str  # "exit", "signal", "errno" (it could not be run)
+    number: int
+
+    @property
+    def ok(self) -> bool:
+        return self.how == "exit" and self.number == 0
+
+
+class Guest:
+    """A guest that is ready. Made by :func:`boot` or as a clone, and gone with it."""
+
+    def __init__(
+        self, machine: Machine, spec: GuestSpec, ready: Ready, origin: Origin = "cold"
+    ) -> None:
+        self.ready = ready
+        self.origin = origin
+        self.why_cold = ""  # why it is no clone, where it should have been one
+        # Its own was measured once, of a clone when its template was made; the host's is today's.
+        self.speed = Speed(speed_of(ready.spin_us).factor * host_speed().factor)
+        self.machine = machine
+        self.spec = spec
+        self.agent: Agent = machine.agent
+        self._client_key: ClientKey | None = None
+        self._host_key = ""
+        self._ssh_port = 0
+        self.chronicle = Chronicle(machine, self.deadline)
+
+    # ------------------------------------------------------------ what it is
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The command that runs it."""
+        return self.machine.argv
+
+    @property
+    def pid(self) -> int:
+        """The emulator's process id."""
+        return self.machine.pid
+
+    def footprint_mib(self) -> int:
+        """Return the host's memory that is this guest's alone, in MiB; 0 once it is gone."""
+        return self.machine.private_kib() // 1024
+
+    @property
+    def qemu_version(self) -> str:
+        """The version QEMU gave when it greeted us: "7.2.22 (Debian 1:7.2+dfsg-7)"."""
+        return self.monitor.version(self.deadline(ANSWER_S))
+
+    @property
+    def monitor(self) -> Monitor:
+        """QMP."""
+        return self.machine.monitor
+
+    @property
+    def console(self) -> Console:
+        """The serial console."""
+        return self.machine.console
+
+    @property
+    def disks(self) -> int:
+        """How many scratch disks it has."""
+        return len(self.spec.disks_mib)
+
+    @property
+    def alive(self) -> bool:
+        """Whether something more can be run in it: it lives, and no test hangs in it."""
+        vitals = self.machine.vitals
+        return not (vitals.gone or vitals.panic or self.agent.closed or self.chronicle.lost)
+
+    # ------------------------------------------------------------ what it does
+
+    def deadline(self, seconds: float) -> Deadline:
+        """Return a deadline of *seconds* of a guest of reference speed."""
+        return Deadline(self.speed.scale(seconds))
+
+    def exec(self, argv: Sequence[str], timeout_s: float = COMMAND_S) -> Executed:
+        """Run a program by its path and wait for its end; *timeout_s* is scaled by the speed.
+
+        Raises:
+            GuestError: the guest did not answer, or refused.
+        """
+        done = self.agent.run("exec", *argv, deadline=self.deadline(timeout_s))
+        if done.end is None:
+            why = done.answer.text if done.answer else "no end"
+            raise GuestError(f"the guest did not run {argv[0]}: {why}")
+        return Executed(tuple(done.outs), done.end.how, done.end.number)
+
+    def read(self, path: str) -> str:
+        """Return the text of a small file in the guest, as in /proc and /sys.
+
+        Raises:
+            GuestError: the guest did not answer, or cannot read it.
+        """
+        done = self.agent.run("read", path, deadline=self.deadline(ANSWER_S))
+        if done.end is None or not done.end.well:
+            why = done.answer.text if done.answer else str(done.end)
+            raise GuestError(f"the guest cannot read {path}: {why}")
+        return "".join(f"{line}\n" for line in done.outs)
+
+    def write(self, path: str, value: str) -> None:
+        """Write *value* into a file of the guest that exists, as in /proc and /sys.
+
+        Raises:
+            GuestError: the guest did not answer, or cannot write it.
+        """
+        answer = self.agent.call("write", path, value, deadline=self.deadline(ANSWER_S))
+        if not answer.ok:
+            raise GuestError(f"the guest cannot write {path}: {answer.text}")
+
+    def ssh(self) -> Ssh:
+        """Return a new SSH connection, logged in as root; the first starts the server.
+
+        Raises:
+            GuestError: the guest has no network or no server, or does not answer.
+        """
+        # At its first use: few guests are asked, and importing an SSH client takes half a second.
+        from harness.guest.transport.ssh import ClientKey, Ssh
+
+        deadline = self.deadline(SSH_S)
+        if self._client_key is None:
+            self._put_ssh_server()
+            key = ClientKey()
+            answer = self.agent.call("sshd", key.authorized_key, deadline=deadline)
+            if not answer.ok or not answer.keys or "hostkey" not in answer.keys:
+                raise GuestError(f"the guest has no SSH server: {answer.text or 'no host key'}")
+            self._host_key = answer.keys["hostkey"]
+            self._ssh_port = self.monitor.forwarded_port(SSH_PORT, deadline)
+            self._client_key = key
+        return Ssh(self._ssh_port, self._client_key, self._host_key, deadline)
+
+    def _put_ssh_server(self) -> None:
+        server = self.spec.ssh
+        for file in sorted(server.rglob("*")) if server else ():
+            if server and file.is_file():
+                self.put(f"/{file.relative_to(server)}", file)
+
+    def put(self, path: str, file: Path) -> None:
+        """Copy *file* of the host to *path* in the guest, with its exec bit; its folder is there.
+
+        Raises:
+            GuestError: the guest did not answer, or cannot write it.
+        """
+        answer = self.agent.put(path, file, deadline=self.deadline(COMMAND_S))
+        if not answer.ok:
+            raise GuestError(f"the guest cannot take {path}: {answer.text}")
+
+    def hello(self) -> None:
+        """Ask for a sign of life, and wait for it.
+
+        Raises:
+            GuestError: none came.
+        """
+        self.agent.call("hello", deadline=self.deadline(ANSWER_S))
+
+    def wake(self) -> None:
+        """Give the guest what must be its own: the time, and 32 random bytes of the host's.
+
+        A clone is where its template was left, clock and random generator included. And an idle
+        guest gathers so little randomness that whoever asks for a key waits for seconds.
+
+        Raises:
+            GuestError: the guest did not answer, or refused.
+        """
+        now_us = time.time_ns() // 1000
+        words = (os.urandom(32).hex(), str(now_us))
+        answer = self.agent.call("wake", *words, deadline=self.deadline(ANSWER_S))
+        if not answer.ok:
+            raise GuestError(f"the guest takes neither time nor seed: {answer.text}")
+
+    def poweroff(self) -> None:
+        """Let the guest power itself off, and wait for its end.
+
+        Raises:
+            GuestError: it did not.
+        """
+        deadline = self.deadline(ANSWER_S)
+        with contextlib.suppress(NoAnswer):  # it may be gone before its answer is through
+            self.agent.call("poweroff", deadline=deadline)
+        if self.machine.wait_end(deadline) is Wait.LATE:
+            raise GuestError(f"the guest did not power off within {deadline.seconds:.0f} s")
+
+
+@contextlib.contextmanager
+def boot(
+    spec: GuestSpec,
+    folder: Path,
+    report: Callable[[Event], None] = lambda _: None,
+    deadline: Deadline | None = None,
+    *,
+    ram: Path | None = None,
+) -> Iterator[Guest]:
+    """Boot *spec* and give the guest once it is ready; whatever happens, it is gone afterwards.
+
+    Leaves console.log, kmsg.log, argv.txt and qemu.log in *folder*, which is made if need be.
+    Without *deadline*, a guest has 60 s to become ready, more on a busy host. With *ram*, that
+    file is the guest's memory and stays.
+
+    Raises:
+        BootFailure: the kernel panicked, reset or fell silent before it was ready.
+        GuestError: QEMU failed.
+        InfraError: QEMU is not installed, or cannot be started.
+    """
+    find_emulator(spec.arch.qemu, spec.arch.qemu_package)
+    folder.mkdir(parents=True, exist_ok=True)
+    stage = Stage(f"boot {folder}", f"booting {spec.arch.name}, {spec.ram_mib} MiB")
+    report(stage)
+    with scratch_disks(spec, folder) as disks:
+        command = partial(qemu_argv, spec, disks=disks, ram=ram)
+        with Machine(command, folder) as machine:
+            ready = _await_ready(machine, deadline or Deadline(host_speed().scale(READY_S)))
+            guest = Guest(machine, spec, ready)
+            # One that died just now says so by and by, to whom it matters.
+            with contextlib.suppress(NoAnswer):
+                guest.wake()
+            report(Stage(stage.key, f"{spec.arch.name} is ready", finished=True))
+            yield guest
+
+
+@contextlib.contextmanager
+def scratch_disks(spec: GuestSpec, folder: Path) -> Iterator[tuple[Path, ...]]:
+    """Give the files of *spec*'s scratch disks, empty."""
+    disks = tuple(scratch_disk(folder, number) for number in range(len(spec.disks_mib)))
+    try:
+        for disk, mib in zip(disks, spec.disks_mib, strict=True):
+            with disk.open("wb") as file:
+                file.truncate(mib * 2**20)
+        yield disks
+    finally:
+        for disk in disks:
+            disk.unlink(missing_ok=True)
+
+
+def scratch_disk(folder: Path, number: int) -> Path:
+    """Return the file of scratch disk *number* of a guest whose folder is *folder*."""
+    return folder / SCRATCH.format(disk_serial(number))
+
+
+def _await_ready(machine: Machine, deadline: Deadline) -> Ready:
+    how = machine.agent.wait_ready(deadline)
+    if machine.agent.ready is not None:
+        return machine.agent.ready
+    machine.settle()
+    # What a crash leaves on the console is complete only once everything was read.
+    panic, failure = machine.vitals.panic, machine.failure()
+    machine.stop()
+    lines = machine.console.lines
+    if panic:
+        raise BootFailure("panic", f"the kernel panicked before it was ready: {panic}", lines)
+    if failure is not None:
+        raise failure
+    if how is Wait.GONE:
+        raise BootFailure("reset", "the guest reset or powered off before it was ready", lines)
+    if how is Wait.CUT:
+        raise GuestError("QEMU closed the agent's port before the guest was ready")
+    last = f"; its console's last line: {lines[-1]}" if lines else "; its console stayed empty"
+    raise BootFailure("silent", f"not ready within {deadline.seconds:.0f} s{last}", lines)

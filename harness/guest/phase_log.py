@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a guest does while its test does not run: its log, phase by phase, and how it was lost.
+
+A kernel that dies or hangs while a load comes or goes has done so as much as one that dies in a
+test. So nobody who asks a guest for something around a test has to tell the two: a phase does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from harness.guest.machine import Machine
+from harness.guest.transport.agent import NoAnswer, Recording
+from harness.guest.transport.console import newer_than
+from harness.guest.transport.protocol import lines_of
+from harness.guest.transport.reader import Wait
+from harness.host.deadline import Deadline
+from harness.model.errors import GuestError
+from harness.model.results import Ended, Episode
+
+ANSWER_S = 15.0  # for a sign of life
+MARK_S = 5.0  # for a mark to come back; a flood of records may have swallowed it
+CONSOLE_S = 5.0  # for what the guest has printed already
+SYSRQ_S = 5.0  # for the list of blocked tasks
+_OURS = "harness: "  # how the harness's own marks in the kernel's log begin
+
+
+class StuckInKernel(Exception):
+    """Something that must end does not. Not our fault, so no HarnessError."""
+
+
+@dataclass
+class _Phase:
+    when: str
+    recording: Recording = field(default_factory=Recording)
+    end: int | None = None  # records of the recording that are its own; None: all
+    words: list[str] = field(default_factory=list)  # what only the console got
+    ended: Ended = Ended.DONE
+    reason: str = ""
+
+    def log(self) -> list[str]:
+        """Return what the kernel said, up to a test's beginning: from there on it is the test's."""
+        found = list[str]()
+        for record in self.recording.records[: self.end]:
+            if record.text.startswith(_OURS):
+                if record.text.endswith(" begins"):
+                    break
+                continue
+            found.append("\n".join(lines_of(record.text)))
+        return found + self.words
+
+
+class Chronicle:
+    """Of one guest. *deadline* makes deadlines at its speed."""
+
+    def __init__(self, machine: Machine, deadline: Callable[[float], Deadline]) -> None:
+        self.lost = ""  # why nothing more can be run in the guest
+        self._machine = machine
+        self._agent = machine.agent
+        self._deadline = deadline
+        self._phases: list[_Phase] = []
+        self._keeps = False
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keep the kernel's log of all phases that begin while inside."""
+        self._keeps = True
+        try:
+            yield
+        finally:
+            self._keeps = False
+            if self._phases:
+                self._agent.record(None, after=self._phases[-1].recording)
+
+    def episodes(self) -> tuple[Episode, ...]:
+        """Return the phases in which the kernel said something, or that went bad."""
+        found = map(self._episode, self._phases)
+        return tuple(episode for episode in found if episode.log or episode.reason)
+
+    @contextlib.contextmanager
+    def phase(self, when: str, *, after: bool = False) -> Iterator[None]:
+        """Ask the guest for what is inside. It lasts until the next one begins, or a test.
+
+        A guest that dies or hangs meanwhile raises nothing: it is ``lost`` then. Nor does
+        :class:`StuckInKernel`, of which blocked tasks are evidence, and after which it is too.
+        *after* a test, what is our own fault is noted instead of raised: the test was run.
+
+        Raises:
+            GuestError: it went wrong, in a guest that answers.
+        """
+        self.look()  # what happened until now is the phase's before
+        self.begin(when)
+        try:
+            yield
+        except NoAnswer as error:
+            mute = self._mute() if error.how is Wait.LATE else error
+            if mute is not None:
+                self._lose(error if mute.how is Wait.LATE else mute)
+            elif after:
+                self.miss(f"{error.what}, in a guest that answers")
+            else:
+                raise GuestError(f"{error.what}, in a guest that answers") from None
+        except StuckInKernel as stuck:
+            self._hold(str(stuck))
+        except GuestError as error:
+            if not after:
+                raise
+            self.miss(error.what)
+        self.look()
+
+    def begin(self, when: str) -> None:
+        """Begin a phase that asks for nothing."""
+        fresh = _Phase(when)
+        if self._keeps:
+            before = self._phases[-1].recording if self._phases else None
+            self._agent.record(fresh.recording, after=before)
+        self._phases.append(fresh)
+
+    def miss(self, reason: str) -> None:
+        """Note that the phase could not be seen to its end, for a *reason* of ours."""
+        phase = self._phases[-1]
+        if phase.ended is Ended.DONE:
+            phase.ended, phase.reason = Ended.LOST, reason
+
+    def drain(self) -> None:
+        """Wait until all is here that the kernel logged so far.
+
+        Raises:
+            NoAnswer: the guest died, or did not answer.
+        """
+        if self._keeps:
+            recording = self._phases[-1].recording
+            self._agent.mark(f"{_OURS}all is told", recording, self._deadline(MARK_S))
+
+    def look(self) -> None:
+        """Notice it if the guest is gone: it may have died without having been asked anything."""
+        vitals = self._machine.vitals
+        if self._phases and (vitals.gone or vitals.panic or self._agent.closed):
+            how = vitals.wait(lambda: False, Deadline.never(), lambda: self._agent.closed)
+            self._lose(NoAnswer("the guest is gone", how))
+
+    # ------------------------------------------------------------ inside
+
+    def _episode(self, phase: _Phase) -> Episode:
+        """Return *phase* as evidence, with what the console has of the records that it lost."""
+        log = phase.log()
+        gaps = [gap for gap in self._agent.gaps if gap.mark in log]
+        whole, found = self._machine.console.fill(log, gaps, self._deadline(CONSOLE_S))
+        lost = sum(gap.count for gap in gaps) - found
+        return Episode(phase.when, whole, phase.ended, phase.reason, lost, found)
+
+    def _mute(self) -> NoAnswer | None:
+        """Ask for a sign of life; return why none came, None if one did."""
+        try:
+            self._agent.call("hello", deadline=self._deadline(ANSWER_S))
+        except NoAnswer as error:
+            return error
+        return None
+
+    def _hold(self, what: str) -> None:
+        """Take down that the guest is held up by *what*."""
+        mute = self._mute()
+        phase = self._phases[-1]
+        if mute is not None:
+            self._lose(mute)
+            phase.reason = f"{what}; {phase.reason}"
+            return
+        phase.end = len(phase.recording.records)  # the rest is what we ask for
+        phase.ended, phase.reason = Ended.STUCK, f"{what} (blocked tasks are in the log)"
+        self.lost = what
+        with contextlib.suppress(NoAnswer):
+            sysrq = ("write", "/proc/sysrq-trigger", "w")
+            self._agent.call(*sysrq, deadline=self._deadline(SYSRQ_S))
+
+    def _lose(self, error: NoAnswer) -> None:
+        if self.lost:
+            return
+        self.lost = error.what
+        phase = self._phases[-1]
+        phase.ended, phase.reason = how_lost(self._machine, error)
+        records = phase.recording.records
+        last = records[-1] if records else self._agent.last_record
+        lines = self._machine.console.lines
+        phase.words = newer_than(lines, last.usec if last else 0, phase.log())
+
+
+def how_lost(machine: Machine, error: NoAnswer) -> tuple[Ended, str]:
+    """Say how a guest was lost that did not answer, and why in one line."""
+    vitals = machine.vitals
+    if error.how is Wait.LATE and not vitals.panic:
+        return Ended.SILENT, error.what
+    machine.settle()
+    if vitals.panic:
+        return Ended.DIED, f"the kernel panicked: {vitals.panic}"
+    failure = machine.failure()
+    if failure is not None:
+        return Ended.LOST, failure.what
+    if error.how is Wait.GONE:
+        return Ended.DIED, "the guest reset or powered off"
+    return Ended.LOST, error.what

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The one place that runs commands of the host: with a deadline, a log, and an end.
+
+A command runs in a process group of its own. Whatever ends the wait for it (an error, a deadline,
+Ctrl-C) ends the whole group, so make's compilers do not outlive the harness.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from harness.host import packages
+from harness.model.errors import InfraError
+
+# Seconds that a group has to end by itself: gcc and make remove half-written files meanwhile.
+GRACE_S = 5.0
+TICK_S = 0.25
+# Set by a make that runs us, or by a person for another build: none may change what we build.
+# fmt: off
+_FOREIGN = frozenset(
+    (
+        "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_TERMOUT", "MAKE_TERMERR",
+        "LANG", "LANGUAGE", "CDPATH", "ARCH", "SUBARCH", "SRCARCH", "CROSS_COMPILE", "LLVM", "CC",
+        "LD", "HOSTCC", "CFLAGS", "CPPFLAGS", "LDFLAGS", "KCFLAGS", "KAFLAGS", "KCPPFLAGS",
+        "LOCALVERSION", "INSTALL_MOD_PATH", "O", "M", "V", "W", "C", "GIT_DIR", "GIT_WORK_TREE",
+        "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_CONFIG_PARAMETERS",
+        "GREP_OPTIONS", "TAR_OPTIONS", "XZ_OPT", "XZ_DEFAULTS",
+    )
+)
+# fmt: on
+
+_live: set[subprocess.Popen[bytes]] = set()
+_live_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that ended by itself."""
+
+    argv: tuple[str, ...]
+    status: int  # exit status; -N: ended by signal N
+    stdout: str  # with stderr in it, where the caller asked for a log or for lines
+    stderr: str
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        return self.status == 0
+
+
+def environ(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment for a command: the user's without settings of other builds."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in _FOREIGN and not name.startswith(("LC_", "KBUILD_", "KCONFIG_"))
+    }
+    return {**kept, "LC_ALL": "C", **(extra or {})}
+
+
+def require_tool(tool: str) -> str:
+    """Return the path of *tool*.
+
+    Raises:
+        InfraError: it is not installed; the hint names the Debian package.
+    """
+    found = shutil.which(tool)
+    if found is None:
+        raise _missing(tool)
+    return found
+
+
+def _missing(tool: str) -> InfraError:
+    package = next((p for r in packages.GENERAL if r.what == tool for p in r.packages[:1]), "")
+    what = f"'{tool}' is not installed"
+    if package:
+        return InfraError(what, hint=f"run: harness doctor --install (Debian package {package})")
+    return InfraError(what, hint="run: harness doctor --install")
+
+
+def run(
+    argv: Sequence[str | os.PathLike[str]],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: str = "",
+    log: Path | None = None,
+    on_line: Callable[[str], None] | None = None,
+    on_tick: Callable[[], None] | None = None,
+    deadline_s: float | None = None,
+    marker: Path | None = None,
+) -> Finished:
+    """Run *argv* to its end and return what it printed; its exit status is the caller's to judge.
+
+    With *log* or *on_line*, stdout and stderr are one stream: appended to *log* as it comes, and
+    given to *on_line* line by line. *on_tick* is called a few times a second. *env* is added to
+    :func:`environ`. *marker* is a file that exists while the command runs, and for ever if it was
+    not left time to clean up after itself (it was killed, or we were).
+
+    Raises:
+        InfraError: no such program, or it did not end within *deadline_s* seconds.
+    """
+    words = tuple(os.fspath(word) for word in argv)
+    begun = time.monotonic()
+    process: subprocess.Popen[bytes] | None = None
+    orderly = True
+    if marker is not None:
+        marker.touch()
+    try:
+        process = _start(words, cwd, env, stdin, merged=log is not None or on_line is not None)
+        out, err = _read_all(process, log, on_line, on_tick, deadline_s)
+        status = process.wait()
+    except BaseException as error:
+        orderly = process is None or _end(process)
+        if isinstance(error, _Late):
+            raise InfraError(
+                f"'{words[0]}' did not end within {deadline_s:g} s",
+                hint="is the machine overloaded? try again",
+            ) from None
+        raise
+    finally:
+        if marker is not None and orderly:
+            marker.unlink(missing_ok=True)
+        if process is not None:
+            _forget(process)
+    return Finished(words, status, out, err, time.monotonic() - begun)
+
+
+def _start(
+    words: tuple[str, ...],
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+    stdin: str,
+    *,
+    merged: bool,
+) -> subprocess.Popen[bytes]:
+    with tempfile.TemporaryFile() as given:
+        given.write(stdin.encode(errors="surrogateescape"))
+        given.seek(0)
+        try:
+            process = subprocess.Popen(
+                words,
+                cwd=cwd,
+                env=environ(env),
+                stdin=given,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT if merged else subprocess.PIPE,
+                process_group=0,
+            )
+        except FileNotFoundError as error:
+            if cwd is not None and not cwd.is_dir():
+                raise InfraError(f"no such folder: {cwd}") from error
+            raise _missing(words[0]) from error
+        except PermissionError as error:
+            raise InfraError(f"'{words[0]}' may not be executed") from error
+    with _live_lock:
+        _live.add(process)
+    return process
+
+
+def _forget(process: subprocess.Popen[bytes]) -> None:
+    with _live_lock:
+        _live.discard(process)
+    for stream in (process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
+
+
+def stop_all() -> None:
+    """End every command that runs in any thread; their :func:`run` returns a signal's status."""
+    with _live_lock:
+        live = tuple(_live)
+    for process in live:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+
+
+def _end(process: subprocess.Popen[bytes]) -> bool:
+    """End the whole group: politely, then for certain. True if politeness was enough."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(GRACE_S)
+        if not _group_alive(process.pid, GRACE_S):
+            return True
+    except subprocess.TimeoutExpired:
+        pass
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return False
+
+
+def _group_alive(group: int, patience_s: float) -> bool:
+    """Wait until nobody is left in *group*; True if somebody still is after *patience_s*."""
+    until = time.monotonic() + patience_s
+    while time.monotonic() < until:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+class _Late(Exception):
+    """The deadline has passed."""
+
+
+class _Stream:
+    """One output of a command: kept whole, copied to a log, cut into lines."""
+
+    def __init__(self, log: IO[bytes] | None, on_line: Callable[[str], None] | None) -> None:
+        self.parts: list[bytes] = []
+        self._log = log
+        self._on_line = on_line
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next *chunk*; an empty one is the end."""
+        self.parts.append(chunk)
+        if self._log is not None:
+            self._log.write(chunk)
+            self._log.flush()
+        if self._on_line is None:
+            return
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        if not chunk and self._rest:
+            lines, self._rest = [*lines, self._rest], b""
+        for line in lines:
+            self._on_line(_text(line))
+
+    @property
+    def text(self) -> str:
+        return _text(b"".join(self.parts))
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", errors="replace")
+
+
+def _read_all(
+    process: subprocess.Popen[bytes],
+    log: Path | None,
+    on_line: Callable[[str], None] | None,
+    on_tick: Callable[[], None] | None,
+    deadline_s: float | None,
+) -> tuple[str, str]:
+    """Read until both outputs are closed, or the command is gone and has nothing more to say."""
+    until = None if deadline_s is None else time.monotonic() + deadline_s
+    opened = nullcontext() if log is None else log.open("ab")
+    with selectors.DefaultSelector() as selector, opened as log_file:
+        streams = [_Stream(log_file, on_line), _Stream(None, None)]
+        for pipe, stream in zip((process.stdout, process.stderr), streams, strict=True):
+            if pipe is not None:
+                selector.register(pipe.fileno(), selectors.EVENT_READ, stream)
+        while selector.get_map():
+            ready = selector.select(TICK_S)
+            if not ready and process.poll() is not None:
+                break  # somebody it started still holds the pipe
+            for entry, _ in ready:
+                chunk = os.read(entry.fd, 1 << 16)
+                entry.data.feed(chunk)
+                if not chunk:
+                    selector.unregister(entry.fd)
+            if on_tick is not None:
+                on_tick()
+            if until is not None and time.monotonic() > until:
+                raise _Late
+    return streams[0].text, streams[1].text

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Exceptions of the harness: every one means our fault or the user's, never the kernel's.
+
+::
+
+    HarnessError
+    ├── UserError        the request cannot be met as asked (exit 2): bad plan, unknown series
+    │   └── PatchError   a patch does not apply to the tree it was asked for
+    ├── InfraError       the machine let us down (exit 3): no tool, no space, no network
+    │   ├── BuildError   the compiler or make failed (a series position that cannot be built)
+    │   └── GuestError   QEMU or the link to the guest broke, and the kernel is not to blame
+    └── Interrupted      the user pressed Ctrl-C (exit 130)
+
+What the kernel under test does wrong is a a ``Verdict``, never an exception.
+"""
+
+from __future__ import annotations
+
+
+class HarnessError(Exception):
+    """What went wrong, where, and what to do next, each as one clear line.
+
+    ``str(error)`` is ``what``; ``hint`` is the next step for the person who reads it;
+    ``detail`` may hold many lines (a compiler's message) and is shown below.
+    """
+
+    exit_code = 3
+
+    def __init__(self, what: str, *, hint: str = "", detail: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+        self.detail = detail
+
+
+class UserError(HarnessError):
+    """The request itself is wrong: nothing was started that needs cleaning up."""
+
+    exit_code = 2
+
+
+class PatchError(UserError):
+    """A patch does not apply; names patch, file, hunk and the tree's version."""
+
+
+class InfraError(HarnessError):
+    """The host, the network or a tool failed; trying again may help."""
+
+    exit_code = 3
+
+
+class BuildError(InfraError):
+    """The kernel, a module or a guest program did not build; ``detail`` is the compiler's word."""
+
+
+class GuestError(InfraError):
+    """The guest could not be driven, for a reason that is not the kernel's."""
+
+
+class Interrupted(HarnessError):
+    """Ctrl-C: everything was stopped; what is finished is kept."""
+
+    exit_code = 130

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What was seen and judged: the values that a run folder keeps and that reports read."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from harness.model.values import Cell, Plan, SplatKind, Verdict
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line of source."""
+
+    function: str  # that it is in, inlined ones by their own name
+    file: str  # in the kernel tree, or <test>/<file> for a guest test's module
+    line: int
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A place in code that a splat names, and the source it was compiled from."""
+
+    symbol: str  # "function+0x1b/0x40"
+    module: str  # "" for the kernel itself
+    line: int  # 1-based line of the splat's text
+    exact: bool  # the processor stood there; else it is where a call returns to
+    places: tuple[Place, ...] = ()  # innermost inlined function first; empty: not known
+
+
+@dataclass(frozen=True)
+class Splat:
+    """One complaint of the kernel, cut out of its log."""
+
+    kind: SplatKind
+    title: str  # one line: what it says, without addresses
+    text: str  # all its lines
+    line: int  # 1-based line of the log at which it starts
+    case: str = ""  # the case that was running; "" where none was
+    when: str = ""  # the same in words: "in case X", "after the last case"
+    frames: tuple[Frame, ...] = ()
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """One KUnit case, or any other leaf of a KTAP tree."""
+
+    name: str  # dotted below the suite for nested ones
+    verdict: Verdict
+    expected: Verdict = Verdict.PASS
+    directive: str = ""  # SKIP, TODO, XFAIL, TIMEOUT, ERROR as printed
+    diagnostics: tuple[str, ...] = ()  # its "#" lines and whatever it printed
+
+    @property
+    def as_expected(self) -> bool:
+        return self.verdict is self.expected
+
+
+class Ended(enum.Enum):
+    """How the run of one test ended, as the session saw it."""
+
+    DONE = "done"  # module loaded, all records in
+    REFUSED = "refused"  # the kernel refused the module; `errno` says why
+    DIED = "died"  # the guest was gone: panic, reset, triple fault
+    STUCK = "stuck"  # no progress for so long that waiting on makes no sense; `stuck` says how
+    SILENT = "silent"  # no answer before the deadline
+    LOST = "lost"  # our link or QEMU broke
+    UNTRIED = "untried"  # what it was to run under could not be had, so it was not run
+
+
+class Stuck(enum.Enum):
+    """How a test came to a standstill."""
+
+    LIVELOCK = "livelock"  # the kernel is busy, and gets nowhere
+    HANG = "hang"  # it waits for what never comes
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A claim of a load about the guest's counters, and what became of it."""
+
+    load: str
+    counter: str
+    want: str  # "> 0": it grew; "is > 100": its value
+    before: int  # before the load was started
+    after: int  # while it still ran
+    borne_out: bool
+
+
+@dataclass(frozen=True)
+class Episode:
+    """What the kernel did in a stretch of time before or after the test of a cell."""
+
+    when: str  # in words: "while load anon was stopped"
+    log: tuple[str, ...]  # kernel log, one record each, in order
+    ended: Ended = Ended.DONE  # else how the guest was lost in it, or (LOST) what of ours broke
+    reason: str = ""  # one line where ended is not DONE
+    lost_records: int = 0  # as in TestOutcome
+    found_records: int = 0
+
+
+@dataclass(frozen=True)
+class TestOutcome:
+    """What one test did in a guest, before anybody judges it."""
+
+    __test__ = False  # not a pytest class
+
+    ended: Ended
+    log: tuple[str, ...]  # kernel log of the test, one record each, in order
+    errno: int = 0  # of finit_module
+    seconds: float = 0.0
+    lost_records: int = 0  # gaps in the kernel log's sequence numbers
+    found_records: int = 0  # others that it had lost, and the console has: in the log again
+    reason: str = ""  # one line where ended is not DONE
+    load_ended: str = ""  # how the load ended, where it did so by itself
+    load_broke: tuple[str, ...] = ()  # loads that did not end well once told to
+    unsound: tuple[str, ...] = ()  # broken file systems of loads
+    episodes: tuple[Episode, ...] = ()  # those in which the kernel said something, or that went bad
+    stuck: Stuck | None = None  # how the test was stuck, where ended is STUCK
+    where: str = ""  # function of the kernel that it was stuck in, "" where nobody knows
+
+    @property
+    def all_lost(self) -> int:
+        """How many of the kernel's records nobody has, of the test and around it."""
+        return self.lost_records + sum(episode.lost_records for episode in self.episodes)
+
+    @property
+    def all_found(self) -> int:
+        """How many only the console has."""
+        return self.found_records + sum(episode.found_records for episode in self.episodes)
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a guest did for one cell, before it is judged; kept for later runs."""
+
+    outcome: TestOutcome | None  # None: the guest never became ready
+    boot_console: tuple[str, ...] = ()  # the console's lines, where outcome is None
+    argv: tuple[str, ...] = ()
+    seconds: float = 0.0  # boot, load and test together
+    boot: str = "cold"  # how the guest came to be: "cold", "clone"
+    note: str = ""  # what could not be collected, one line
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """A cell's verdict with its evidence; ``result.json`` in the cell's folder."""
+
+    cell: Cell
+    verdict: Verdict
+    expected: Verdict
+    reason: str  # one line for people
+    cases: tuple[CaseResult, ...] = ()
+    splats: tuple[Splat, ...] = ()
+    seconds: float = 0.0
+    boot: str = "cold"  # how the guest came to be: "cold", "clone"
+    reused: bool = False  # verdict of an earlier run with the same content
+    kernel_key: str = ""
+    argv: tuple[str, ...] = ()
+    qemu_version: str = ""
+    evidence: tuple[tuple[str, str], ...] = ()  # (what, path below the run folder)
+    found_records: int = 0  # that the kernel's log had lost, and the console has
+    anomalies: tuple[str, ...] = ()  # wrong beside the cases: the kernel died, splats, lost results
+
+    @property
+    def as_expected(self) -> bool:
+        """Did the right cases fail, and nothing else go wrong?"""
+        cases = all(case.as_expected for case in self.cases)
+        return self.verdict is self.expected and cases and not self.anomalies
+
+
+@dataclass(frozen=True)
+class KernelRecord:
+    """A kernel as a run used it, for reports; the later fields are empty where none was built."""
+
+    arch: str
+    position: int
+    patch_title: str  # of the last patch applied; "base" at 0
+    version: str
+    patchset_hash: str
+    key: str = ""
+    config_sha256: str = ""
+    compiler: str = ""
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+    reused: bool = False
+    config: str = ""  # path below the run folder
+    build_log: str = ""
+    error: str = ""  # why there is no kernel
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A whole run; ``run.json`` in the run's folder, and all that a report reads."""
+
+    id: str
+    started: str  # ISO 8601, UTC
+    seconds: float
+    harness_version: str
+    plan: Plan
+    series_title: str
+    patch_titles: tuple[str, ...]
+    tree_version: str
+    tree_origin: str
+    tree_digest: str
+    host: str  # kernel, cores, RAM of the host, one line
+    kernels: tuple[KernelRecord, ...] = ()
+    cells: tuple[CellResult, ...] = ()
+    finished: bool = True  # False: stopped by Ctrl-C or an error; cells that ran are kept
+    error: str = ""
+
+    @property
+    def as_expected(self) -> bool:
+        return self.finished and all(c.as_expected for c in self.cells)
+
+    @property
+    def unpatched(self) -> bool:
+        """Whether the base was taken as it is: there is one position, and it needs no number."""
+        return not self.patch_titles

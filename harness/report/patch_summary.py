@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What each patch changed, in sentences; what it did change ``verdict`` finds out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from harness.model.results import RunRecord
+from harness.model.values import Verdict
+from harness.verdict.judge import Change, PatchEffect, effects
+
+CASES_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One thing that a patch changed."""
+
+    text: str
+    bad: bool  # something that passed before fails
+
+
+@dataclass(frozen=True)
+class PatchEntry:
+    """A patch of the series with what it changed."""
+
+    number: int
+    title: str
+    sentences: tuple[Sentence, ...]
+    quiet: bool  # it changed no verdict
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """What turned, whatever it was under."""
+
+    test: str
+    before: Verdict
+    after: Verdict
+    since: int
+    patch: int
+    cases: tuple[str, ...]  # only where the test's own verdict stayed
+
+
+def patch_entries(record: RunRecord) -> tuple[PatchEntry, ...]:
+    """Return an entry for each patch of the series, in order."""
+    return tuple(_entry(record, effect) for effect in effects(record))
+
+
+def _entry(record: RunRecord, effect: PatchEffect) -> PatchEntry:
+    sentences = [Sentence(effect.text, bad=False)]
+    if effect.changes:
+        sentences = [
+            Sentence(_say(turn, where), bad=turn.after is Verdict.FAIL is not turn.before)
+            for turn, changes in _by_turn(effect.changes).items()
+            for where in _wheres(record, turn.test, changes)
+        ]
+    return PatchEntry(effect.number, effect.title, tuple(sentences), not effect.changes)
+
+
+def _by_turn(changes: Iterable[Change]) -> dict[_Turn, list[Change]]:
+    """Put together what differs only in what it was under."""
+    turns: dict[_Turn, list[Change]] = {}
+    for c in changes:
+        cases = c.cases if c.before is c.after else ()
+        turn = _Turn(c.test, c.before, c.after, c.since, c.patch, cases)
+        turns.setdefault(turn, []).append(c)
+    return turns
+
+
+def _say(turn: _Turn, where: str) -> str:
+    if turn.cases:
+        more = len(turn.cases) - CASES_NAMED
+        names = ", ".join(turn.cases[:CASES_NAMED]) + (f" and {more} more" if more > 0 else "")
+        cases = "case" if len(turn.cases) == 1 else "cases"
+        said = f"leaves {turn.test} at {turn.after.value} but turns its {cases} {names} {where}"
+    else:
+        said = f"turns {turn.test} from {turn.before.value} to {turn.after.value} {where}"
+    if turn.patch - turn.since > 1:
+        said += f" (this or another of patches {turn.since + 1} to {turn.patch})"
+    return said
+
+
+def _wheres(record: RunRecord, test: str, changes: Sequence[Change]) -> list[str]:
+    """Say where *changes*, all of one turn, happened: in as few phrases as are true."""
+    places: dict[tuple[str, ...], set[tuple[str, int]]] = {}
+    on: dict[tuple[str, int], set[str]] = {}
+    for change in changes:
+        on.setdefault((change.load, change.ram_mib), set()).update(change.archs)
+    for place, archs in on.items():
+        order = [*record.plan.arch, *sorted(archs)]
+        key = tuple(sorted(archs, key=order.index))
+        places.setdefault(key, set()).add(place)
+    phrases = []
+    for archs_named, under in places.items():
+        loads, rams = {load for load, _ in under}, {ram for _, ram in under}
+        whole = len(under) == len(loads) * len(rams)
+        groups = [(loads, rams)] if whole else [({load}, {ram}) for load, ram in sorted(under)]
+        phrases += [
+            f"on {', '.join(archs_named)}{_conditions(record, test, *group)}" for group in groups
+        ]
+    return phrases
+
+
+def _conditions(record: RunRecord, test: str, loads: set[str], rams: set[int]) -> str:
+    """Say under which loads and with how much RAM, where the run knows more than one."""
+    cells = [result.cell for result in record.cells if result.cell.test == test]
+    said = ""
+    if {cell.load for cell in cells} != {"none"}:
+        named = ", ".join(sorted(loads - {"none"}))
+        if loads == {"none"}:
+            said = ", without load"
+        elif "none" in loads:
+            everything = loads == {cell.load for cell in cells}
+            said = ", with and without load" if everything else f", under {named} and without load"
+        else:
+            said = f", under {named}"
+    if len({cell.ram_mib for cell in cells}) > 1:
+        said += f", with {', '.join(str(ram) for ram in sorted(rams))} MiB"
+    return said

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a terminal shows: live progress while a run goes on, and its outcome at the end."""
+
+from __future__ import annotations
+
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.text import Text
+
+from harness.model.events import Event
+from harness.model.results import RunRecord
+from harness.model.text import one_line
+from harness.report.matrix import differences, duration, headline, must_pass, say_verdict
+from harness.report.patch_summary import patch_entries
+from harness.report.splat_text import splat_line
+from harness.report.terminal.progress import Board, Standing, tell, tell_end, tell_running
+from harness.report.terminal.table import fit, mark, matrix_table, where
+from harness.verdict.flaky import tallies
+
+TICK_S = 1.0
+SPLATS_SHOWN = 3  # of one cell
+DIFFERENCES_SHOWN = 20
+
+
+class View:
+    """Shows events: on a live board where the terminal can be redrawn, else in plain lines.
+
+    ``with View(console) as view: work(report=view)``. Nothing is shown before the first event.
+    Events may come from any thread. After :meth:`close` the terminal belongs to others: what
+    still comes is told in plain lines.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        *,
+        live: bool | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Show on *console*; ``live`` overrides whether it is a terminal that can be redrawn."""
+        self._console = console
+        self._wants_live = _can_redraw(console) if live is None else live
+        self._ascii = console.options.ascii_only
+        self._clock = clock
+        # Reentrant: starting the live display draws at once, and drawing asks for the standing.
+        self._lock = threading.RLock()
+        self._standing = Standing()
+        self._spinner = Spinner("line" if self._ascii else "dots", style="cyan")
+        self._live: Live | None = None
+        self._stop_ticking = threading.Event()
+        self._begun = False
+
+    def __enter__(self) -> View:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the live board and leave the terminal as it was; harmless a second time."""
+        with self._lock:
+            self._begun = True  # nothing starts any more
+            live, self._live = self._live, None
+        self._stop_ticking.set()
+        if live is not None:
+            live.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Show *event*."""
+        with self._lock:
+            self._begin()
+            live = self._live is not None
+            now = self._clock()
+            ended = self._standing.take(event, now)
+            lines = list(tell(event, ascii_only=self._ascii, odd_only=live))
+            if ended is not None and not live:
+                lines += tell_end(ended, now, ascii_only=self._ascii)
+        # Outside of our lock: the live display's thread holds rich's own while it asks for ours.
+        self._print(lines, wrap=live)
+
+    def tick(self) -> None:
+        """Tell in plain lines of stages that take long; called once a second by itself."""
+        with self._lock:
+            lines = list(tell_running(self._standing, self._clock(), ascii_only=self._ascii))
+        self._print(lines)
+
+    def _begin(self) -> None:
+        """Start to show, at the first event: commands that report nothing show nothing."""
+        if self._begun:
+            return
+        self._begun = True
+        self._standing.began = self._clock()
+        if self._wants_live:
+            self._live = Live(
+                get_renderable=self._board,
+                console=self._console,
+                refresh_per_second=8,
+                transient=True,
+                vertical_overflow="crop",
+            )
+            self._live.start(refresh=True)
+        else:
+            threading.Thread(target=self._keep_ticking, name="view", daemon=True).start()
+
+    def _keep_ticking(self) -> None:
+        while not self._stop_ticking.wait(TICK_S):
+            self.tick()
+
+    def _board(self) -> Board:
+        with self._lock:
+            return Board(self._standing.copy(), self._clock(), self._spinner)
+
+    def _print(self, lines: Iterable[Text], *, wrap: bool = False) -> None:
+        for line in lines:
+            # Logs are searched by the line: there one event stays on one, however long.
+            self._console.print(line, soft_wrap=not wrap)
+
+
+def _can_redraw(console: Console) -> bool:
+    """Is there a terminal to draw on? FORCE_COLOR makes rich say so in a CI too."""
+    return console.is_terminal and console.file.isatty() and not console.is_dumb_terminal
+
+
+# ---------------------------------------------------------------- outcome
+
+
+def print_record(console: Console, record: RunRecord, paths: Iterable[Path] = ()) -> None:
+    """Print how a run ended: matrix, differences, what each patch changed, where reports are."""
+    console.print()
+    if record.unpatched:
+        _say(console, f"{record.series_title}{must_pass(record)}", "bold")
+        console.print()
+    console.print(matrix_table(record))
+    console.print()
+    _say_differences(console, record)
+    _say_repeats(console, record)
+    _say_lost(console, record)
+    for entry in patch_entries(record):
+        _say(console, f"patch {entry.number}: {entry.title}", style="dim" if entry.quiet else "")
+        for sentence in entry.sentences:
+            style = "red" if sentence.bad else "dim" if entry.quiet else "bold"
+            _say(console, sentence.text, style, indent=2)
+    console.print()
+    count = len(record.cells)
+    said = f"{count} verdict{'s' if count != 1 else ''} in {duration(record.seconds)}"
+    reused = sum(cell.reused for cell in record.cells)
+    if reused:
+        said += f", {reused} of them known from earlier runs of the same"
+    good = record.as_expected and bool(record.cells)
+    _say(console, f"{headline(record)}: {said}", style="bold green" if good else "bold red")
+    if record.error:
+        _say(console, record.error, "red")
+    for path in paths:
+        text = f"  {_short(path)}"  # left whole, however long: it is there to be copied
+        console.print(Text(fit(text, ascii_only=console.options.ascii_only)), soft_wrap=True)
+
+
+def _say(console: Console, text: str, style: str = "", *, indent: int = 0) -> None:
+    """Print *text* wrapped, each line indented; padding of rich's would trail spaces."""
+    fitting = fit(one_line(text, 2000), ascii_only=console.options.ascii_only)
+    room = max(20, console.width - indent)
+    for line in textwrap.wrap(fitting, room, break_on_hyphens=False):
+        console.print(Text(" " * indent + line, style=style))
+
+
+def _say_differences(console: Console, record: RunRecord) -> None:
+    """Print a line for each cell that is not as expected, and its reason."""
+    ascii_only = console.options.ascii_only
+    odd = differences(record)
+    for result in odd[:DIFFERENCES_SHOWN]:
+        line = mark(result.verdict, odd=True, ascii_only=ascii_only)
+        line.append(f" {fit(where(result), ascii_only=ascii_only)}", style="bold not reverse")
+        console.print(line)
+        said = f"{say_verdict(result)}: {one_line(result.reason)}".rstrip(": ")
+        _say(console, said, indent=3)
+        for splat in result.splats[:SPLATS_SHOWN]:
+            _say(console, splat_line(splat), indent=3)
+    if len(odd) > DIFFERENCES_SHOWN:
+        console.print(Text(f"   and {len(odd) - DIFFERENCES_SHOWN} more: see the report"))
+    if odd:
+        console.print()
+
+
+def _say_repeats(console: Console, record: RunRecord) -> None:
+    """Print the rates of cells that were run more than once; in full where one is flaky."""
+    repeated = tallies(record)
+    for tally in repeated:
+        if tally.flaky:
+            _say(console, f"{tally.cell.id}: {tally.text}", "bold magenta")
+    if repeated:
+        steady = sum(not tally.flaky for tally in repeated)
+        least = min(tally.interval[0] for tally in repeated)
+        said = f"{steady} of {len(repeated)} cells agree with themselves in all their runs; "
+        _say(console, f"{said}the lowest rate as expected is above {least:.1%} (95 %)")
+        console.print()
+
+
+def _say_lost(console: Console, record: RunRecord) -> None:
+    """Print where the kernel's log lost records, and all was well nevertheless."""
+    cells = [r.cell.id for r in record.cells if r.found_records and r.as_expected]
+    if cells:
+        where = cells[0] + (f" and {len(cells) - 1} more" if len(cells) > 1 else "")
+        _say(console, f"kernel log records were lost, and read from the console: {where}", "yellow")
+        console.print()
+
+
+def _short(path: Path) -> Path:
+    """Return *path* as it is called from the working folder, if it lies below that."""
+    try:
+        return path.resolve().relative_to(Path.cwd())
+    except (ValueError, OSError):
+        return path

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One cell: a fresh guest of its own is loaded and tested, and what it did is judged.
+
+What is kept for later runs is the *observation*, not the verdict: the judging is done anew each
+time, so a position whose kernel is bit for bit that of another (a patch of comments only)
+shares its observations and still is judged by what is expected of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.cache.store import Store
+from harness.guest import samples
+from harness.guest.guest import BootFailure, Guest
+from harness.guest.qemu.argv import symbolic_argv
+from harness.guest.template import KEPT_OF_BOOT, Templates
+from harness.host.files import digest_files, key_of
+from harness.model.errors import GuestError
+from harness.model.jsonio import from_json, to_json
+from harness.model.results import CellResult, Ended, Observation, TestOutcome
+from harness.model.values import Cell, GuestSpec, GuestTest, Kernel, Series, SplatKind
+from harness.run import diagnose
+from harness.run.cell_loads import Applied, under_loads
+from harness.run.folder import RunFolder
+from harness.run.guest_test import MODULES, run_test
+from harness.run.symbolize import DebugSource, decode
+from harness.verdict.judge import judge, judge_boot_failure, missed_result, skipped_result
+from harness.verdict.phases import eventful, log_of
+from harness.verdict.splat import is_death
+
+# Part of every observation's key: raise it when the way a guest is booted or driven changes,
+# so that nothing seen by an older harness is reused.
+RECIPE = "5"
+OBSERVATIONS, OBSERVED = "observation", "observation.json"
+AROUND = "around.log"  # what the kernel said before and after the test, where that matters
+# Ends that say what the kernel did. A refused module, a silent guest or a lost link may be
+# the fault of a test or the host: those cells run again next time.
+KEPT_ENDS = (Ended.DONE, Ended.DIED, Ended.STUCK)
+# Does something of its own in a guest before and after the test.
+Around = Callable[[Guest], contextlib.AbstractContextManager[object]]
+
+
+@dataclass(frozen=True)
+class CellJob:
+    """All that a cell's verdict depends on."""
+
+    cell: Cell
+    test: GuestTest
+    loads: tuple[Applied, ...]
+    series: Series
+    kernel: Kernel
+    spec: GuestSpec
+    module: Path  # the test's, built for the kernel
+    qemu_version: str
+    lacks: str = ""  # why its loads cannot run on this kernel, one line
+    debug: DebugSource | None = None  # None: splats are not decoded
+
+    @property
+    def key(self) -> str:
+        """Content key of the observation: the same key means the same experiment."""
+        described = [self.test.folder / "test.toml"]
+        described += [applied.load.folder / "load.toml" for applied in self.loads]
+        return key_of(
+            RECIPE,
+            self.spec.content,
+            digest_files(self.module, *(applied.program for applied in self.loads)),
+            *(str(applied.pressure) for applied in self.loads),
+            self.qemu_version,
+            *map(str, self.spec.disks_mib),
+            str(self.cell.repeat),
+            # Accelerator, RAM, CPUs and the kernel's command line, our own parameters included.
+            *symbolic_argv(self.spec),
+            *(hashlib.sha256(file.read_bytes()).hexdigest() for file in described),
+        )
+
+    @property
+    def weather(self) -> frozenset[SplatKind]:
+        """Splats that are ordinary in this cell."""
+        loads = (kind for applied in self.loads for kind in applied.load.weather)
+        return frozenset((*self.test.weather, *loads))
+
+
+def run_cell(
+    job: CellJob, run: RunFolder, store: Store, templates: Templates, *, fresh: bool = False
+) -> CellResult:
+    """Give *job*'s verdict, by an earlier observation of the same experiment or a new one.
+
+    ``fresh`` runs it in a guest whatever is known.
+    """
+    folder = run.cell(job.cell)
+    if folder.exists():  # of an earlier run that was given the same folder: nobody's evidence
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    kept = None if fresh or job.lacks else store.get(OBSERVATIONS, job.key)
+    if job.lacks:
+        result = skipped_result(job.cell, job.lacks)
+    elif kept is not None:
+        _copy(kept, folder)
+        text = (kept / OBSERVED).read_text(encoding="utf-8")
+        result = judged(job, from_json(Observation, text))
+    else:
+        try:
+            seen = observe(job, folder, templates)
+        except GuestError as error:
+            result = missed_result(job.cell, job.test, job.series.name, error.what)
+        else:
+            (folder / OBSERVED).write_text(to_json(seen, indent=None), encoding="utf-8")
+            if seen.outcome is not None and worth_keeping(seen.outcome):
+                store.put(OBSERVATIONS, job.key, lambda into: _copy(folder, into))
+            result = judged(job, seen)
+    result = replace(
+        result,
+        reused=kept is not None,
+        kernel_key=job.kernel.key,
+        qemu_version=job.qemu_version,
+        evidence=_evidence(run, folder),
+    )
+    run.save_result(result)
+    return result
+
+
+def judged(job: CellJob, seen: Observation) -> CellResult:
+    """Return the verdict that *seen* is worth."""
+    if seen.outcome is None:
+        result = judge_boot_failure(job.cell, job.test, job.series.name, seen.boot_console)
+    else:
+        result = judge(job.cell, job.test, job.series.name, seen.outcome, job.weather)
+    if job.debug is not None and result.splats:
+        ordinary = job.weather | job.test.weather_at(job.series.name, job.cell.position)
+        mattering = [s for s in result.splats if s.kind not in ordinary or is_death(s)]
+        decoded = dict(zip(mattering, decode(mattering, job.debug, job.module), strict=True))
+        result = replace(result, splats=tuple(decoded.get(s, s) for s in result.splats))
+    reason = "; ".join(filter(None, (result.reason, seen.note)))
+    return replace(result, argv=seen.argv, seconds=seen.seconds, boot=seen.boot, reason=reason)
+
+
+def observe(
+    job: CellJob, folder: Path, templates: Templates, around: Around = contextlib.nullcontext
+) -> Observation:
+    """Run *job*'s test in a fresh guest, within *around*, and return what was seen.
+
+    Raises:
+        GuestError, InfraError: it could not be run, for a reason of ours.
+    """
+    started = time.monotonic()
+    try:
+        with templates.guest(job.spec, folder) as guest:
+            seen = _test(job, guest, folder, around)
+    except BootFailure as failure:
+        seen = Observation(None, failure.console)
+    return replace(seen, seconds=time.monotonic() - started)
+
+
+def worth_keeping(outcome: TestOutcome) -> bool:
+    """Whether *outcome* says what the kernel did, and would be the same another time."""
+    ends = {outcome.ended, *(episode.ended for episode in outcome.episodes)}
+    if ends & {Ended.DIED, Ended.STUCK}:
+        ends.discard(Ended.UNTRIED)  # for that reason
+    return ends.issubset(KEPT_ENDS) and not outcome.load_broke and not outcome.all_lost
+
+
+def _test(job: CellJob, guest: Guest, folder: Path, around: Around) -> Observation:
+    note = ""
+    with guest.chronicle.kept():
+        with guest.chronicle.phase("before the test"):
+            guest.put(f"{MODULES}/{job.test.module}.ko", job.module)
+        with under_loads(guest, job.loads, folder, job.cell.repeat) as traces:
+            if traces.untried or guest.chronicle.lost:
+                outcome = TestOutcome(Ended.UNTRIED, (), reason=traces.untried)
+            else:
+                with around(guest):
+                    outcome = run_test(guest, job.test, traces.runs)
+                note = _fetch_artifacts(job, guest, folder)
+        guest.chronicle.look()
+    outcome = replace(
+        outcome,
+        load_ended=outcome.load_ended or traces.load_ended,
+        load_broke=traces.broke,
+        unsound=tuple(traces.unsound),
+        episodes=guest.chronicle.episodes(),
+    )
+    text = "\n".join(outcome.log) + "\n"
+    (folder / "test.log").write_text(text, encoding="utf-8", errors="backslashreplace")
+    if eventful(outcome.episodes):
+        text = "\n".join(log_of(outcome.episodes)) + "\n"
+        (folder / AROUND).write_text(text, encoding="utf-8", errors="backslashreplace")
+    cold = f"no clone: {guest.why_cold}" if guest.why_cold else ""
+    note = "; ".join(filter(None, (note, *traces.notes, cold)))
+    return Observation(outcome, argv=guest.argv, boot=guest.origin, note=note)
+
+
+def _fetch_artifacts(job: CellJob, guest: Guest, folder: Path) -> str:
+    """Fetch the test's artifacts over SSH; return one line about what could not be had."""
+    if not job.test.artifacts or not guest.alive:
+        return ""
+    into = folder / "artifacts"
+    into.mkdir(exist_ok=True)
+    failure = ""
+    with guest.chronicle.phase("while artifacts were fetched", after=True):
+        try:
+            with guest.ssh() as ssh:
+                for path in job.test.artifacts:
+                    (into / path.strip("/").replace("/", "_")).write_bytes(ssh.fetch(path))
+        except GuestError as error:
+            failure = f"artifacts: {error.what}"
+            guest.hello()
+    return failure
+
+
+def _evidence(run: RunFolder, folder: Path) -> tuple[tuple[str, str], ...]:
+    names = (
+        *("console.log", "kmsg.log", "test.log", AROUND, samples.NAME, diagnose.NAME),
+        *("loads.txt", "argv.txt", "qemu.log"),
+        *(copy for _, copy in KEPT_OF_BOOT),
+    )
+    files = [folder / n for n in names if (folder / n).is_file()]
+    files += sorted(folder.glob("fsck-*.txt"))
+    artifacts = sorted((folder / "artifacts").glob("*"))
+    return tuple((f.stem, run.relative(f)) for f in files) + tuple(
+        (f"artifact {f.name}", run.relative(f)) for f in artifacts
+    )
+
+
+def _copy(source: Path, into: Path) -> None:
+    """Let *into* hold the files of *source*: the same files where the disk is the same.
+
+    Nothing writes into them again, and somebody who does is found out by the store.
+    """
+    shutil.copytree(source, into, dirs_exist_ok=True, copy_function=_link)
+
+
+def _link(source: str, into: str) -> None:
+    try:
+        os.link(source, into)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(source, into)

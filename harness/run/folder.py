@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A run's folder: the boundary between running and reporting.
+
+::
+
+    runs/20261123-112355-vmalloc-nofail/
+      run.json                         RunRecord; reports read nothing else but what it names
+      report.html  junit.xml
+      kernels/arm64-p2/{config,build.log}
+      cells/arm64/debian-5.10/p2/128M/vmalloc-nofail-sweep+anon/
+        result.json console.log kmsg.log argv.txt ...
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from harness.host.files import write_whole
+from harness.model.errors import UserError
+from harness.model.jsonio import to_json
+from harness.model.results import CellResult
+from harness.model.values import Cell, Kernel, Plan
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of one run, and the writing of finished pieces into it."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    def cell(self, cell: Cell) -> Path:
+        """Return the folder of *cell*, not made yet."""
+        return self.path / "cells" / cell.id
+
+    def relative(self, path: Path) -> str:
+        """Return *path* as reports name it: below the run's folder, with slashes."""
+        return path.relative_to(self.path).as_posix()
+
+    def save_kernel(self, kernel: Kernel) -> tuple[str, str]:
+        """Copy config and build log of *kernel*; return their names below the run's folder."""
+        folder = self.path / "kernels" / f"{kernel.arch}-p{kernel.position}"
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(kernel.config, folder / "config")
+        shutil.copyfile(kernel.build_log, folder / "build.log")
+        return self.relative(folder / "config"), self.relative(folder / "build.log")
+
+    def save_result(self, result: CellResult) -> None:
+        """Write a cell's ``result.json``; it appears whole or not at all."""
+        folder = self.cell(result.cell)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / "result.json", to_json(result, indent=None))
+
+
+def new_run_folder(runs: Path, plan: Plan) -> RunFolder:
+    """Make a folder for a new run below *runs* and let ``latest`` point to it."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    name = Path(plan.series.rstrip("/")).stem.replace(":", "-") or "series"
+    runs.mkdir(parents=True, exist_ok=True)
+    for attempt in range(100):
+        path = runs / (f"{stamp}-{name}" + (f"-{attempt}" if attempt else ""))
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue  # another run began within the same second
+        _point_latest(runs, path)
+        return RunFolder(path)
+    raise UserError(f"cannot make a folder for the run in {runs}", hint="pass --out FOLDER")
+
+
+def _point_latest(runs: Path, path: Path) -> None:
+    link = runs / f".latest.{os.getpid()}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(path.name)
+    link.replace(runs / "latest")
+
+
+def find_run(runs: Path, name: str) -> RunFolder:
+    """Return the run that *name* names: a folder, an id below *runs*, or ``latest``.
+
+    Raises:
+        UserError: there is no such run.
+    """
+    for path in (Path(name), runs / name):
+        if (path / "run.json").is_file():
+            return RunFolder(path.resolve())
+    known = sorted(p.parent.name for p in runs.glob("*/run.json") if not p.parent.is_symlink())
+    there = f"newest: {', '.join(known[-3:])}" if known else f"none yet in {runs}"
+    raise UserError(f"no finished run '{name}'", hint=f"give a run's folder or id ({there})")

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The stages in order: plan → source → patch → build → image → boot → run → collect → report.
+
+Kernels are built one after the other, in the order of positions, because they share a work
+tree. As soon as one stands, its template is made, its modules are built and its cells run, all
+beside the build of the next.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent import futures
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from harness import __version__
+from harness.guest.capacity import Capacity
+from harness.guest.qemu.accel import choose_accel
+from harness.guest.qemu.process import kill_all
+from harness.guest.template import Templates
+from harness.host import packages, resources
+from harness.host.files import write_whole
+from harness.model.errors import BuildError, HarnessError, Interrupted
+from harness.model.events import CellDone, Note
+from harness.model.jsonio import to_json
+from harness.model.results import CellResult, KernelRecord, RunRecord
+from harness.model.values import AccelName, Arch, Cell, Kernel, Plan, Verdict
+from harness.run.artifacts import bare_bench, cell_job, guest_spec, make_bench, make_kernel
+from harness.run.cell import CellJob, run_cell
+from harness.run.folder import RunFolder
+from harness.run.prepare import Prepared, prepare
+from harness.run.workspace import Workspace
+from harness.verdict.judge import missed_result
+
+
+def run_plan(plan: Plan, space: Workspace, run: RunFolder, *, fresh: bool = False) -> RunRecord:
+    """Run *plan* and return its record; ``run.json`` is written whatever happens after the start.
+
+    Raises:
+        HarnessError: nothing could be started, or it was interrupted; what is finished is kept
+            in the run's folder and in the cache.
+    """
+    return run_prepared(prepare(plan, space), space, run, fresh=fresh)
+
+
+def run_prepared(
+    ready: Prepared, space: Workspace, run: RunFolder, *, fresh: bool = False
+) -> RunRecord:
+    """Run a plan whose names are resolved already; else as :func:`run_plan`."""
+    clock = time.monotonic()
+    packages.require(ready.archs)
+    record = _opening(ready, run)
+    matrix = _Matrix(ready, space, run, fresh)
+    try:
+        matrix.fill()
+    except (KeyboardInterrupt, Interrupted):
+        matrix.stop()
+        record = replace(record, finished=False, error="interrupted")
+        raise Interrupted(
+            "interrupted; what is finished is kept", hint="run the same command to go on"
+        ) from None
+    except HarnessError as error:
+        matrix.stop()
+        record = replace(record, finished=False, error=error.what)
+        raise
+    finally:
+        record = replace(
+            record,
+            seconds=time.monotonic() - clock,
+            kernels=tuple(matrix.kernels),
+            cells=matrix.in_order(),
+        )
+        write_whole(run.path / "run.json", to_json(record))
+    return record
+
+
+def _opening(ready: Prepared, run: RunFolder) -> RunRecord:
+    return RunRecord(
+        id=run.id,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=0.0,
+        harness_version=__version__,
+        plan=ready.plan,
+        series_title=ready.series.title,
+        patch_titles=tuple(p.title for p in ready.series.patches),
+        tree_version=ready.tree.version,
+        tree_origin=ready.tree.origin,
+        tree_digest=ready.tree.digest,
+        host=resources.describe(),
+    )
+
+
+class _Matrix:
+    """The cells of a run as they fill in; owns the pool of guests."""
+
+    def __init__(self, ready: Prepared, space: Workspace, run: RunFolder, fresh: bool) -> None:
+        self.ready = ready
+        self.space = space
+        self.run = run
+        self.fresh = fresh
+        self.kernels: list[KernelRecord] = []
+        self.wanted = tuple(
+            cell for p in ready.positions for arch in ready.archs for cell in ready.cells(arch, p)
+        )
+        self._results: dict[Cell, CellResult] = {}
+        self._lock = threading.Lock()
+        capacity = Capacity(ready.plan.jobs, ready.plan.cpus)
+        self._templates = Templates(space.store, capacity, space.report)
+        self._pool = futures.ThreadPoolExecutor(capacity.workers, "guest")
+        self._opened: list[futures.Future[list[futures.Future[None]]]] = []
+
+    def fill(self) -> None:
+        """Build every kernel, run every cell, and wait for the last one."""
+        accels = {a.name: self._accel(a) for a in self.ready.archs}
+        for position in self.ready.positions:
+            for arch in self.ready.archs:
+                self._raise_early()
+                try:
+                    kernel = self._kernel(arch, position)
+                except BuildError as error:
+                    self._unbuilt(arch, position, error)
+                else:
+                    job = (arch, position, kernel, accels[arch.name])
+                    self._opened.append(self._pool.submit(self._open, *job))
+        for opened in self._opened:
+            for cell in futures.as_completed(opened.result()):
+                cell.result()
+        self._pool.shutdown()
+
+    def stop(self) -> None:
+        """Drop what waits, end the guests that run, and wait until their threads are gone."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._templates.stop()
+        kill_all()
+        self._pool.shutdown(wait=True)
+
+    def in_order(self) -> tuple[CellResult, ...]:
+        """Return the verdicts that are in, in the order of the matrix."""
+        with self._lock:
+            return tuple(self._results[cell] for cell in self.wanted if cell in self._results)
+
+    def _raise_early(self) -> None:
+        """Stop building at once when a guest could not be run for a reason of ours."""
+        for opened in self._opened:
+            if opened.done():
+                for cell in opened.result():
+                    if cell.done():
+                        cell.result()
+
+    def _accel(self, arch: Arch) -> AccelName:
+        accel, reason = choose_accel(self.ready.plan.accel, arch)
+        if reason:
+            self.space.report(Note(f"{arch.name}: {accel}: {reason}"))
+        return accel
+
+    def _kernel(self, arch: Arch, position: int) -> Kernel:
+        kernel = make_kernel(self.ready, arch, position, self.space)
+        config, log = self.run.save_kernel(kernel)
+        self._record(
+            replace(
+                self._blank_record(arch, position),
+                key=kernel.key,
+                config_sha256=kernel.config_sha256,
+                compiler=kernel.compiler,
+                warnings=kernel.warnings,
+                seconds=kernel.seconds,
+                reused=kernel.reused,
+                config=config,
+                build_log=log,
+            )
+        )
+        return kernel
+
+    def _record(self, kernel: KernelRecord) -> None:
+        with self._lock:
+            self.kernels.append(kernel)
+
+    def _blank_record(self, arch: Arch, position: int) -> KernelRecord:
+        return KernelRecord(
+            arch=arch.name,
+            position=position,
+            patch_title=self.ready.series.title_at(position),
+            version=self.ready.tree.version,
+            patchset_hash=self.ready.series.patchset_hash(position),
+        )
+
+    def _unbuilt(self, arch: Arch, position: int, error: BuildError) -> None:
+        """A position that cannot be built is a MISS of its cells; the others still run."""
+        what = "\n".join(filter(None, (error.what, error.detail)))
+        self.space.report(
+            Note(f"{arch.name} position {position}: {what}\n{error.hint}".rstrip(), "warning")
+        )
+        with self._lock:
+            made = [k for k in self.kernels if (k.arch, k.position) == (arch.name, position)]
+        if not made:
+            self._record(replace(self._blank_record(arch, position), error=what))
+        for cell in self.ready.cells(arch, position):
+            test = self.ready.test(cell.test)
+            reason = f"nothing to boot: {error.what}"
+            self._enter(missed_result(cell, test, self.ready.series.name, reason))
+
+    def _open(
+        self, arch: Arch, position: int, kernel: Kernel, accel: AccelName
+    ) -> list[futures.Future[None]]:
+        """Make ready what runs on *kernel*, and line up its cells."""
+        warmed = [] if kernel.reused else self._warm(arch, kernel, accel)
+        try:
+            bench = make_bench(self.ready, arch, kernel, self.space)
+        except BuildError as error:
+            self._unbuilt(arch, position, error)
+            return warmed
+        cells = self.ready.cells(arch, position)
+        jobs = [cell_job(self.ready, arch, bench, cell, accel) for cell in cells]
+        return warmed + [self._pool.submit(self._run, job) for job in jobs]
+
+    def _warm(self, arch: Arch, kernel: Kernel, accel: AccelName) -> list[futures.Future[None]]:
+        """Boot the templates of a kernel that is new while its modules are built."""
+        bench = bare_bench(self.ready, arch, kernel, self.space)
+        specs = [
+            guest_spec(self.ready.plan, arch, bench, ram, accel) for ram in self.ready.plan.ram_mib
+        ]
+        return [self._pool.submit(self._templates.warm, spec) for spec in specs]
+
+    def _run(self, job: CellJob) -> None:
+        self._enter(run_cell(job, self.run, self.space.store, self._templates, fresh=self.fresh))
+
+    def _enter(self, result: CellResult) -> None:
+        with self._lock:
+            self._results[result.cell] = result
+            done = len(self._results)
+        self.space.report(CellDone(result, done, len(self.wanted)))
+
+
+def exit_code(record: RunRecord) -> int:
+    """Return 0: all as expected, 1: a verdict differs, 3: cells that could not be run at all."""
+    differing = [cell for cell in record.cells if not cell.as_expected]
+    if not differing and record.finished:
+        return 0
+    if any(cell.verdict is not Verdict.MISS for cell in differing):
+        return 1
+    return 3

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a plan names, resolved: source tree, series, tests, loads, positions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+from harness.arch import load_arch
+from harness.build.kconfig import read_fragments
+from harness.host.paths import Checkout
+from harness.model.errors import UserError
+from harness.model.values import (
+    NO_LOAD,
+    Arch,
+    Cell,
+    GuestTest,
+    Load,
+    Plan,
+    Series,
+    SourceTree,
+)
+from harness.plan.descriptions import load_loads, load_tests, select_tests
+from harness.plan.loads import loads_named
+from harness.plan.plan import DEFAULT_BASE, MIN_RAM_MIB, RAM_MIB
+from harness.run.workspace import Workspace
+from harness.source.fetch import fetch, known
+from harness.source.git_repository import SCHEME as GIT
+from harness.source.git_series import EDITS, range_base
+from harness.source.series import series_from
+
+
+def completed(plan: Plan, checkout: Checkout) -> Plan:
+    """Return *plan* with what it leaves open, wherever it was written: base and RAM.
+
+    A series of a git repository lies on the commit that it starts from.
+
+    Raises:
+        UserError: a RAM size that no guest can boot with, or a series that is no git range.
+    """
+    if not plan.base:
+        from_git = plan.series.startswith((f"{EDITS}:", f"{GIT}:"))
+        plan = replace(plan, base=range_base(plan.series) if from_git else DEFAULT_BASE)
+    return _with_ram(plan, checkout)
+
+
+def _with_ram(plan: Plan, checkout: Checkout) -> Plan:
+    """Return *plan* with the RAM of its guests, in MiB: enough for its topics by default."""
+    fragments = read_fragments(checkout.kconfigs / f"{topic}.config" for topic in plan.config)
+    takers = [fragment for fragment in fragments if fragment.takes_mib]
+    taken = sum(fragment.takes_mib for fragment in takers)
+    for mib in plan.ram_mib:
+        if takers and mib < MIN_RAM_MIB + taken:
+            names = ", ".join(f"{fragment.topic} {fragment.takes_mib}M" for fragment in takers)
+            raise UserError(
+                f"{mib}M of RAM is too little for a guest with these config topics: they take "
+                f"{taken}M of it ({names})",
+                hint=f"without --ram it gets {RAM_MIB + taken}M",
+            )
+    return plan if plan.ram_mib else replace(plan, ram_mib=(RAM_MIB + taken,))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A plan with all its names resolved: nothing was built yet."""
+
+    plan: Plan
+    tree: SourceTree
+    series: Series
+    archs: tuple[Arch, ...]
+    positions: tuple[int, ...]
+    tests: tuple[GuestTest, ...]
+    loads: tuple[Load, ...]  # every one that some combination of the plan has
+    topics: Mapping[str, frozenset[str]] = field(default_factory=dict)  # symbols that each sets
+
+    def cells(self, arch: Arch, position: int) -> tuple[Cell, ...]:
+        """Return the cells of one kernel, in the order in which they run."""
+        return tuple(
+            Cell(
+                arch=arch.name,
+                base=self.plan.base,
+                position=position,
+                config=self.plan.config,
+                ram_mib=ram,
+                test=test.name,
+                load=load,
+                repeat=repeat,
+            )
+            for ram in self.plan.ram_mib
+            for load in dict.fromkeys((*self.plan.loads, NO_LOAD))
+            for test in self.tests
+            if load in test.loads_of(self.plan.loads, named=bool(self.plan.tests))
+            for repeat in range(self.plan.repeat)
+        )
+
+    def test(self, name: str) -> GuestTest:
+        """Return the test of this plan called *name*."""
+        return next(test for test in self.tests if test.name == name)
+
+    def load(self, name: str) -> Load:
+        """Return the load called *name* that some combination of the plan has."""
+        return next(load for load in self.loads if load.name == name)
+
+    def lacking(self, load: Load, config: Collection[str]) -> str:
+        """Say what *load* misses on a kernel whose .config has the lines *config*; "" if nothing.
+
+        One line, with the config topic that brings it.
+        """
+        missing = [symbol for symbol in load.needs if f"CONFIG_{symbol}=y" not in config]
+        if not missing:
+            return ""
+        bring = [topic for topic, symbols in self.topics.items() if symbols >= set(missing)]
+        how = f": add --config {bring[0]}" if bring else ""
+        return f"load {load.name} needs a kernel with {', '.join(missing)}{how}"
+
+
+def prepare(plan: Plan, space: Workspace) -> Prepared:
+    """Resolve every name of *plan*: fetch the source, read series, tests and loads.
+
+    Raises:
+        UserError: a name means nothing here, or a position is outside the series.
+        InfraError: the source cannot be had.
+    """
+    plan = completed(plan, space.checkout)
+    archs = tuple(load_arch(name) for name in plan.arch)
+    tests = select_tests(load_tests(space.checkout), plan.tests)
+    loads = load_loads(space.checkout)
+    tree = known(plan.base, space.cache)
+    tree = tree or fetch(plan.base, space.cache, plan.mirror, space.report)
+    series = series_from(plan.series, space.checkout, tree)
+    return Prepared(
+        plan=plan,
+        tree=tree,
+        series=series,
+        archs=archs,
+        positions=checked_positions(series, plan.positions),
+        tests=tests,
+        loads=tuple(loads[name] for name in loads_named(plan.loads)),
+        topics=_topics(space.checkout),
+    )
+
+
+def _topics(checkout: Checkout) -> dict[str, frozenset[str]]:
+    files = sorted(checkout.kconfigs.glob("*.config"))
+    return {
+        fragment.topic: frozenset(s for s, value in fragment.values.items() if value == "y")
+        for fragment in read_fragments(files)
+    }
+
+
+def checked_positions(series: Series, wanted: tuple[int, ...]) -> tuple[int, ...]:
+    """Return *wanted* in order, or every position of *series* where nothing was asked for.
+
+    Raises:
+        UserError: a position that the series does not have.
+    """
+    for position in wanted:
+        if position not in series.positions:
+            raise UserError(
+                f"position {position} is outside series '{series.name}'",
+                hint=f"it has positions 0 (base) to {len(series.patches)}",
+            )
+    return tuple(sorted(set(wanted))) or series.positions

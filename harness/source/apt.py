@@ -1,0 +1,391 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Debian packages through apt itself, in an apt folder of our own: the host's is never touched.
+
+Each pair of suite and architecture has an instance of its own (sources, lists, state), so the
+lists of one suite are fetched without the others' and two instances never wait for each other.
+What the host says about acquiring (proxy, certificates, Valid-Until) is inherited.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+import time
+import urllib.parse
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.cache.lease import use
+from harness.cache.store import hold, touch
+from harness.host import process
+from harness.host.disk_space import clear_when_full, full, says_full
+from harness.host.files import sha256_of, write_atomically
+from harness.host.paths import Cache
+from harness.model.errors import HarnessError, InfraError, UserError
+from harness.model.events import Event, Note, Stage
+from harness.source.apt_sources import (
+    AptSource,
+    Mirrors,
+    debian_mirrors,
+    mirrors_given,
+    parse_deb822,
+    parse_list,
+)
+
+Report = Callable[[Event], None]
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+LISTS_FRESH_S = 24 * 3600.0
+# Suites that stand alone: no security archive goes with them.
+_ALONE = frozenset(("sid", "unstable", "experimental", "rc-buggy"))
+_URI_LINE = re.compile(
+    r"^'(?P<uri>[^']*)' (?P<file>\S+) (?P<size>\d+)(?: SHA256:(?P<sha256>[0-9a-f]{64}))?", re.M
+)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A package that apt would fetch, as its signed index describes it."""
+
+    version: str
+    file: str  # its name in the archive, as apt saves it
+    size: int  # bytes
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Apt:
+    """Our apt. ``mirror`` is the user's MAIN or MAIN,SECURITY; "" takes the host's own."""
+
+    cache: Cache
+    mirror: str = ""
+    report: Report = field(default=lambda _: None, compare=False)
+    # For an archive without a signature, as the project's own tests make one.
+    source_options: tuple[str, ...] = ()
+
+    def candidate(self, package: str, suite: str | None, arch: str) -> str:
+        """Return the newest version of *package* (or of ``package=version``) in *suite*.
+
+        None is the suite that the host runs. Lists are fetched when there are none younger than
+        a day, or when the package is not in them.
+
+        Raises:
+            UserError: the suite has no such package, or the host has no Debian mirror.
+            InfraError: no network, or apt does not trust what it got.
+        """
+        return self.find(package, suite, arch).version
+
+    def find(self, package: str, suite: str | None, arch: str) -> Candidate:
+        """Return what apt would fetch for *package*; see :meth:`candidate`."""
+        instance = self._instance(suite, arch)
+        with self._held(instance):
+            fresh = self._refresh(instance)
+            found = self._look(instance, package)
+            if found is None and not fresh:
+                self._update(instance)
+                found = self._look(instance, package)
+        if found is None:
+            raise UserError(f"Debian {instance.suite} has no package {package} for {arch}")
+        return found
+
+    def download(self, package: str, *, suite: str | None, arch: str) -> Path:
+        """Return the .deb of *package* in the cache's downloads, verified by apt.
+
+        Raises:
+            UserError, InfraError: as :meth:`candidate`; InfraError also when the disk is full.
+        """
+        found = self.find(package, suite, arch)
+        kept = self.cache.downloads / found.file
+        use(self.cache.downloads, found.file)
+        if kept.is_file() and found.sha256 in ("", sha256_of(kept)):
+            touch(kept)
+            return kept
+        instance = self._instance(suite, arch)
+        with self._held(instance), clear_when_full(self.cache.downloads, found.file):
+            self.cache.downloads.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".new-", dir=self.cache.downloads) as new:
+                self._fetch(instance, package, found, Path(new))
+                (Path(new) / found.file).replace(kept)
+            write_atomically(digest_file(kept), found.sha256)
+        os.utime(kept)  # apt gives it the time it has in the archive
+        return kept
+
+    def names(self, prefix: str, suite: str | None, arch: str) -> tuple[str, ...]:
+        """Return the packages whose names start with *prefix*, from the lists as they are."""
+        done = self._run(self._instance(suite, arch), "apt-cache", "pkgnames", prefix)
+        return tuple(sorted(done.stdout.split())) if done.ok else ()
+
+    # ------------------------------------------------------------ instances
+
+    def _instance(self, suite: str | None, arch: str) -> _Instance:
+        mirrors = mirrors_given(self.mirror) if self.mirror else host_mirrors()
+        suite = suite or mirrors.suite or host_suite()
+        return _Instance(self.cache.apt / f"{suite}-{arch}", suite, arch, mirrors)
+
+    def _held(self, instance: _Instance) -> AbstractContextManager[None]:
+        def waiting() -> None:
+            self.report(Note(f"waiting for another harness that uses apt ({instance.suite})"))
+
+        use(self.cache.apt, instance.folder.name)
+        return hold(self.cache.locks, f"apt-{instance.folder.name}", waiting)
+
+    def _run(self, instance: _Instance, *argv: str, cwd: Path | None = None,
+             on_tick: Callable[[], None] | None = None) -> process.Finished:  # fmt: skip
+        process.require_tool(argv[0])
+        env = {"APT_CONFIG": str(instance.config)}
+        return process.run(argv, env=env, cwd=cwd, on_tick=on_tick)
+
+    def _refresh(self, instance: _Instance) -> bool:
+        """Make sure of usable lists; True if they were fetched just now."""
+        sources = instance.sources(self.source_options)
+        state = instance.state()
+        if state.get("sources") != sources:
+            instance.write(sources)
+            self._update(instance)
+            return True
+        if time.time() - float(state.get("updated", 0.0)) < LISTS_FRESH_S:
+            return False
+        try:
+            self._update(instance)
+        except InfraError as error:
+            # Signed once is signed still: what a day-old list names can be had if it is cached.
+            self.report(Note(f"{error.what}; going on with the lists of before", "warning"))
+            return False
+        return True
+
+    def _update(self, instance: _Instance) -> None:
+        key = f"apt {instance.suite} {instance.arch}"
+        self.report(Stage(key, f"fetching Debian's package lists of {instance.suite}"))
+        # Any index that is missing is an error: half of the lists would pass for all of them.
+        done = self._run(instance, "apt-get", "update", "-q", "-o", "APT::Update::Error-Mode=any")
+        if not done.ok or "E: " in done.stderr:
+            raise _explain(instance, done)
+        sources = instance.sources(self.source_options)
+        text = json.dumps({"sources": sources, "updated": time.time()})
+        write_atomically(instance.state_file, text)
+        self.report(Stage(key, f"package lists of {instance.suite} are there", finished=True))
+
+    def _look(self, instance: _Instance, package: str) -> Candidate | None:
+        with tempfile.TemporaryDirectory() as empty:  # a .deb in the way would hide the answer
+            done = self._run(
+                instance, "apt-get", "download", "--print-uris", package, cwd=Path(empty)
+            )
+        match = _URI_LINE.search(done.stdout)
+        if not done.ok or match is None:
+            return None
+        version = urllib.parse.unquote(match["file"].split("_")[1])
+        return Candidate(version, match["file"], int(match["size"]), match["sha256"] or "")
+
+    def _fetch(self, instance: _Instance, package: str, found: Candidate, into: Path) -> None:
+        key = f"download {found.file}"
+        name = package.partition("=")[0]
+        partial = into / found.file
+
+        def progress() -> None:
+            done = partial.stat().st_size if partial.exists() else 0
+            self.report(Stage(key, f"downloading {found.file}", done, found.size))
+
+        exact = f"{name}={found.version}"
+        done = self._run(instance, "apt-get", "download", "-q", exact, cwd=into, on_tick=progress)
+        if not done.ok or not partial.is_file():
+            raise _explain(instance, done)
+        self.report(Stage(key, f"downloaded {found.file}", found.size, found.size, finished=True))
+
+
+def digest_file(download: Path) -> Path:
+    """Return the file that holds the sha256 of *download*, as the signed index has it."""
+    return download.parent / ".sha256" / download.name
+
+
+@dataclass(frozen=True)
+class _Instance:
+    """One apt: a suite (with its security archive) for one architecture."""
+
+    folder: Path
+    suite: str
+    arch: str
+    mirrors: Mirrors
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "apt.conf"
+
+    @property
+    def state_file(self) -> Path:
+        return self.folder / "updated.json"
+
+    def state(self) -> dict[str, Any]:
+        """What the last successful update was of; empty when there was none."""
+        try:
+            state = json.loads(self.state_file.read_text())
+        except (OSError, ValueError):
+            return {}
+        return state if isinstance(state, dict) else {}
+
+    def sources(self, options: tuple[str, ...]) -> str:
+        """Return the sources list: the suite, and its security archive where it has one."""
+        options = options or (f"signed-by={_keyring(self.mirrors)}",)
+        words = " ".join((f"arch={self.arch}", *options))
+        lines = []
+        if self.suite.endswith("-security"):
+            lines.append(f"deb [{words}] {self.mirrors.security} {self.suite} main")
+        else:
+            lines.append(f"deb [{words}] {self.mirrors.main} {self.suite} main")
+        paired = "-" not in self.suite and self.suite not in _ALONE and self.mirrors.security
+        if paired:
+            lines.append(f"deb [{words}] {self.mirrors.security} {self.suite}-security main")
+        return "\n".join(lines) + "\n"
+
+    def write(self, sources: str) -> None:
+        """Lay out the folder; lists of other sources are dropped."""
+        self.state_file.unlink(missing_ok=True)
+        shutil.rmtree(self.folder / "lists", ignore_errors=True)
+        for name in ("lists/partial", "cache/archives/partial", "empty"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        (self.folder / "status").touch()
+        (self.folder / "sources.list").write_text(sources)
+        self.config.touch(mode=0o600)  # the host's proxy setting may hold a password
+        self.config.write_text(_configuration(self.folder, self.arch))
+
+
+def _configuration(folder: Path, arch: str) -> str:
+    own = {
+        "Dir::State": f"{folder}/",
+        "Dir::State::lists": f"{folder}/lists",
+        "Dir::State::status": f"{folder}/status",
+        "Dir::Cache": f"{folder}/cache",
+        "Dir::Log": f"{folder}/cache",
+        "Dir::Etc::sourcelist": f"{folder}/sources.list",
+        "Dir::Etc::sourceparts": f"{folder}/empty",
+        "Dir::Etc::main": f"{folder}/empty/none",
+        "Dir::Etc::parts": f"{folder}/empty",
+        "Dir::Etc::preferences": f"{folder}/empty/none",
+        "Dir::Etc::preferencesparts": f"{folder}/empty",
+        "APT::Architecture": arch,
+        "APT::Install-Recommends": "false",
+        # As root, apt would fetch as a user who cannot enter root's cache folder.
+        "APT::Sandbox::User": "root",
+        "Acquire::Languages": "none",
+        "Acquire::GzipIndexes": "true",
+    }
+    lines = [*_host_acquire(), "#clear APT::Architectures;", "#clear Acquire::Languages;"]
+    lines += [f'{name} "{value}";' for name, value in own.items()]
+    lines.append(f'APT::Architectures {{ "{arch}"; }};')
+    return "\n".join(lines) + "\n"
+
+
+def _host_acquire() -> list[str]:
+    """How the host reaches mirrors: proxy, certificates, time-outs, Valid-Until.
+
+    Which indexes it fetches stays out: another tool's (file lists, icons) may be huge.
+    """
+    process.require_tool("apt-config")
+    dump = process.run(("apt-config", "dump")).stdout
+    return [
+        line
+        for line in dump.splitlines()
+        if line.startswith("Acquire::") and not line.startswith("Acquire::IndexTargets")
+    ]
+
+
+def _keyring(mirrors: Mirrors) -> str:
+    """The whole archive keyring: the one the host names may hold its own suite's keys only."""
+    for path in (KEYRING, Path(mirrors.signed_by or "/none")):
+        if path.is_file():
+            return str(path)
+    raise InfraError(
+        f"Debian's archive keys are missing ({KEYRING})",
+        hint="run: harness doctor --install (Debian package debian-archive-keyring)",
+    )
+
+
+def _explain(instance: _Instance, done: process.Finished) -> HarnessError:
+    """Turn apt's messages into one line."""
+    text = f"{done.stdout}\n{done.stderr}"
+    errors = [line for line in text.splitlines() if line.startswith(("E: ", "W: ", "Err:"))]
+    detail = "\n".join(errors[-12:])
+    where = f"Debian {instance.suite} at {instance.mirrors.main}"
+    if says_full(text):
+        return full(instance.folder, f"package lists of {instance.suite}")
+    if "is expired" in text:
+        return InfraError(
+            f"the Release file of {where} is expired",
+            hint="the mirror is stale: give another with --mirror, or set "
+            'Acquire::Check-Valid-Until "false" in the host\'s apt configuration',
+            detail=detail,
+        )
+    if "NO_PUBKEY" in text or "not signed" in text or "signatures were invalid" in text:
+        return InfraError(
+            f"apt does not trust {where}: its signature cannot be verified",
+            hint="install a newer debian-archive-keyring, or give another --mirror",
+            detail=detail,
+        )
+    if "does not have a Release file" in text and "404" in text:
+        return InfraError(
+            f"{where}: the mirror has no such suite",
+            hint="give another with --mirror MAIN or --mirror MAIN,SECURITY",
+            detail=detail,
+        )
+    return InfraError(
+        f"no network, or the mirror does not answer: {where}",
+        hint="check the network, or give another mirror with --mirror https://HOST/debian",
+        detail=detail,
+    )
+
+
+# ---------------------------------------------------------------- the host
+
+
+def host_mirrors(etc: Path = Path("/etc/apt")) -> Mirrors:
+    """Return where the host's own apt gets Debian from.
+
+    Raises:
+        UserError: its configuration names no Debian archive.
+    """
+    found: list[AptSource] = []
+    one_line = [etc / "sources.list", *sorted((etc / "sources.list.d").glob("*.list"))]
+    for file in filter(Path.is_file, one_line):
+        found += parse_list(file.read_text(errors="replace"))
+    for file in sorted((etc / "sources.list.d").glob("*.sources")):
+        found += parse_deb822(file.read_text(errors="replace"))
+    mirrors = debian_mirrors(found)
+    if mirrors is None:
+        raise UserError(
+            "this host's apt configuration names no Debian mirror",
+            hint="give one: --mirror https://HOST/debian",
+        )
+    return mirrors
+
+
+def host_suite(os_release: Path = Path("/etc/os-release")) -> str:
+    """Return the Debian suite of the host, "stable" where it is not a Debian."""
+    fields = dict(
+        line.partition("=")[::2] for line in os_release.read_text().splitlines() if "=" in line
+    )
+    codename = fields.get("VERSION_CODENAME", "").strip('"')
+    return codename if codename and fields.get("ID") == "debian" else "stable"
+
+
+def unpack_deb(deb: Path, folder: Path) -> None:
+    """Unpack the files of a package into *folder*, which is made if need be.
+
+    Raises:
+        InfraError: not a package, or the disk is full.
+    """
+    process.require_tool("dpkg-deb")
+    folder.mkdir(parents=True, exist_ok=True)
+    done = process.run(("dpkg-deb", "-x", deb, folder))
+    if done.ok:
+        return
+    if says_full(done.stderr):
+        raise full(folder, f"unpacking {deb.name}")
+    raise InfraError(
+        f"{deb.name} cannot be unpacked",
+        hint=f"remove it and run again: {deb}",
+        detail=done.stderr.strip(),
+    )

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Patches as people keep them: a quilt series, a folder of mails, an mbox."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import re
+import shutil
+from email.utils import parseaddr
+from pathlib import Path
+
+from unidiff.errors import UnidiffParseError
+from unidiff.patch import PatchSet
+
+from harness.host import process
+from harness.host.files import sha256_of
+from harness.model.errors import UserError
+from harness.model.values import Patch
+from harness.source.git_series import cut_once, slug
+
+QUILT = "series"
+_PREFIX = re.compile(r"^(?:\s*\[[^\]]*\])+\s*")
+_PLACE = re.compile(r"\[[^\]]*?(\d+)/\d+[^\]]*\]")
+
+# ---------------------------------------------------------------- layouts
+
+
+def from_folder(folder: Path) -> list[Path]:
+    """Patches of a folder: in quilt's order where there is one, else by name, covers left out."""
+    if (folder / QUILT).is_file():
+        return from_quilt(folder)
+    files = sorted(f for f in folder.iterdir() if f.suffix in (".patch", ".diff"))
+    return [file for file in files if not file.name.startswith("0000-")]
+
+
+def from_quilt(folder: Path) -> list[Path]:
+    """Read quilt's ``series`` file; only -p1 patches, as mails have them."""
+    file = folder / QUILT
+    if not file.is_file():
+        raise UserError(f"no quilt series file: {file}")
+    found = []
+    for number, line in enumerate(file.read_text().splitlines(), 1):
+        words = line.partition("#")[0].split()
+        if not words:
+            continue
+        if words[1:] not in ([], ["-p1"]):
+            raise UserError(f"{file}:{number}: only -p1 patches are supported")
+        found.append(below(folder, words[0]))
+    return found
+
+
+def below(folder: Path, name: str) -> Path:
+    file = folder / name
+    if not file.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"{folder}: '{name}' is outside the series")
+    if not file.is_file():
+        raise UserError(f"no patch {file}")
+    return file
+
+
+def from_mbox(file: Path, kept: Path) -> list[Path]:
+    """Cut an mbox, or one mail, into patches, as `git am` does; mails without a diff are passed."""
+    process.require_tool("git")
+
+    def cut(into: Path) -> None:
+        mails = into / "mails"
+        mails.mkdir()
+        split = process.run(("git", "mailsplit", f"-o{mails}", "--", file))
+        if not split.ok:
+            raise UserError(f"{file} is no mbox", detail=split.stderr.strip())
+        found = [mail for name in sorted(mails.iterdir()) if (mail := _mail(name)) is not None]
+        places = [place for place, _, _ in found]
+        if None not in places and len(set(places)) == len(places):
+            found.sort(key=lambda mail: mail[0] or 0)
+        for number, (_, title, text) in enumerate(found, 1):
+            (into / f"{number:04d}-{slug(title)}.patch").write_bytes(text)
+        shutil.rmtree(mails)
+
+    return cut_once(kept / f"mbox-{sha256_of(file)[:16]}", cut)
+
+
+def _mail(file: Path) -> tuple[int | None, str, bytes] | None:
+    """Return a mail's place in its series, its title and its text as a patch; None without diff."""
+    message, diff = file.with_suffix(".message"), file.with_suffix(".diff")
+    info = process.run(
+        ("git", "mailinfo", "--encoding=UTF-8", message, diff),
+        stdin=file.read_text(errors="surrogateescape"),
+    )
+    if not info.ok or not diff.is_file() or not diff.read_bytes().strip():
+        return None
+    head = dict(line.partition(": ")[::2] for line in info.stdout.splitlines() if ": " in line)
+    place = _PLACE.search(_header(file.read_bytes(), "Subject"))
+    title = head.get("Subject", file.name)
+    lines = (
+        f"From: {head.get('Author', '')} <{head.get('Email', '')}>",
+        f"Subject: {title}",
+        f"Date: {head.get('Date', '')}",
+    )
+    text = "\n".join(lines).encode() + b"\n\n" + message.read_bytes() + b"---\n" + diff.read_bytes()
+    return int(place[1]) if place else None, title, text
+
+
+# ---------------------------------------------------------------- one patch
+
+
+def read_patch(file: Path) -> Patch:
+    """Read a mail-format patch, or a bare diff; its ``number`` is 0.
+
+    Raises:
+        UserError: not a patch, or one that changes nothing.
+    """
+    try:
+        raw = file.read_bytes()
+    except OSError as error:
+        raise UserError(f"no patch {file}") from error
+    subject, sender = _header(raw, "Subject"), _header(raw, "From")
+    name, address = parseaddr(sender)
+    return Patch(
+        number=0,
+        file=file,
+        title=_PREFIX.sub("", subject).strip() or file.stem,
+        author=f"{name} <{address}>" if name else address,
+        sha256=sha256_of(file),
+        touches=_touched(file, raw.decode("utf-8", errors="replace")),
+    )
+
+
+def _touched(file: Path, text: str) -> tuple[str, ...]:
+    try:
+        parts = list(PatchSet(text))
+    except UnidiffParseError as error:
+        raise UserError(f"{file} is no patch: {str(error)[:200]}") from error
+    names = {
+        name.partition("\t")[0].partition("/")[2]
+        for part in parts
+        for name in (part.source_file, part.target_file)
+        if name != "/dev/null"
+    }
+    if not names:
+        raise UserError(f"{file} is no patch: it changes no file")
+    for name in names:
+        if name.startswith("/") or ".." in name.split("/"):
+            raise UserError(f"{file} reaches outside the kernel tree: {name}")
+    return tuple(sorted(names))
+
+
+def _header(raw: bytes, name: str) -> str:
+    """Return a header of a mail, decoded, on one line; "" where the text has none."""
+    # `git format-patch` starts with an mbox line, which is no header.
+    head = raw.partition(b"\n\n")[0]
+    message = email.message_from_bytes(head, policy=email.policy.default)
+    return " ".join(str(message.get(name, "")).split())

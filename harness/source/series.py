@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Patch series as people keep them: our layout, quilt, a folder or mbox of mails, a git range."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import pydantic
+
+from harness.host.paths import Cache, Checkout, default_cache
+from harness.model.errors import UserError
+from harness.model.values import NO_SERIES, Patch, Series, SourceTree
+from harness.source.git_repository import SCHEME as GIT
+from harness.source.git_series import EDITS, from_edits, from_range
+from harness.source.patch_files import below, from_folder, from_mbox, from_quilt, read_patch
+
+ABOUT = "series.toml"
+
+
+@dataclass(frozen=True)
+class _Base:
+    """One ``[[kernel]]`` of a series.toml: the patches for one base."""
+
+    __pydantic_config__: ClassVar[pydantic.ConfigDict] = pydantic.ConfigDict(extra="forbid")
+
+    versions: str  # start of the tree's version, whole numbers: "5.10", "5.10.262"
+    folder: str = "."
+    prepare: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _About:
+    """A series.toml."""
+
+    __pydantic_config__: ClassVar[pydantic.ConfigDict] = pydantic.ConfigDict(extra="forbid")
+
+    kernel: tuple[_Base, ...]
+    title: str = ""
+    link: str = ""
+
+
+# ---------------------------------------------------------------- where a series comes from
+
+
+def series_from(
+    spec: str, checkout: Checkout, tree: SourceTree, cache: Cache | None = None
+) -> Series:
+    """Return the series that *spec* names, as it applies to *tree*.
+
+    *spec* is a name below ``patches/``, "none", ``git:REPO#A..B``, ``edits:REPO#A``, or a path:
+    a folder with a ``series.toml``, a quilt ``series`` file or ``*.patch`` files, or an mbox.
+    Patches cut out of an mbox or a repository are written to *cache* (None: the user's).
+
+    Raises:
+        UserError: no such series, not a patch, or it does not cover the tree's version.
+    """
+    kept = (cache or default_cache()).downloads / "series"
+    if spec == NO_SERIES:
+        return _nothing(checkout, tree)
+    if spec.startswith(f"{GIT}:"):
+        return _loose(spec, from_range(spec, kept), tree)
+    if spec.startswith(f"{EDITS}:"):
+        return _loose(spec, from_edits(spec, kept), tree, may_be_empty=True)
+    named = checkout.patches / spec
+    if (named / ABOUT).is_file():
+        return load_series(named, tree.version)
+    path = Path(spec).expanduser()
+    if path.is_dir():
+        if (path / ABOUT).is_file():
+            return load_series(path.resolve(), tree.version)
+        return _loose(path.resolve().name, from_folder(path.resolve()), tree)
+    if path.is_file():
+        return _loose(path.stem, from_mbox(path.resolve(), kept), tree)
+    names = series_names(checkout)
+    close = difflib.get_close_matches(spec, names, n=1)
+    raise UserError(
+        f"unknown series '{spec}'",
+        hint=f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(names)}",
+    )
+
+
+def _nothing(checkout: Checkout, tree: SourceTree) -> Series:
+    """Return the series without a patch: *tree* is taken as it is."""
+    return Series(
+        name=NO_SERIES,
+        title=f"{tree.origin}, as it is",
+        folder=checkout.patches,
+        covers=tree.version,
+        prepare=(),
+        patches=(),
+    )
+
+
+def series_names(checkout: Checkout) -> tuple[str, ...]:
+    """Return the names of the checkout's own series, sorted."""
+    return tuple(sorted(file.parent.name for file in checkout.patches.glob(f"*/{ABOUT}")))
+
+
+def load_series(folder: Path, tree_version: str) -> Series:
+    """Return the series in *folder* (one with a series.toml) as it applies to *tree_version*.
+
+    Raises:
+        UserError: it does not cover that version, or a file of it is wrong.
+    """
+    about = _read_about(folder)
+    base = next((b for b in about.kernel if matches(b.versions, tree_version)), None)
+    if base is None:
+        raise UserError(
+            f"series '{folder.name}' does not cover kernel {tree_version}",
+            hint=f"it covers: {', '.join(b.versions for b in about.kernel)}",
+        )
+    patches = folder / base.folder
+    return Series(
+        name=folder.name,
+        title=about.title or folder.name,
+        folder=patches,
+        covers=base.versions,
+        prepare=tuple(read_patch(below(patches, name)) for name in base.prepare),
+        patches=_numbered(from_quilt(patches)),
+    )
+
+
+def covered(folder: Path) -> tuple[str, ...]:
+    """Return the kernel versions that the series in *folder* covers.
+
+    Raises:
+        UserError: its series.toml is missing or wrong.
+    """
+    return tuple(base.versions for base in _read_about(folder).kernel)
+
+
+def matches(versions: str, tree_version: str) -> bool:
+    """Say whether *tree_version* starts with *versions*, in whole numbers: 5.10 is not 5.100."""
+    rest = tree_version.removeprefix(versions)
+    return rest != tree_version and not rest[:1].isdigit()
+
+
+def _read_about(folder: Path) -> _About:
+    file = folder / ABOUT
+    try:
+        about = pydantic.TypeAdapter(_About).validate_python(tomllib.loads(file.read_text()))
+    except FileNotFoundError as error:
+        raise UserError(f"no series at {folder}: {ABOUT} is missing") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{file} is no TOML: {error}") from error
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{file}: {key}: {first['msg'].lower()}") from error
+    if not about.kernel:
+        raise UserError(f"{file}: kernel: a series covers at least one", hint="add [[kernel]]")
+    return about
+
+
+def _loose(
+    name: str, files: Sequence[Path], tree: SourceTree, *, may_be_empty: bool = False
+) -> Series:
+    """A series without a series.toml: it is taken to be for the tree it is asked for."""
+    if not files and not may_be_empty:
+        raise UserError(f"series '{name}' holds no patch")
+    return Series(
+        name=re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-."),
+        title=name,
+        folder=files[0].parent if files else Path(),
+        covers=tree.version,
+        prepare=(),
+        patches=_numbered(files),
+    )
+
+
+def _numbered(files: Sequence[Path]) -> tuple[Patch, ...]:
+    return tuple(replace(read_patch(f), number=n) for n, f in enumerate(files, 1))

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What each patch of a series changed: the question that a run answers.
+
+Only PASS and FAIL speak of the kernel. A position without such a verdict (not run, not built,
+test broken) is stepped over, and a change across it has more than one patch to suspect.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from harness.model.results import CellResult, RunRecord
+from harness.model.values import Cell, Verdict
+
+_SPEAKS = (Verdict.PASS, Verdict.FAIL)
+_NAMED = 3  # how many cases a sentence spells out
+
+
+@dataclass(frozen=True)
+class Change:
+    """A test, or cases of it, that turned from one verdict to another along the series."""
+
+    patch: int  # its position is the first with the new verdict
+    since: int  # last position with the old one: patches since+1 to `patch` are suspects
+    test: str
+    load: str  # "none" without one
+    ram_mib: int
+    archs: tuple[str, ...]  # on which the very same happened, sorted
+    before: Verdict  # of the test as a whole
+    after: Verdict
+    cases: tuple[str, ...]  # those that turned; where before is after, it shows only in these
+
+    @property
+    def column(self) -> str:
+        """The test as the matrix names it: with its load."""
+        return self.test if self.load == "none" else f"{self.test} + {self.load}"
+
+    @property
+    def text(self) -> str:
+        """One line: what turned how, where, and who else may be to blame."""
+        where = f"on {', '.join(self.archs)}"
+        if self.patch - self.since > 1:
+            where += f" (by one of patches {self.since + 1} to {self.patch})"
+        if self.before is not self.after:
+            return f"{self.column}: {self.before.value} → {self.after.value} {where}"
+        listed = ", ".join(self.cases[:_NAMED])
+        if len(self.cases) > _NAMED:
+            listed += f" and {len(self.cases) - _NAMED} more"
+        still = f"{self.column}: still {self.after.value}, but not in the same cases"
+        return f"{still}: {listed} {where}"
+
+
+@dataclass(frozen=True)
+class PatchEffect:
+    """What is known of one patch."""
+
+    number: int
+    title: str
+    changes: tuple[Change, ...]  # those it may have caused, or has
+    judged: bool  # some test has verdicts on both sides of it
+
+    @property
+    def text(self) -> str:
+        """One line for people, without the patch's title."""
+        if not self.judged:
+            return "not tested: no test has verdicts before and after it"
+        if not self.changes:
+            return "changes no verdict"
+        return "; ".join(change.text for change in self.changes)
+
+
+def what_changed(record: RunRecord) -> tuple[Change, ...]:
+    """Return every change of a verdict from position to position, in the order of positions.
+
+    The same change on several architectures is one.
+    """
+    found: dict[Change, list[str]] = {}
+    for track in _tracks(record):
+        for before, after in _steps(track):
+            change = _change(before, after)
+            if change:
+                found.setdefault(replace(change, archs=()), []).extend(change.archs)
+    changes = [replace(change, archs=tuple(sorted(set(on)))) for change, on in found.items()]
+    return tuple(sorted(changes, key=lambda c: (c.patch, c.test, c.load, c.ram_mib, c.archs)))
+
+
+def turned_since(before: RunRecord, after: RunRecord) -> tuple[str, ...]:
+    """Return a line for each cell, or case, of *after* that had another verdict in *before*."""
+    known = {result.cell: result for result in before.cells}
+    lines = []
+    for result in after.cells:
+        old = known.get(result.cell)
+        if old is None:
+            continue
+        turned = [] if old.verdict is result.verdict else [(result.cell.column, old.verdict)]
+        cases = {case.name: case.verdict for case in old.cases}
+        new = {case.name: case.verdict for case in result.cases}
+        where = f"{result.cell.arch}, position {result.cell.position}"
+        lines += [f"{what} ({where}): {was.value} → {result.verdict.value}" for what, was in turned]
+        lines += [
+            f"{result.cell.column}: {name} ({where}): {cases[name].value} → {verdict.value}"
+            for name, verdict in new.items()
+            if name in cases and cases[name] is not verdict
+        ]
+    return tuple(lines)
+
+
+def effects(record: RunRecord) -> tuple[PatchEffect, ...]:
+    """Return what each patch of the run's series changed, "no verdict" included, in order."""
+    changes = what_changed(record)
+    spans = [
+        (before.cell.position, after.cell.position)
+        for track in _tracks(record)
+        for before, after in _steps(track)
+    ]
+    return tuple(
+        PatchEffect(
+            number=number,
+            title=title,
+            changes=tuple(c for c in changes if c.since < number <= c.patch),
+            judged=any(low < number <= high for low, high in spans),
+        )
+        for number, title in enumerate(record.patch_titles, start=1)
+    )
+
+
+def _tracks(record: RunRecord) -> Iterator[Sequence[CellResult]]:
+    """Yield the results of each experiment that differ in position alone, in its order."""
+    tracks: dict[Cell, list[CellResult]] = {}
+    for result in record.cells:
+        if result.verdict in _SPEAKS:
+            tracks.setdefault(replace(result.cell, position=0), []).append(result)
+    for track in tracks.values():
+        yield sorted(track, key=lambda result: result.cell.position)
+
+
+def _steps(track: Sequence[CellResult]) -> Iterator[tuple[CellResult, CellResult]]:
+    return itertools.pairwise(track)
+
+
+def _change(before: CellResult, after: CellResult) -> Change | None:
+    old, new = _verdicts(before), _verdicts(after)
+    cases = tuple(name for name, verdict in new.items() if name in old and old[name] is not verdict)
+    if before.verdict is after.verdict and not cases:
+        return None
+    cell = after.cell
+    return Change(
+        patch=cell.position,
+        since=before.cell.position,
+        test=cell.test,
+        load=cell.load,
+        ram_mib=cell.ram_mib,
+        archs=(cell.arch,),
+        before=before.verdict,
+        after=after.verdict,
+        cases=cases,
+    )
+
+
+def _verdicts(result: CellResult) -> Mapping[str, Verdict]:
+    return {case.name: case.verdict for case in result.cases if case.verdict in _SPEAKS}

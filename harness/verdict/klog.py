@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Kernel log text, made plain for the parsers that read it.
+
+The same message arrives in several dresses: as the text of a /dev/kmsg record (unprintable
+bytes written as ``\\xNN``, several lines in one record), as such a record with its number
+prefix, or as a console line with a time stamp, a carriage return, colour codes, and perhaps
+the end of somebody else's line in front of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+# Far above what the kernel prints: a printk record holds at most 1 KiB. What is longer is noise.
+MAX_LINE = 4096
+MAX_RECORD = 16 * MAX_LINE
+_ESCAPE = re.compile(r"\\x([0-7][0-9a-f])")
+_COLOUR = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_NUMBERS = re.compile(r"\d{1,5},\d{1,20},\d{1,20}(?:,[^;]{0,80})?;")
+_STAMP = re.compile(r"(?:<\d{1,3}>)?\[ {0,8}\d{1,10}\.\d{1,9}\](?:\[ *[TC]\d{1,9}\])? ?")
+# Only a full printk stamp cuts a line: "[1.5]" may well be part of a message.
+_STAMP_INSIDE = re.compile(r"(?<=[^\s\[])\s*(?=\[ {0,8}\d{1,10}\.\d{6}\])")
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line of text, without prefix and trailing space."""
+
+    record: int  # 1-based place of the record it came from
+    text: str  # at most MAX_LINE characters
+    quoted: bool  # a further line of a record that began with "#": a test's own words
+
+
+def log_lines(records: Iterable[str]) -> Iterator[LogLine]:
+    """Yield the lines of *records* (console lines or kmsg records), prefixes taken off.
+
+    Indentation is kept. A line that another message's time stamp cuts is split there. Every
+    record yields at least one line, which may be empty.
+    """
+    for number, record in enumerate(records, start=1):
+        first, *more = _plain(record).split("\n")
+        diagnostic = first.lstrip().startswith("#")
+        for piece in [first] if diagnostic else _STAMP_INSIDE.split(first):
+            yield LogLine(number, _without(_STAMP, piece)[:MAX_LINE].rstrip(), False)
+        for text in more:
+            if text.strip():
+                yield LogLine(number, text[:MAX_LINE].rstrip(), diagnostic)
+
+
+def _plain(record: str) -> str:
+    text = _without(_NUMBERS, record[:MAX_RECORD].strip("\r\n"))
+    if "\\x" in text:
+        text = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
+    if "\x1b" in text:
+        text = _COLOUR.sub("", text)
+    return _without(_STAMP, text.replace("\r", ""))
+
+
+def _without(prefix: re.Pattern[str], text: str) -> str:
+    found = prefix.match(text)
+    return text[found.end() :] if found else text

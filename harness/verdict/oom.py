@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Reports of the OOM killer: who asked, for what, whom it took, and what memory was left.
+
+The wording has been the same from 5.10 to 7.2, but for details. All of it comes from a guest: any
+part may be missing, cut or made up. A victim is known by its name: PID 1 gives each task that it
+starts one of its own (guest-tests/init), and a load's programs have the load's.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from harness.model.results import Splat
+from harness.model.values import SplatKind
+from harness.verdict.klog import log_lines
+
+__all__ = [
+    "OomReport",
+    "Victim",
+    "Zone",
+    "comm_of",
+    "oom_report",
+    "oom_reports",
+    "say_kill",
+    "say_request",
+    "victim_of",
+]
+# What a hostile report may cost.
+MAX_LINE = 1000
+MAX_ZONES = 64
+_COMM = 15  # characters that the kernel keeps of a program's name: TASK_COMM_LEN without its zero
+_SAID_ZONES = 3
+_ASKED = re.compile(
+    r"(?P<asker>\S.{0,63}?) invoked oom-killer: gfp_mask=0x[0-9a-f]{1,16}"
+    r"(?:\((?P<gfp>[\w|]{1,400})\))?.{0,80}?\border=(?P<order>-?\d{1,3})\b"
+)
+# 6.12 has the UID in between.
+_ASKER_PID = re.compile(r"CPU: \d{1,5} (?:UID: \d{1,10} )?PID: (\d{1,10}) Comm: ")
+_CONSTRAINT = re.compile(r"oom-kill:constraint=CONSTRAINT_([A-Z_]{1,20})\b")
+_GROUP = re.compile(r",oom_memcg=(/.{0,200}?),task_memcg=")
+# 6.1 has the boost in between.
+_ZONE = re.compile(
+    r"(?P<name>(?:Node \d{1,4} )?\w{1,10}) free:(?P<free>\d{1,15})kB "
+    r"(?:boost:\d{1,15}kB )?min:(?P<min>\d{1,15})kB "
+)
+_FREE_PAGES = re.compile(r" free:(\d{1,15}) free_pcp:")
+# Of a memory cgroup, instead of the zones.
+_LIMIT = re.compile(r"memory: usage (\d{1,15})kB, limit (\d{1,15})kB")
+_KILLED = re.compile(
+    r"(?P<group>Memory cgroup o|O)ut of memory(?: \(\w{1,60}\))?: Killed process (?P<pid>\d{1,10}) "
+    # A name may have brackets of its own; one that is cut off may lack them.
+    r"\((?:(?P<victim>.{0,64})\) total-vm:|(?P<cut>.{0,64}?)(?:\)|$))"
+)
+_RSS = re.compile(r"\b(?:anon|file|shmem)-rss:(\d{1,15})kB")
+_NOBODY = re.compile(r"Out of memory and no killable processes")
+_SPARED = re.compile(r"(?:Memory cgroup o|O)ut of memory: OOM victim \d")  # it was dying already
+
+
+@dataclass(frozen=True)
+class Zone:
+    """A zone of memory at the time of a report, in KiB."""
+
+    name: str  # "DMA32", or "Node 0 DMA32"
+    free_kib: int
+    min_kib: int  # its min watermark: the rest is for who frees memory
+
+
+@dataclass(frozen=True)
+class OomReport:
+    """One report; a number is None, a word "" where the kernel did not say it.
+
+    It says less than usual where reports come fast: all but the kill are left out then.
+    """
+
+    asker: str = ""  # the task whose request called the OOM killer
+    asker_pid: int | None = None
+    gfp: str = ""  # of the request: "GFP_KERNEL|__GFP_ZERO"
+    order: int | None = None  # it asked for 2^order pages; -1: sysrq asked
+    constraint: str = ""  # what ran out: "none" (the machine), "memcg", "cpuset", "memory_policy"
+    group: str = ""  # the memory cgroup that was at its limit
+    usage_kib: int | None = None  # of that group
+    limit_kib: int | None = None
+    free_pages: int | None = None  # in all zones
+    zones: tuple[Zone, ...] = ()
+    victim: str = ""
+    victim_pid: int | None = None
+    rss_kib: int | None = None  # what the victim had in RAM: anonymous, file and shared pages
+    nobody_left: bool = False  # to be killed: the kernel panics, a cgroup goes on
+
+
+class Victim(enum.Enum):
+    """What of a guest an OOM kill has hit."""
+
+    LOAD = "the load"
+    LOADER = "the task that loads the test"
+    TEST = "a program of the test"
+    GUEST = "the guest's own part"  # PID 1 and what serves the harness beside it
+    NOBODY = "nobody"
+
+
+# Names of tasks in every guest. PID 1 has "init", and so does a child that is about to become
+# another program; "read" reads a file for the harness.
+_LOADERS = ("insmod", "rmmod")
+_OWN = ("dropbear", "dropbearkey", "init", "read", "sampler")
+
+
+def oom_reports(lines: Iterable[str]) -> Iterator[OomReport]:
+    """Yield every report in *lines*, a kernel's log without time stamps, in order. Never raises."""
+    report: OomReport | None = None
+    for raw in lines:
+        line = raw[:MAX_LINE]
+        if match := _ASKED.match(line):
+            if report is not None:
+                yield report  # it was never finished
+            report = OomReport(match["asker"], None, match["gfp"] or "", int(match["order"]))
+        elif match := _KILLED.match(line):
+            yield _killed(report or OomReport(), match)
+            report = None
+        elif _NOBODY.match(line):
+            yield replace(report or OomReport(), nobody_left=True)
+            report = None
+        elif report is not None and _SPARED.match(line):
+            yield report
+            report = None
+        elif report is not None:
+            report = _filled(report, line)
+    if report is not None:
+        yield report
+
+
+def oom_report(text: str) -> OomReport | None:
+    """Return the first report in *text*, some lines of a kernel's log; None if there is none."""
+    return next(oom_reports(text.split("\n")), None)
+
+
+def _filled(report: OomReport, line: str) -> OomReport:
+    """Return *report* with what *line* adds to it."""
+    if (match := _ASKER_PID.match(line)) and report.asker_pid is None:
+        return replace(report, asker_pid=int(match[1]))
+    if match := _ZONE.match(line):
+        known = {zone.name for zone in report.zones}
+        if match["name"] in known or len(known) >= MAX_ZONES:
+            return report
+        zone = Zone(match["name"], int(match["free"]), int(match["min"]))
+        return replace(report, zones=(*report.zones, zone))
+    if (match := _FREE_PAGES.match(line)) and report.free_pages is None:
+        return replace(report, free_pages=int(match[1]))
+    if match := _LIMIT.match(line):
+        limits = int(match[1]), int(match[2])
+        return replace(report, usage_kib=limits[0], limit_kib=limits[1], constraint="memcg")
+    if match := _CONSTRAINT.match(line):
+        group = _GROUP.search(line)
+        return replace(report, constraint=match[1].lower(), group=group[1] if group else "")
+    return report
+
+
+def _killed(report: OomReport, match: re.Match[str]) -> OomReport:
+    """Return *report* with the kill that it ends in."""
+    held = _RSS.findall(match.string[:MAX_LINE], match.end())[:3]
+    in_group = match["group"].startswith("Memory")
+    return replace(
+        report,
+        victim=match["victim"] if match["victim"] is not None else match["cut"],
+        victim_pid=int(match["pid"]),
+        rss_kib=sum(map(int, held)) if held else None,
+        constraint=report.constraint or ("memcg" if in_group else ""),
+    )
+
+
+def victim_of(report: OomReport, loads: Collection[str]) -> Victim:
+    """Say what *report* tells the end of, in a guest where the loads named *loads* ran."""
+    if report.victim_pid is None:
+        return Victim.NOBODY
+    if report.victim_pid == 1 or report.victim in _OWN:
+        return Victim.GUEST
+    if report.victim in _LOADERS:
+        return Victim.LOADER
+    return Victim.LOAD if report.victim in map(comm_of, loads) else Victim.TEST
+
+
+def comm_of(name: str) -> str:
+    """Return the name of a task that runs the program *name*, as the kernel has it."""
+    return name[:_COMM]
+
+
+# ---------------------------------------------------------------- words
+
+_CONSTRAINTS = {
+    "none": "no constraint",
+    "memcg": "at the limit of a memory cgroup",
+    "cpuset": "within a cpuset",
+    "memory_policy": "within a memory policy",
+}
+
+
+def say_request(report: OomReport) -> str:
+    """Say who asked for what, and why it was not to be had; "" if nobody knows."""
+    asker = "a kworker" if report.asker.startswith("kworker/") else report.asker
+    return ", ".join(([f"asked by {asker}"] if asker else []) + _why(report))
+
+
+def say_kill(report: OomReport) -> str:
+    """Say what the title of such a splat does not: with how much, why, and what was free."""
+    said = []
+    if report.victim_pid is not None:
+        held = "" if report.rss_kib is None else f" had {report.rss_kib} KiB of RAM"
+        said.append(f"pid {report.victim_pid}{held}")
+    said += ["nobody was left to kill"] if report.nobody_left else []
+    said += [", ".join(why)] if (why := _why(report)) else []
+    if report.limit_kib is not None:
+        group = f"{report.group} uses " if report.group else "used "
+        said.append(f"{group}{report.usage_kib} of {report.limit_kib} KiB")
+    if report.free_pages is not None:
+        said.append(f"free {report.free_pages} pages")
+    said += [
+        f"{zone.name} free {zone.free_kib} KiB, min watermark {zone.min_kib} KiB"
+        for zone in report.zones[:_SAID_ZONES]
+    ]
+    return "; ".join(said)
+
+
+def _why(report: OomReport) -> list[str]:
+    said = []
+    if report.order is not None:
+        said.append(f"order {report.order}" if report.order >= 0 else "by sysrq")
+    said += [report.gfp] if report.gfp else []
+    said += [_CONSTRAINTS[report.constraint]] if report.constraint in _CONSTRAINTS else []
+    return said
+
+
+@dataclass(frozen=True)
+class Toll:
+    """What the OOM killer took."""
+
+    said: Mapping[Victim, tuple[str, ...]]  # of each kill, what makes it another one
+    of_loads: frozenset[str]  # the loads that it took tasks of
+
+
+def toll_of(log: Sequence[str], loads: Collection[str]) -> Toll:
+    """Return what was taken by *log*, of a guest where *loads* ran.
+
+    Of the log, not of the splats: of a storm of those not all are kept.
+    """
+    said: dict[Victim, dict[str, None]] = {}
+    tasks: set[str] = set()
+    for report in oom_reports(line.text for line in log_lines(log) if not line.quoted):
+        whose = victim_of(report, loads)
+        said.setdefault(whose, {})[_taken(report, whose)] = None
+        tasks |= {report.victim} if whose is Victim.LOAD else set()
+    of_loads = frozenset(load for load in loads if comm_of(load) in tasks)
+    return Toll({whose: tuple(texts) for whose, texts in said.items()}, of_loads)
+
+
+def whose_end(splat: Splat, loads: Collection[str]) -> Victim:
+    """Return what *splat* tells the end of, if it is an OOM kill."""
+    report = oom_report(splat.text) if splat.kind is SplatKind.OOM_KILL else None
+    return victim_of(report, loads) if report else Victim.NOBODY
+
+
+def _taken(report: OomReport, whose: Victim) -> str:
+    said = f"the OOM killer took {whose.value}, {report.victim}"
+    request = say_request(report)
+    return f"{said} ({request})" if request else said

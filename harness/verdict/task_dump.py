@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Stacks: cut out of a kernel's dump of its tasks, and named from bare addresses.
+
+The kernel prints its tasks on ``sysrq t`` (names, states, stacks), from 5.10 to 7.x in nearly the
+same words on every architecture. Where nobody in the guest can ask for that, QEMU tells where a
+processor is, and the frames are followed from there: frame pointers of x86_64 and arm64 kernels
+make the same chain, the frame before at [fp] and the return address at [fp + 8].
+"""
+
+from __future__ import annotations
+
+import bisect
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from harness.model.results import Stuck
+from harness.verdict.klog import log_lines
+
+MAX_FRAMES = 64
+MAX_TASKS = 2000
+KERNEL = 1 << 63  # addresses from here on are the kernel's
+_TASK = re.compile(
+    r"task:(?P<name>.{1,40}?)\s+state:(?P<state>[A-Z])\b.*?\bpid:\s*(?P<pid>\d{1,9})"
+)
+# Where an interrupt came in, x86 says "RIP: 0010:" before the function and arm64 "(P)" behind it
+# (7.2; other letters in brackets stand behind other frames).
+_FRAME = re.compile(
+    r"\s*(?:\[<[0-9a-f]+>\] |RIP: 0010:)?(?P<guess>\? )?"
+    r"(?P<function>[\w.$]{1,120})\+0x[0-9a-f]+/0x[0-9a-f]+"
+    r"(?: \[(?P<module>[\w-]{1,60})[^\]]*\])?(?: \([A-Z]+\))?$"
+)
+_SYMBOL = re.compile(r"([0-9a-f]{16}) [tTwW] (\S{1,200})$", re.M)
+_COUNTER = re.compile(r"\b(?:RIP|PC)=([0-9a-f]{16})\b")
+_FRAME_POINTER = re.compile(r"\b(?:RBP|X29)=([0-9a-f]{16})\b")
+_WORDS = re.compile(r": (0x[0-9a-f]{1,16}) (0x[0-9a-f]{1,16})\s*$")
+_COMPILED = re.compile(r"\.(?:constprop|isra|part|cold|llvm)\b[.\d]*")
+# How a task waits, not what for: below the first function that is none of these stands who waits.
+_WAITING = re.compile(
+    r"_*(?:schedule\w*|__switch_to\w*|context_switch|_*cond_resched|preempt_schedule\w*"
+    r"|io_schedule\w*|(?:rt_)?mutex_lock\w*|(?:do_)?wait_for_com\w*|rwsem_\w+|down\w*|_*down_\w+"
+    r"|_raw_(?:spin|read|write)\w*|queued_\w+_slowpath|do_raw_\w+|might_resched|rcu_all_qs)$"
+)
+_INTERRUPTED = re.compile(
+    r"(?:a?sm_\w+|el1h?_\w+|gic_\w+|handle_domain_irq|\w*do_IRQ|irq_exit\w*|__do_softirq|do_softirq"
+    r"|common_interrupt|\w*sysvec_\w+|(?:raw_)?irqentry_\w+|arm64_(?:enter|exit|preempt)_\w+)$"
+)
+_RUNS_OTHERS = re.compile(r"kunit_try_catch_run|wait_for_com")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One function of a stack."""
+
+    function: str
+    module: str = ""  # "" for the kernel's own
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task as the kernel dumped it."""
+
+    name: str
+    pid: int
+    state: str  # one letter: R, S, D ...
+    stack: tuple[Frame, ...]  # innermost first
+
+    @property
+    def where(self) -> str:
+        """The function that waits or works: the innermost that is none of scheduler or locks."""
+        return top_of(self.stack)
+
+
+def tasks_of(lines: Iterable[str]) -> tuple[Task, ...]:
+    """Return the tasks of a ``sysrq t`` in *lines*, a kernel's log; never raises."""
+    tasks: list[Task] = []
+    head: re.Match[str] | None = None
+    stack: list[Frame] = []
+
+    def finish() -> None:
+        if head is not None and len(tasks) < MAX_TASKS:
+            name = head["name"].strip()
+            tasks.append(Task(name, int(head["pid"]), head["state"], tuple(stack)))
+        stack.clear()
+
+    for line in log_lines(lines):
+        found = _TASK.match(line.text)
+        if found:
+            finish()
+            head = found
+        elif head is not None and len(stack) < MAX_FRAMES:
+            frame = _FRAME.match(line.text)
+            # What is marked with "?" lay on the stack and need not be part of it.
+            if frame and not frame["guess"]:
+                stack.append(Frame(_plain(frame["function"]), frame["module"] or ""))
+    finish()
+    return tuple(tasks)
+
+
+def culprit(tasks: Sequence[Task], module: str, kind: Stuck) -> Task | None:
+    """Return the task in which the test *module* is stuck; None where none runs its code.
+
+    A test has several as a rule: who runs the case, and who waits for that one's end.
+    """
+    name = module.replace("-", "_")
+    candidates = []
+    for task in tasks:
+        mine = [i for i, frame in enumerate(task.stack) if frame.module.replace("-", "_") == name]
+        if mine:
+            above = task.stack[: mine[0]]
+            runs_others = any(_RUNS_OTHERS.search(frame.function) for frame in above)
+            wanted = task.state == ("R" if kind is Stuck.LIVELOCK else "D")
+            candidates.append((runs_others, not wanted, mine[0], task.pid, task))
+    return min(candidates, key=lambda c: c[:4])[4] if candidates else None
+
+
+def top_of(stack: Sequence[Frame]) -> str:
+    """Return the innermost function of *stack* that is none of scheduler, locks or interrupts."""
+    for frame in stack:
+        if not (_WAITING.match(frame.function) or _INTERRUPTED.match(frame.function)):
+            return frame.function
+    return stack[0].function if stack else ""
+
+
+def _plain(function: str) -> str:
+    return _COMPILED.sub("", function)
+
+
+# ---------------------------------------------------------------- bare addresses
+
+
+class Symbols:
+    """Names of a kernel's functions, from its System.map."""
+
+    def __init__(self, system_map: str) -> None:
+        found = sorted((int(f[1], 16), f[2]) for f in _SYMBOL.finditer(system_map))
+        self._starts = [start for start, _ in found]
+        self._names = [name for _, name in found]
+
+    def name(self, address: int) -> str:
+        """Return "function+0x12", or the bare address where the kernel has none there."""
+        at = bisect.bisect_right(self._starts, address) - 1
+        # Modules lie beyond the last function; no function is larger than a MiB.
+        if at < 0 or address - self._starts[at] >= 2**20:
+            return f"{address:#x}"
+        return f"{_plain(self._names[at])}+{address - self._starts[at]:#x}"
+
+
+def function_of(name: str) -> str:
+    """Return the function of "function+0x12", "" for a bare address."""
+    return "" if name.startswith("0x") else name.partition("+")[0]
+
+
+def processor(registers: str) -> tuple[int, int] | None:
+    """Return program counter and frame pointer from QEMU's ``info registers``, None without."""
+    counter, frame = _COUNTER.search(registers), _FRAME_POINTER.search(registers)
+    if counter is None or frame is None:
+        return None
+    return int(counter[1], 16), int(frame[1], 16)
+
+
+def two_words(dump: str) -> tuple[int, int] | None:
+    """Return the two words of QEMU's ``x /2gx`` of one address, None where it is not mapped."""
+    found = _WORDS.search(dump)
+    return (int(found[1], 16), int(found[2], 16)) if found else None
+
+
+def in_kernel(address: int) -> bool:
+    return address >= KERNEL
+
+
+def unwound(
+    read: Callable[[int], tuple[int, int] | None], counter: int, frame: int
+) -> Iterator[int]:
+    """Yield the addresses of a stack, innermost first; *read* gives the two words at an address.
+
+    Stacks grow down, so a frame that does not lie above the one before is the end, or broken.
+    """
+    yield counter
+    for _ in range(MAX_FRAMES):
+        words = read(frame) if in_kernel(frame) else None
+        if words is None or not in_kernel(words[1]):
+            return
+        yield words[1]
+        if words[0] <= frame:
+            return
+        frame = words[0]
