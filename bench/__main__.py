@@ -73,9 +73,9 @@ def _run(args: argparse.Namespace, rows: Sequence[Row]) -> int:
     keep = not args.dry and (args.cells, args.clones) == (CELLS, CLONES)
     worst = 0
     with View(Console(stderr=True, highlight=False), live=False) as view:
-        space = Workspace(find_checkout(HERE), cache, report=view)
-        conditions = kept.conditions(space.checkout)
-        with open_lab(space, args.cells, args.clones) as lab:
+        workspace = Workspace(find_checkout(HERE), cache, report=view)
+        conditions = kept.conditions(workspace.checkout)
+        with open_lab(workspace, args.cells, args.clones) as lab:
             for group in groups_of(rows, args.runs):
                 measured, others = measure(group, lab, _tell)
                 under = replace(conditions, others=round(others, 2))

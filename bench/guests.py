@@ -48,7 +48,7 @@ def clone(arch: str) -> Contender:
 
     @contextmanager
     def open_(lab: Lab) -> Iterator[Once]:
-        open_clone = clones_of(lab, arch, lab.space.store)
+        open_clone = clones_of(lab, arch, lab.workspace.store)
         yield lambda: _once(lab, open_clone)
 
     return Contender(
@@ -79,7 +79,7 @@ def sampled_work(arch: str, *, sampled: bool) -> Contender:
 
     @contextmanager
     def open_(lab: Lab) -> Iterator[Once]:
-        open_clone = clones_of(lab, arch, lab.space.store)
+        open_clone = clones_of(lab, arch, lab.workspace.store)
 
         def once() -> Sample:
             folder = lab.new_folder("guest")

@@ -46,9 +46,9 @@ def _run(lab: Lab, tree: SourceTree, out: Path, *words: str) -> process.Finished
 
 @contextmanager
 def _open(lab: Lab) -> Iterator[Once]:
-    tree = fetch(BASE, lab.space.cache, "", lab.space.report)
+    tree = fetch(BASE, lab.workspace.cache, "", lab.workspace.report)
     out = lab.keep / f"kunit-{tree.digest[:12]}"
-    with hold(lab.space.cache.locks, out.name):
+    with hold(lab.workspace.cache.locks, out.name):
         out.mkdir(parents=True, exist_ok=True)
         # By itself it reconfigures and makes only what is missing.
         _run(lab, tree, out, "build", "--kunitconfig=lib/kunit", f"--jobs={resources.cores()}")

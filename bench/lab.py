@@ -21,8 +21,8 @@ from harness.build.kconfig import topic_files
 from harness.build.kernel import build_kernel
 from harness.model.errors import InfraError
 from harness.model.values import GuestSpec, Kernel, Plan
-from harness.run.artifacts import bare_bench, guest_spec, make_kernel
-from harness.run.prepare import Prepared, prepare
+from harness.run.artifacts import boot_artifacts, guest_spec, make_kernel
+from harness.run.prepare import ResolvedPlan, prepare
 from harness.run.workspace import Workspace
 
 CELLS, CLONES = 200, 1000  # what the rows say
@@ -38,7 +38,7 @@ _numbers = itertools.count(1)
 class Lab:
     """The checkout and cache that are measured, and how much of the long rows."""
 
-    space: Workspace
+    workspace: Workspace
     folder: Path  # a temporary one
     cells: int = CELLS  # isolated guest tests in a row
     clones: int = CLONES  # of the soak
@@ -46,7 +46,7 @@ class Lab:
     @property
     def keep(self) -> Path:
         """Peers and build folders: what takes minutes to make, and is made once."""
-        return self.space.cache.bench
+        return self.workspace.cache.bench
 
     def new_folder(self, name: str) -> Path:
         """Return a folder of its own for one run, made."""
@@ -56,25 +56,25 @@ class Lab:
 
 
 @contextmanager
-def open_lab(space: Workspace, cells: int, clones: int) -> Iterator[Lab]:
+def open_lab(workspace: Workspace, cells: int, clones: int) -> Iterator[Lab]:
     """Give a lab whose temporary folder is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="kph-bench-") as folder:
-        yield Lab(space, Path(folder), cells, clones)
+        yield Lab(workspace, Path(folder), cells, clones)
 
 
 @functools.cache
-def prepared(lab: Lab, arch: str) -> Prepared:
+def prepared(lab: Lab, arch: str) -> ResolvedPlan:
     """Return the plan that every guest of *arch* is of: no load, default RAM, under TCG."""
     plan = Plan(arch=(arch,), positions=(POSITION,), loads=("none",), config=TOPICS)
-    return prepare(plan, lab.space)
+    return prepare(plan, lab.workspace)
 
 
 @functools.cache
 def spec_of(lab: Lab, arch: str) -> GuestSpec:
     """Build what a guest of *arch* takes, and describe it."""
     ready = prepared(lab, arch)
-    kernel = make_kernel(ready, ready.archs[0], POSITION, lab.space)
-    bench = bare_bench(ready, ready.archs[0], kernel, lab.space)
+    kernel = make_kernel(ready, ready.archs[0], POSITION, lab.workspace)
+    bench = boot_artifacts(ready, ready.archs[0], kernel, lab.workspace)
     return guest_spec(ready.plan, ready.archs[0], bench, ready.plan.ram_mib[0], "tcg")
 
 
@@ -89,7 +89,13 @@ def bzimage(lab: Lab) -> Kernel:
         raise InfraError("'lz4' is not installed", hint="run: apt-get install lz4")
     ready = prepared(lab, "x86_64")
     arch = replace(load_arch("x86_64"), image=_BZIMAGE, make_targets=("bzImage",))
-    fragments = topic_files(lab.space.checkout.kconfigs, arch.name, (*TOPICS, "virtme"))
+    fragments = topic_files(lab.workspace.checkout.kconfigs, arch.name, (*TOPICS, "virtme"))
     return build_kernel(
-        ready.tree, ready.series, POSITION, arch, fragments, lab.space.cache, lab.space.report
+        ready.tree,
+        ready.series,
+        POSITION,
+        arch,
+        fragments,
+        lab.workspace.cache,
+        lab.workspace.report,
     )

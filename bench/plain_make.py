@@ -60,11 +60,11 @@ class PlainMake:
 @contextmanager
 def open_make(lab: Lab, arch: str, tree: SourceTree, series: Series) -> Iterator[PlainMake]:
     """Give a make with a tree of its own, laid out like those of the harness."""
-    cache = lab.space.cache
+    cache = lab.workspace.cache
     tools = find_toolchain(load_arch(arch))
-    fragments = topic_files(lab.space.checkout.kconfigs, arch)
+    fragments = topic_files(lab.workspace.checkout.kconfigs, arch)
     named = replace(series, name="bench-make")
-    with WorkTree(tree, named, cache, lab.space.report) as work:
+    with WorkTree(tree, named, cache, lab.workspace.report) as work:
         kbuild = Kbuild(work.path, work.folder / f"build-{arch}", tools, cache)
         kbuild.out.mkdir(parents=True, exist_ok=True)
         yield PlainMake(work, kbuild, merge(read_fragments(fragments)), kbuild.out / "bench.log")

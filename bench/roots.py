@@ -87,7 +87,7 @@ def edited_series(lab: Lab, name: str, tree: SourceTree) -> EditedSeries:
 
 def _copy(lab: Lab, name: str) -> Path:
     root = lab.new_folder(name)
-    ours = lab.space.checkout
+    ours = lab.workspace.checkout
     for folder in (ours.guest_tests, ours.kconfigs, ours.patches):
         shutil.copytree(folder, root / folder.name, ignore=shutil.ignore_patterns("__pycache__"))
     return root

@@ -39,7 +39,7 @@ def run_harness(lab: Lab, root: Path, *words: str) -> Ran:
     folder = lab.new_folder("run")
     facts = folder / "facts.json"
     argv = (sys.executable, "-m", "bench.account", str(facts), "--root", str(root),
-            "--cache", str(lab.space.cache.root), "run", *words,
+            "--cache", str(lab.workspace.cache.root), "run", *words,
             "--out", str(folder / "out"))  # fmt: skip
     begun = time.perf_counter()
     # Where the package `bench` is: the checkout under measure may be one without it.
@@ -80,4 +80,4 @@ def check(record: RunRecord, cells: int, *, shared: bool = False) -> None:
 def forget_kernels(lab: Lab, record: RunRecord) -> None:
     """Take kernels of an edit that nobody will ask for again out of the store."""
     for kernel in record.kernels:
-        shutil.rmtree(lab.space.store.root / KERNEL / kernel.key)
+        shutil.rmtree(lab.workspace.store.root / KERNEL / kernel.key)

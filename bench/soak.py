@@ -32,8 +32,8 @@ def main(argv: list[str]) -> int:
     """Run the clones and print the differences."""
     cache, arch, count = argv
     os.environ[MARK] = secrets.token_hex(16)
-    space = Workspace(find_checkout(Path(__file__).parent), Cache(Path(cache)), lambda _: None)
-    with open_lab(space, 0, int(count)) as lab:
+    workspace = Workspace(find_checkout(Path(__file__).parent), Cache(Path(cache)), lambda _: None)
+    with open_lab(workspace, 0, int(count)) as lab:
         # A store of its own: others may be writing to the one in the cache.
         open_clone = clones_of(lab, arch, Store(lab.folder / "store"))
         _clones(open_clone, WARM_UPS)

@@ -37,7 +37,7 @@ def installed(lab: Lab) -> Path:
         InfraError: pip could not install it.
     """
     folder = lab.keep / f"virtme-ng-{VERSION}"
-    with hold(lab.space.cache.locks, f"bench-virtme-ng-{VERSION}"):
+    with hold(lab.workspace.cache.locks, f"bench-virtme-ng-{VERSION}"):
         if not (folder / _DONE).exists():
             shutil.rmtree(folder, ignore_errors=True)
             pip = (folder / "bin" / "pip", "install", "--quiet", f"virtme-ng=={VERSION}")

@@ -44,10 +44,10 @@ from harness.model.values import Arch, Cell, GuestTest, Kernel, Plan, Verdict
 from harness.plan.descriptions import load_tests
 from harness.plan.options import OPTIONS, plan_of
 from harness.report.terminal.view import View
-from harness.run.artifacts import Bench, cell_job, guest_spec, make_bench, make_kernel
+from harness.run.artifacts import GuestArtifacts, cell_job, guest_artifacts, guest_spec, make_kernel
 from harness.run.cell import run_cell
 from harness.run.folder import RunFolder
-from harness.run.prepare import Prepared, completed, prepare
+from harness.run.prepare import ResolvedPlan, completed, prepare
 from harness.run.workspace import Workspace
 
 PREFIX = "kph_"  # of our options among those of other plugins
@@ -55,47 +55,47 @@ TESTS = ("guest-tests", "tests")  # the folders of a checkout that hold them
 
 
 @dataclass
-class Laboratory:
+class PytestLab:
     """Everything one pytest session shares: the prepared plan, and a bench per kernel."""
 
     plan: Plan
-    space: Workspace
+    workspace: Workspace
     fresh: bool
     run: RunFolder
     templates: Templates
-    _prepared: Prepared | None = None
-    _benches: dict[tuple[str, int], Bench] = field(default_factory=dict)
+    _prepared: ResolvedPlan | None = None
+    _artifacts: dict[tuple[str, int], GuestArtifacts] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
-    def prepared(self) -> Prepared:
+    def prepared(self) -> ResolvedPlan:
         """The plan with its source and series, fetched on first use."""
         with self._lock:
             if self._prepared is None:
-                self._prepared = prepare(self.plan, self.space)
+                self._prepared = prepare(self.plan, self.workspace)
                 packages.require(self._prepared.archs)
             return self._prepared
 
-    def bench(self, arch: Arch, position: int) -> Bench:
+    def artifacts(self, arch: Arch, position: int) -> GuestArtifacts:
         """Return the bench of one kernel, built on first use."""
         ready = self.prepared
         with self._lock:
-            if (arch.name, position) not in self._benches:
-                kernel = make_kernel(ready, arch, position, self.space)
-                bench = make_bench(ready, arch, kernel, self.space)
-                self._benches[arch.name, position] = bench
-            return self._benches[arch.name, position]
+            if (arch.name, position) not in self._artifacts:
+                kernel = make_kernel(ready, arch, position, self.workspace)
+                artifacts = guest_artifacts(ready, arch, kernel, self.workspace)
+                self._artifacts[arch.name, position] = artifacts
+            return self._artifacts[arch.name, position]
 
     def judge(self, cell: Cell) -> CellResult:
         """Run one cell, or reuse what is known of it."""
         ready, arch = self.prepared, load_arch(cell.arch)
-        bench = self.bench(arch, cell.position)
+        artifacts = self.artifacts(arch, cell.position)
         accel, _ = choose_accel(self.plan.accel, arch)
-        job = cell_job(ready, arch, bench, cell, accel)
-        return run_cell(job, self.run, self.space.store, self.templates, fresh=self.fresh)
+        job = cell_job(ready, arch, artifacts, cell, accel)
+        return run_cell(job, self.run, self.workspace.store, self.templates, fresh=self.fresh)
 
 
-LABORATORY = pytest.StashKey[Laboratory]()
+LABORATORY = pytest.StashKey[PytestLab]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -115,7 +115,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def laboratory(config: pytest.Config) -> Laboratory:
+def laboratory(config: pytest.Config) -> PytestLab:
     """Return the session's laboratory; a bad option ends pytest with one line.
 
     Raises:
@@ -136,11 +136,11 @@ def laboratory(config: pytest.Config) -> Laboratory:
         # What a person needs of the evidence goes into pytest's own report.
         folder = tempfile.TemporaryDirectory(prefix="kph-pytest-")
         config.add_cleanup(folder.cleanup)
-        space = Workspace(checkout, default_cache(), report=view, settle=view.close)
-        config.stash[LABORATORY] = Laboratory(
+        workspace = Workspace(checkout, default_cache(), report=view, settle=view.close)
+        config.stash[LABORATORY] = PytestLab(
             plan=plan,
-            space=space,
-            templates=Templates(space.store, Capacity(plan.jobs, plan.cpus), space.report),
+            workspace=workspace,
+            templates=Templates(workspace.store, Capacity(plan.jobs, plan.cpus), workspace.report),
             fresh=bool(config.getoption(PREFIX + "fresh")),
             run=RunFolder(Path(folder.name)),
         )
@@ -164,7 +164,7 @@ class GuestTestFile(pytest.File):
     def collect(self) -> Iterable[pytest.Item]:
         """Make one item per architecture, position, RAM, load and repeat."""
         lab = laboratory(self.config)
-        test = load_tests(lab.space.checkout)[self.path.parent.name]
+        test = load_tests(lab.workspace.checkout)[self.path.parent.name]
         plan = lab.plan
         if plan.tests and not any(fnmatchcase(test.name, pattern) for pattern in plan.tests):
             return
@@ -274,25 +274,25 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def harness_lab(request: pytest.FixtureRequest) -> Laboratory:
+def harness_lab(request: pytest.FixtureRequest) -> PytestLab:
     """The session's plan, source, series and kernels."""
     return laboratory(request.config)
 
 
 @pytest.fixture(scope="session")
-def kernel(request: pytest.FixtureRequest, harness_lab: Laboratory) -> Kernel:
+def kernel(request: pytest.FixtureRequest, harness_lab: PytestLab) -> Kernel:
     """A kernel built at one position of the series, for one architecture."""
     position, name, _ = request.param
-    return harness_lab.bench(load_arch(name), position).kernel
+    return harness_lab.artifacts(load_arch(name), position).kernel
 
 
 @pytest.fixture
-def guest(kernel: Kernel, harness_lab: Laboratory, tmp_path: Path) -> Iterator[Guest]:
+def guest(kernel: Kernel, harness_lab: PytestLab, tmp_path: Path) -> Iterator[Guest]:
     """A fresh guest that runs ``kernel``; down again when the test is done."""
     arch = load_arch(kernel.arch)
     plan = harness_lab.plan
     accel, _ = choose_accel(plan.accel, arch)
-    bench = harness_lab.bench(arch, kernel.position)
+    artifacts = harness_lab.artifacts(arch, kernel.position)
     with ExitStack() as stack:
-        spec = guest_spec(plan, arch, bench, plan.ram_mib[0], accel)
+        spec = guest_spec(plan, arch, artifacts, plan.ram_mib[0], accel)
         yield stack.enter_context(harness_lab.templates.guest(spec, tmp_path))

@@ -13,7 +13,7 @@ from harness.model.errors import InfraError
 
 @contextmanager
 def _open(lab: Lab) -> Iterator[Once]:
-    root = lab.space.checkout.root
+    root = lab.workspace.checkout.root
     run_harness(lab, root)
 
     def once() -> Sample:

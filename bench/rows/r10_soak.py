@@ -18,7 +18,7 @@ ARCH = "x86_64"
 @contextmanager
 def _open(lab: Lab) -> Iterator[Once]:
     def once() -> Sample:
-        argv = (sys.executable, "-m", "bench.soak", str(lab.space.cache.root), ARCH,
+        argv = (sys.executable, "-m", "bench.soak", str(lab.workspace.cache.root), ARCH,
                 str(lab.clones))  # fmt: skip
         own = {"TMPDIR": str(lab.new_folder("soak"))}
         done = process.run(argv, cwd=Path(__file__).parents[2], env=own)

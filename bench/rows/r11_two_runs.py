@@ -16,7 +16,7 @@ ODD = "odd cells"
 
 @contextmanager
 def _open(lab: Lab) -> Iterator[Once]:
-    root = lab.space.checkout.root
+    root = lab.workspace.checkout.root
     tests = len(prepared(lab, ARCH).tests)
     words = ("--arch", ARCH, "--position", str(POSITION), "--config", ",".join(TOPICS),
              "--load", "none", "--fresh")  # fmt: skip

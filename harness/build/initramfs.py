@@ -28,7 +28,7 @@ Report = Callable[[Event], None]
 KIND = "image"
 FILE = "initramfs.cpio"
 SSH = "ssh"  # beside it: the SSH server and all it needs, by their paths in the guest
-RECIPE = "2"  # raise it when the same inputs make another image
+CACHE_VERSION = "2"  # raise it when the same inputs make another image
 SUITE = "bookworm"
 PACKAGES = (
     "busybox-static",
@@ -73,7 +73,7 @@ def base_image(arch: Arch, checkout: Checkout, cache: Cache, mirror: str, report
         UserError, InfraError: the packages cannot be had, or are not what they were.
     """
     init = build_program(arch, checkout.init, cache, report)
-    key = key_of(RECIPE, arch.name, SUITE, *PACKAGES, *APPLETS, repr(TEXTS), digest_files(init))
+    key = key_of(CACHE_VERSION, arch.name, SUITE, *PACKAGES, *APPLETS, repr(TEXTS), digest_files(init))
     store = Store(cache.store)
     kept = store.get(KIND, key)
     if kept is None:
@@ -86,7 +86,7 @@ def base_image(arch: Arch, checkout: Checkout, cache: Cache, mirror: str, report
 def extra_image(files: Mapping[str, Path], cache: Cache) -> Path:
     """Return an archive of *files*, path in the guest → file of the host, modes kept."""
     names = sorted(files)
-    key = key_of(RECIPE, "extra", *names, *(digest_files(files[name]) for name in names))
+    key = key_of(CACHE_VERSION, "extra", *names, *(digest_files(files[name]) for name in names))
 
     def fill(into: Path) -> None:
         entries = [_copied(name, files[name]) for name in names]
@@ -97,7 +97,7 @@ def extra_image(files: Mapping[str, Path], cache: Cache) -> Path:
 
 def assemble(parts: Sequence[Path], cache: Cache) -> Path:
     """Return the initramfs that is *parts*, one after the other."""
-    key = key_of(RECIPE, "whole", *(digest_files(part) for part in parts))
+    key = key_of(CACHE_VERSION, "whole", *(digest_files(part) for part in parts))
 
     def fill(into: Path) -> None:
         with (into / FILE).open("wb") as out:

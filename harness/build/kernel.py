@@ -35,7 +35,7 @@ Report = Callable[[Event], None]
 KERNEL = "kernel"
 GCOV = "gcov"  # in a kernel's folder: the compiler's notes on files that count their lines
 # Raise it when the same inputs would be built differently from now on.
-RECIPE = "3"
+CACHE_VERSION = "3"
 _META = "meta.json"
 _BUILD_BYTES = 700 * 2**20  # a build folder of the default fragments, without debug info
 _REPORTS_PER_S = 4.0
@@ -69,7 +69,7 @@ class _Job:
     @property
     def key(self) -> str:
         return key_of(
-            RECIPE,
+            CACHE_VERSION,
             self.tree.digest,
             *(patch.sha256 for patch in self.series.applied(self.position)),
             digest(self.asked),

@@ -27,7 +27,7 @@ Report = Callable[[Event], None]
 Modular = GuestTest | Load  # has a module
 MODULE, PROGRAM = "module", "program"
 # Raise it when the same inputs would be built differently from now on.
-RECIPE = "4"
+CACHE_VERSION = "4"
 # -Os: the guests' RAM is small. Static: their root has no shared library to rely on.
 PROGRAM_FLAGS = ("-static", "-Os", "-Wall", "-Wextra", "-Werror", "-std=gnu11")
 
@@ -70,7 +70,7 @@ def build_modules(
     shared: tuple[str, ...] = (kernel.arch, kernel.compiler, digest_kept(kernel.kit))
     shared += (digest_files(include),) if include.is_dir() else ()
     keys = {
-        test.name: key_of(RECIPE, *shared, test.module, digest_files(test.folder)) for test in tests
+        test.name: key_of(CACHE_VERSION, *shared, test.module, digest_files(test.folder)) for test in tests
     }
 
     def found() -> dict[str, Path | None]:
@@ -204,7 +204,7 @@ def build_program(
         raise UserError(f"no C file in {folder}")
     tools = find_toolchain(arch)
     inputs = digest_files(*sources, *headers)
-    key = key_of(RECIPE, arch.name, tools.identity, *PROGRAM_FLAGS, folder.name, inputs)
+    key = key_of(CACHE_VERSION, arch.name, tools.identity, *PROGRAM_FLAGS, folder.name, inputs)
     store = Store(cache.store)
     kept = store.get(PROGRAM, key)
     if kept is None:

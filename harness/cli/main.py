@@ -76,8 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with View(console) as view:
             checkout = find_checkout(args.root)
             cache = Cache(args.cache.resolve()) if args.cache else default_cache()
-            space = Workspace(checkout, cache, report=view, settle=view.close)
-            return load_command(args.command).execute(args, space)
+            workspace = Workspace(checkout, cache, report=view, settle=view.close)
+            return load_command(args.command).execute(args, workspace)
     except HarnessError as error:
         return _tell(error)
     except KeyboardInterrupt:

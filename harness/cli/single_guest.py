@@ -11,12 +11,12 @@ from harness.host import packages
 from harness.model.errors import UserError
 from harness.model.values import GuestSpec
 from harness.plan.options import plan_of
-from harness.run.artifacts import furnished_image, guest_spec, make_bench, make_kernel
+from harness.run.artifacts import guest_artifacts, guest_spec, image_with_all, make_kernel
 from harness.run.prepare import prepare
 from harness.run.workspace import Workspace
 
 
-def spec_from(args: argparse.Namespace, space: Workspace, *cmdline: str) -> GuestSpec:
+def spec_from(args: argparse.Namespace, workspace: Workspace, *cmdline: str) -> GuestSpec:
     """Build what the options name and describe one guest of it.
 
     Without options that is the first architecture at the last position of the series.
@@ -24,19 +24,19 @@ def spec_from(args: argparse.Namespace, space: Workspace, *cmdline: str) -> Gues
     Raises:
         UserError: the options name more than one architecture, position or RAM size.
     """
-    plan = plan_of(vars(args), space.checkout)
+    plan = plan_of(vars(args), workspace.checkout)
     if args.arch is None:
         plan = replace(plan, arch=plan.arch[:1])
     for what, values in (("arch", plan.arch), ("position", plan.positions), ("ram", plan.ram_mib)):
         if len(values) > 1:
             raise UserError(f"--{what} names {len(values)} guests", hint="name one")
-    ready = prepare(plan, space)
+    ready = prepare(plan, workspace)
     packages.require(ready.archs)
     position = plan.positions[0] if plan.positions else ready.positions[-1]
     (arch,) = ready.archs
-    kernel = make_kernel(ready, arch, position, space)
-    bench = make_bench(ready, arch, kernel, space)
+    kernel = make_kernel(ready, arch, position, workspace)
+    artifacts = guest_artifacts(ready, arch, kernel, workspace)
     accel, _ = choose_accel(plan.accel, arch)
-    bench = replace(bench, initramfs=furnished_image(ready, bench, space))
-    spec = guest_spec(ready.plan, arch, bench, ready.plan.ram_mib[0], accel)
+    artifacts = replace(artifacts, initramfs=image_with_all(ready, artifacts, workspace))
+    spec = guest_spec(ready.plan, arch, artifacts, ready.plan.ram_mib[0], accel)
     return replace(spec, cmdline=(*spec.cmdline, *cmdline))

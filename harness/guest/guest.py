@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from harness.guest.machine import Machine
-from harness.guest.phase_log import Chronicle
+from harness.guest.phase_log import PhaseLog
 from harness.guest.qemu.argv import SSH_PORT, disk_serial, qemu_argv
 from harness.guest.qemu.process import find_emulator
 from harness.guest.transport.agent import Agent, NoAnswer
@@ -91,7 +91,7 @@ class Guest:
         self._client_key: ClientKey | None = None
         self._host_key = ""
         self._ssh_port = 0
-        self.chronicle = Chronicle(machine, self.deadline)
+        self.phase_log = PhaseLog(machine, self.deadline)
 
     # ------------------------------------------------------------ what it is
 
@@ -133,7 +133,7 @@ class Guest:
     def alive(self) -> bool:
         """Whether something more can be run in it: it lives, and no test hangs in it."""
         vitals = self.machine.vitals
-        return not (vitals.gone or vitals.panic or self.agent.closed or self.chronicle.lost)
+        return not (vitals.gone or vitals.panic or self.agent.closed or self.phase_log.lost)
 
     # ------------------------------------------------------------ what it does
 

@@ -18,7 +18,7 @@ from harness.guest.transport.protocol import lines_of
 from harness.guest.transport.reader import Wait
 from harness.host.deadline import Deadline
 from harness.model.errors import GuestError
-from harness.model.results import Ended, Episode
+from harness.model.results import Ended, Phase
 
 ANSWER_S = 15.0  # for a sign of life
 MARK_S = 5.0  # for a mark to come back; a flood of records may have swallowed it
@@ -52,7 +52,7 @@ class _Phase:
         return found + self.words
 
 
-class Chronicle:
+class PhaseLog:
     """Of one guest. *deadline* makes deadlines at its speed."""
 
     def __init__(self, machine: Machine, deadline: Callable[[float], Deadline]) -> None:
@@ -74,10 +74,10 @@ class Chronicle:
             if self._phases:
                 self._agent.record(None, after=self._phases[-1].recording)
 
-    def episodes(self) -> tuple[Episode, ...]:
+    def phases(self) -> tuple[Phase, ...]:
         """Return the phases in which the kernel said something, or that went bad."""
         found = map(self._episode, self._phases)
-        return tuple(episode for episode in found if episode.log or episode.reason)
+        return tuple(phase for phase in found if phase.log or phase.reason)
 
     @contextlib.contextmanager
     def phase(self, when: str, *, after: bool = False) -> Iterator[None]:
@@ -143,13 +143,13 @@ class Chronicle:
 
     # ------------------------------------------------------------ inside
 
-    def _episode(self, phase: _Phase) -> Episode:
+    def _episode(self, phase: _Phase) -> Phase:
         """Return *phase* as evidence, with what the console has of the records that it lost."""
         log = phase.log()
         gaps = [gap for gap in self._agent.gaps if gap.mark in log]
         whole, found = self._machine.console.fill(log, gaps, self._deadline(CONSOLE_S))
         lost = sum(gap.count for gap in gaps) - found
-        return Episode(phase.when, whole, phase.ended, phase.reason, lost, found)
+        return Phase(phase.when, whole, phase.ended, phase.reason, lost, found)
 
     def _mute(self) -> NoAnswer | None:
         """Ask for a sign of life; return why none came, None if one did."""

@@ -34,7 +34,7 @@ from harness.model.values import GuestSpec
 
 KIND = "template"
 # Raise it when a template made from the same inputs would be another one.
-RECIPE = "1"
+CACHE_VERSION = "1"
 RAM, STATE, READY = "ram", "state", "ready.json"
 SAVE_S = 30.0  # to write the devices' state; takes some 10 ms
 # What a clone's folder gets of its template: the log of the boot, and the command that booted it.
@@ -67,7 +67,7 @@ def template_key(spec: GuestSpec) -> str:
     """
     argv = symbolic_argv(spec, ram=Path(RAM))
     host_cpu = _host_cpu() if spec.accel == "kvm" else ""
-    return key_of(RECIPE, spec.content, qemu_version(spec.arch), host_cpu, *argv)
+    return key_of(CACHE_VERSION, spec.content, qemu_version(spec.arch), host_cpu, *argv)
 
 
 def make_template(spec: GuestSpec, store: Store, deadline: Deadline | None = None) -> Template:

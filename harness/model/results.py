@@ -89,7 +89,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Episode:
+class Phase:
     """What the kernel did in a stretch of time before or after the test of a cell."""
 
     when: str  # in words: "while load anon was stopped"
@@ -116,19 +116,19 @@ class TestOutcome:
     load_ended: str = ""  # how the load ended, where it did so by itself
     load_broke: tuple[str, ...] = ()  # loads that did not end well once told to
     unsound: tuple[str, ...] = ()  # broken file systems of loads
-    episodes: tuple[Episode, ...] = ()  # those in which the kernel said something, or that went bad
+    phases: tuple[Phase, ...] = ()  # those in which the kernel said something, or that went bad
     stuck: Stuck | None = None  # how the test was stuck, where ended is STUCK
     where: str = ""  # function of the kernel that it was stuck in, "" where nobody knows
 
     @property
     def all_lost(self) -> int:
         """How many of the kernel's records nobody has, of the test and around it."""
-        return self.lost_records + sum(episode.lost_records for episode in self.episodes)
+        return self.lost_records + sum(phase.lost_records for phase in self.phases)
 
     @property
     def all_found(self) -> int:
         """How many only the console has."""
-        return self.found_records + sum(episode.found_records for episode in self.episodes)
+        return self.found_records + sum(phase.found_records for phase in self.phases)
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class Verdict(enum.Enum):
 
 
 class SplatKind(enum.Enum):
-    """What the kernel complained about; the last two are weather where a test says so."""
+    """What the kernel complained about; a test may tolerate the last two."""
 
     PANIC = "panic"
     OOPS = "oops"
@@ -182,7 +182,7 @@ class Proves:
     series: str
     patch: int  # position from which `cases` pass
     cases: tuple[str, ...] = ("*",)  # glob patterns of the cases that must fail before it
-    weather: tuple[SplatKind, ...] = ()  # splats that are ordinary before it
+    tolerated_splats: tuple[SplatKind, ...] = ()  # splats that are ordinary before it
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ class GuestTest:
     stall_s: float = 0.0  # how long it may show no progress; 0: a part of timeout_s
     knobs: tuple[tuple[str, str], ...] = ()  # (path, value): files to write before the module loads
     params: tuple[str, ...] = ()  # module parameters
-    weather: tuple[SplatKind, ...] = ()  # splats that are ordinary for this test
+    tolerated_splats: tuple[SplatKind, ...] = ()  # splats that are ordinary for this test
     artifacts: tuple[str, ...] = ()  # guest files fetched over SSH when the test is done
     disk_mib: int = 0  # size of the scratch disk that it needs; 0: none
     needs: tuple[str, ...] = ()  # Kconfig symbols without which its cases skip themselves
@@ -229,10 +229,12 @@ class GuestTest:
         asked = named and NO_LOAD not in loads
         return loads if asked or not self.own_pressure else (NO_LOAD,)
 
-    def weather_at(self, series: str, position: int) -> frozenset[SplatKind]:
+    def tolerated_at(self, series: str, position: int) -> frozenset[SplatKind]:
         """Splats that are ordinary at *position* of *series*."""
-        before = (c.weather for c in self.proves if c.series == series and position < c.patch)
-        return frozenset(self.weather).union(*before)
+        before = (
+            c.tolerated_splats for c in self.proves if c.series == series and position < c.patch
+        )
+        return frozenset(self.tolerated_splats).union(*before)
 
     def patch_of(self, series: str) -> int:
         """Number of the patch of *series* that this test proves; 0: none."""
@@ -259,7 +261,7 @@ class Load:
     filesystem: Literal["", "ext4", "xfs"] = ""  # made on its disk, mounted for it, checked after
     needs: tuple[str, ...] = ()  # Kconfig symbols without which it cannot run
     shows: tuple[tuple[str, str], ...] = ()  # (counter of the guest, what it must do): its purpose
-    weather: tuple[SplatKind, ...] = ()  # splats that are ordinary under this load
+    tolerated_splats: tuple[SplatKind, ...] = ()  # splats that are ordinary under this load
 
     def disk_for(self, ram_mib: int) -> int:
         """Size in MiB of its scratch disk in a guest of *ram_mib*; 0: it has none."""

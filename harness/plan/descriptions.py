@@ -16,6 +16,8 @@ from harness.model.jsonio import from_table, suggest
 from harness.model.values import GuestTest, Load
 from harness.plan.loads import check_load
 
+# Aliases until the next release.
+OLD_KEYS = {"weather": "tolerated_splats"}
 _MODULE = re.compile(r"[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)*")
 
 
@@ -37,6 +39,8 @@ def load_tests(checkout: Checkout) -> dict[str, GuestTest]:
         file = folder / "test.toml"
         table = dict(read_toml(file))
         _own(table, file)
+        for claimed in table["proves"] if isinstance(table.get("proves"), list) else ():
+            _rename_old_keys(claimed, file)
         if isinstance(table.get("knobs"), dict):
             table["knobs"] = [[path, _knob(value)] for path, value in table["knobs"].items()]
         for claim in table["proves"] if isinstance(table.get("proves"), list) else ():
@@ -129,7 +133,18 @@ def _described(parent: Path, described_by: str) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def _own(table: Mapping[str, Any], file: Path) -> None:
+def _rename_old_keys(table: Any, file: Path) -> None:
+    for old, new in OLD_KEYS.items():
+        if isinstance(table, dict) and old in table:
+            if new in table:
+                raise UserError(
+                    f"{file}: '{old}' is the old name of '{new}': one of them is enough"
+                )
+            table[new] = table.pop(old)
+
+
+def _own(table: dict[str, Any], file: Path) -> None:
+    _rename_old_keys(table, file)
     for key in ("name", "folder"):
         if key in table:
             raise UserError(f"{file}: key '{key}' is not allowed: the folder's name is the name")

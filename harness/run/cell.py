@@ -28,7 +28,7 @@ from harness.model.jsonio import from_json, to_json
 from harness.model.results import CellResult, Ended, Observation, TestOutcome
 from harness.model.values import Cell, GuestSpec, GuestTest, Kernel, Series, SplatKind
 from harness.run import diagnose
-from harness.run.cell_loads import Applied, under_loads
+from harness.run.cell_loads import CellLoad, under_loads
 from harness.run.folder import RunFolder
 from harness.run.guest_test import MODULES, run_test
 from harness.run.symbolize import DebugSource, decode
@@ -38,7 +38,7 @@ from harness.verdict.splat import is_death
 
 # Part of every observation's key: raise it when the way a guest is booted or driven changes,
 # so that nothing seen by an older harness is reused.
-RECIPE = "5"
+CACHE_VERSION = "6"
 OBSERVATIONS, OBSERVED = "observation", "observation.json"
 AROUND = "around.log"  # what the kernel said before and after the test, where that matters
 # Ends that say what the kernel did. A refused module, a silent guest or a lost link may be
@@ -54,7 +54,7 @@ class CellJob:
 
     cell: Cell
     test: GuestTest
-    loads: tuple[Applied, ...]
+    loads: tuple[CellLoad, ...]
     series: Series
     kernel: Kernel
     spec: GuestSpec
@@ -69,7 +69,7 @@ class CellJob:
         described = [self.test.folder / "test.toml"]
         described += [applied.load.folder / "load.toml" for applied in self.loads]
         return key_of(
-            RECIPE,
+            CACHE_VERSION,
             self.spec.content,
             digest_files(self.module, *(applied.program for applied in self.loads)),
             *(str(applied.pressure) for applied in self.loads),
@@ -82,10 +82,10 @@ class CellJob:
         )
 
     @property
-    def weather(self) -> frozenset[SplatKind]:
+    def tolerated_splats(self) -> frozenset[SplatKind]:
         """Splats that are ordinary in this cell."""
-        loads = (kind for applied in self.loads for kind in applied.load.weather)
-        return frozenset((*self.test.weather, *loads))
+        loads = (kind for applied in self.loads for kind in applied.load.tolerated_splats)
+        return frozenset((*self.test.tolerated_splats, *loads))
 
 
 def run_cell(
@@ -132,9 +132,9 @@ def judged(job: CellJob, seen: Observation) -> CellResult:
     if seen.outcome is None:
         result = judge_boot_failure(job.cell, job.test, job.series.name, seen.boot_console)
     else:
-        result = judge(job.cell, job.test, job.series.name, seen.outcome, job.weather)
+        result = judge(job.cell, job.test, job.series.name, seen.outcome, job.tolerated_splats)
     if job.debug is not None and result.splats:
-        ordinary = job.weather | job.test.weather_at(job.series.name, job.cell.position)
+        ordinary = job.tolerated_splats | job.test.tolerated_at(job.series.name, job.cell.position)
         mattering = [s for s in result.splats if s.kind not in ordinary or is_death(s)]
         decoded = dict(zip(mattering, decode(mattering, job.debug, job.module), strict=True))
         result = replace(result, splats=tuple(decoded.get(s, s) for s in result.splats))
@@ -161,7 +161,7 @@ def observe(
 
 def worth_keeping(outcome: TestOutcome) -> bool:
     """Whether *outcome* says what the kernel did, and would be the same another time."""
-    ends = {outcome.ended, *(episode.ended for episode in outcome.episodes)}
+    ends = {outcome.ended, *(phase.ended for phase in outcome.phases)}
     if ends & {Ended.DIED, Ended.STUCK}:
         ends.discard(Ended.UNTRIED)  # for that reason
     return ends.issubset(KEPT_ENDS) and not outcome.load_broke and not outcome.all_lost
@@ -169,31 +169,31 @@ def worth_keeping(outcome: TestOutcome) -> bool:
 
 def _test(job: CellJob, guest: Guest, folder: Path, around: Around) -> Observation:
     note = ""
-    with guest.chronicle.kept():
-        with guest.chronicle.phase("before the test"):
+    with guest.phase_log.kept():
+        with guest.phase_log.phase("before the test"):
             guest.put(f"{MODULES}/{job.test.module}.ko", job.module)
-        with under_loads(guest, job.loads, folder, job.cell.repeat) as traces:
-            if traces.untried or guest.chronicle.lost:
-                outcome = TestOutcome(Ended.UNTRIED, (), reason=traces.untried)
+        with under_loads(guest, job.loads, folder, job.cell.repeat) as load_report:
+            if load_report.untried or guest.phase_log.lost:
+                outcome = TestOutcome(Ended.UNTRIED, (), reason=load_report.untried)
             else:
                 with around(guest):
-                    outcome = run_test(guest, job.test, traces.runs)
+                    outcome = run_test(guest, job.test, load_report.runs)
                 note = _fetch_artifacts(job, guest, folder)
-        guest.chronicle.look()
+        guest.phase_log.look()
     outcome = replace(
         outcome,
-        load_ended=outcome.load_ended or traces.load_ended,
-        load_broke=traces.broke,
-        unsound=tuple(traces.unsound),
-        episodes=guest.chronicle.episodes(),
+        load_ended=outcome.load_ended or load_report.load_ended,
+        load_broke=load_report.broke,
+        unsound=tuple(load_report.unsound),
+        phases=guest.phase_log.phases(),
     )
     text = "\n".join(outcome.log) + "\n"
     (folder / "test.log").write_text(text, encoding="utf-8", errors="backslashreplace")
-    if eventful(outcome.episodes):
-        text = "\n".join(log_of(outcome.episodes)) + "\n"
+    if eventful(outcome.phases):
+        text = "\n".join(log_of(outcome.phases)) + "\n"
         (folder / AROUND).write_text(text, encoding="utf-8", errors="backslashreplace")
     cold = f"no clone: {guest.why_cold}" if guest.why_cold else ""
-    note = "; ".join(filter(None, (note, *traces.notes, cold)))
+    note = "; ".join(filter(None, (note, *load_report.notes, cold)))
     return Observation(outcome, argv=guest.argv, boot=guest.origin, note=note)
 
 
@@ -204,7 +204,7 @@ def _fetch_artifacts(job: CellJob, guest: Guest, folder: Path) -> str:
     into = folder / "artifacts"
     into.mkdir(exist_ok=True)
     failure = ""
-    with guest.chronicle.phase("while artifacts were fetched", after=True):
+    with guest.phase_log.phase("while artifacts were fetched", after=True):
         try:
             with guest.ssh() as ssh:
                 for path in job.test.artifacts:

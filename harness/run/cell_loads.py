@@ -39,7 +39,7 @@ _BUSY = re.compile("resource busy", re.I)  # says umount: somebody has a file of
 
 
 @dataclass(frozen=True)
-class Applied:
+class CellLoad:
     """A load as one cell has it."""
 
     load: Load
@@ -49,7 +49,7 @@ class Applied:
 
 
 @dataclass
-class Traces:
+class LoadReport:
     """What the loads left behind; complete once the guest is out from under them."""
 
     untried: str = ""  # why the test cannot be run under them
@@ -64,8 +64,8 @@ class Traces:
 
 @contextlib.contextmanager
 def under_loads(
-    guest: Guest, applied: Sequence[Applied], folder: Path, repeat: int = 0
-) -> Iterator[Traces]:
+    guest: Guest, applied: Sequence[CellLoad], folder: Path, repeat: int = 0
+) -> Iterator[LoadReport]:
     """Keep *guest*, whose folder is *folder*, under all of *applied* while inside.
 
     Where that cannot be had, ``untried`` of what is given says why, or the guest is lost: nothing
@@ -75,41 +75,41 @@ def under_loads(
     Raises:
         InfraError: a file system cannot be made or checked on this host.
     """
-    traces = Traces()
+    load_report = LoadReport()
     if not applied:
-        yield traces
+        yield load_report
         return
     wanted = tuple(claim for a in applied for claim in claims(a.load))
-    mounted: list[Applied] = []
+    mounted: list[CellLoad] = []
     before: dict[str, str] = {}
     try:
         with contextlib.ExitStack() as stack:
             try:
                 words = {a.load.name: _prepare(guest, a, folder, mounted, repeat) for a in applied}
                 if guest.alive:
-                    with guest.chronicle.phase("before the loads"):
+                    with guest.phase_log.phase("before the loads"):
                         before = _files(guest, wanted)
                 for a in applied:
-                    _start(guest, a, words[a.load.name], before, stack, traces.runs)
+                    _start(guest, a, words[a.load.name], before, stack, load_report.runs)
             except GuestError as error:
-                traces.untried = error.what
+                load_report.untried = error.what
             try:
-                yield traces
+                yield load_report
             finally:
-                traces.shown = _shown(guest, wanted, before, traces)
-        traces.load_ended = "; ".join(run.ended for run in traces.runs if run.ended)
-        traces.broke = tuple(run.broke for run in traces.runs if run.broke)
-        ran = {run.load.name: run for run in traces.runs}
+                load_report.shown = _shown(guest, wanted, before, load_report)
+        load_report.load_ended = "; ".join(run.ended for run in load_report.runs if run.ended)
+        load_report.broke = tuple(run.broke for run in load_report.runs if run.broke)
+        ran = {run.load.name: run for run in load_report.runs}
         for a in mounted:
-            _check(guest, a, folder, traces, ran.get(a.load.name))
+            _check(guest, a, folder, load_report, ran.get(a.load.name))
         if guest.alive:
-            with guest.chronicle.phase("after the loads", after=True):
-                guest.chronicle.drain()
+            with guest.phase_log.phase("after the loads", after=True):
+                guest.phase_log.drain()
     finally:
-        _write(folder, traces)
+        _write(folder, load_report)
 
 
-def _words(a: Applied, device: str, repeat: int) -> tuple[str, ...]:
+def _words(a: CellLoad, device: str, repeat: int) -> tuple[str, ...]:
     words = a.pressure.words(a.load, repeat)
     if a.load.filesystem:
         words += (f"dir={_mount_point(a.load)}",)
@@ -122,7 +122,7 @@ def _mount_point(load: Load) -> str:
     return f"/tmp/{load.name}"
 
 
-def _disk(guest: Guest, a: Applied) -> str:
+def _disk(guest: Guest, a: CellLoad) -> str:
     """Return the device of the load's disk, by its serial number; "" where it has none."""
     if a.disk is None:
         return ""
@@ -133,12 +133,12 @@ def _disk(guest: Guest, a: Applied) -> str:
 
 
 def _prepare(
-    guest: Guest, a: Applied, folder: Path, mounted: list[Applied], repeat: int
+    guest: Guest, a: CellLoad, folder: Path, mounted: list[CellLoad], repeat: int
 ) -> tuple[str, ...]:
     """Bring a load and what it works on into the guest; return what it is told."""
     device = ""
     if guest.alive:
-        with guest.chronicle.phase(f"while load {a.load.name} was prepared"):
+        with guest.phase_log.phase(f"while load {a.load.name} was prepared"):
             guest.put(path_of(a.load), a.program)
             device = _disk(guest, a)
             if a.load.filesystem and a.disk is not None:
@@ -149,7 +149,7 @@ def _prepare(
 
 def _start(
     guest: Guest,
-    a: Applied,
+    a: CellLoad,
     words: Sequence[str],
     before: dict[str, str],
     stack: contextlib.ExitStack,
@@ -159,11 +159,11 @@ def _start(
         runs.append(LoadRun(guest, a.load))
         stack.enter_context(runs[-1].kept_up(words))
     if guest.alive and not a.pressure.gradual:
-        with guest.chronicle.phase(f"while load {a.load.name} came on"):
+        with guest.phase_log.phase(f"while load {a.load.name} came on"):
             _await_purpose(guest, a.load, before)
 
 
-def _mount(guest: Guest, a: Applied, device: str, folder: Path) -> None:
+def _mount(guest: Guest, a: CellLoad, device: str, folder: Path) -> None:
     kind, name, where = a.load.filesystem, a.load.name, _mount_point(a.load)
     # The guest has looked at its disk for partitions, and kept nothing: nobody has it open.
     make_filesystem(kind, scratch_disk(folder, a.disk or 0))
@@ -215,15 +215,15 @@ def _await_purpose(guest: Guest, load: Load, before: dict[str, str]) -> None:
 
 
 def _shown(
-    guest: Guest, wanted: Sequence[Claim], before: dict[str, str], traces: Traces
+    guest: Guest, wanted: Sequence[Claim], before: dict[str, str], load_report: LoadReport
 ) -> tuple[Shown, ...]:
-    if traces.untried or not guest.alive:
+    if load_report.untried or not guest.alive:
         return ()
     shown: tuple[Shown, ...] = ()
-    with guest.chronicle.phase("after the test", after=True):
+    with guest.phase_log.phase("after the test", after=True):
         after = _files(guest, wanted)
         if any(not text for text in after.values()):
-            traces.notes.append("not all counters of the loads could be read")
+            load_report.notes.append("not all counters of the loads could be read")
         there = tuple(claim for claim in wanted if after[claim.file])
         shown = tuple(claim.shown(before, after) for claim in there)
         end = Deadline(guest.speed.scale(REFILL_S))
@@ -235,11 +235,11 @@ def _shown(
             again = (claim.shown(before, after) for claim in there)
             shown = tuple(s if s.borne_out else new for s, new in zip(shown, again, strict=True))
         if said := toothless(shown):
-            traces.notes.append(said)
+            load_report.notes.append(said)
     return shown
 
 
-def _unmount(guest: Guest, a: Applied, run: LoadRun | None) -> None:
+def _unmount(guest: Guest, a: CellLoad, run: LoadRun | None) -> None:
     """Unmount the file system of a load, whose *run* is over if it had one.
 
     Raises:
@@ -265,35 +265,37 @@ def _unmount(guest: Guest, a: Applied, run: LoadRun | None) -> None:
     raise GuestError(f"the {kind} of load {name} cannot be unmounted: {said}")
 
 
-def _check(guest: Guest, a: Applied, folder: Path, traces: Traces, run: LoadRun | None) -> None:
+def _check(
+    guest: Guest, a: CellLoad, folder: Path, load_report: LoadReport, run: LoadRun | None
+) -> None:
     """Unmount and check the file system of a load."""
     kind, name = a.load.filesystem, a.load.name
     gone = False
     if guest.alive:
-        with guest.chronicle.phase(f"while the {kind} of load {name} was unmounted", after=True):
+        with guest.phase_log.phase(f"while the {kind} of load {name} was unmounted", after=True):
             _unmount(guest, a, run)
             gone = True
     if not gone:
-        traces.notes.append(f"the {kind} of load {name} was not checked: it is still mounted")
+        load_report.notes.append(f"the {kind} of load {name} was not checked: it is still mounted")
         return
     found = check_filesystem(kind, scratch_disk(folder, a.disk or 0), lambda: guest.alive)
     said = folder / f"fsck-{name}.txt"
     said.write_text(found.said, encoding="utf-8", errors="backslashreplace")
     if found.sound is None:
-        guest.chronicle.miss(f"the {kind} of load {name} was not checked: {found.why}")
+        guest.phase_log.miss(f"the {kind} of load {name} was not checked: {found.why}")
     elif found.sound:
-        traces.sound.append(f"{name}: its {kind} is sound, says its own check")
+        load_report.sound.append(f"{name}: its {kind} is sound, says its own check")
     else:
-        traces.unsound.append(f"the {kind} of load {name} is broken: see fsck-{name}.txt")
+        load_report.unsound.append(f"the {kind} of load {name} is broken: see fsck-{name}.txt")
 
 
-def _write(folder: Path, traces: Traces) -> None:
+def _write(folder: Path, load_report: LoadReport) -> None:
     lines = [
         f"{s.load}: {s.counter} {s.want}: {s.before} before, {s.after} under it: "
         f"{'shown' if s.borne_out else 'NOT SHOWN'}"
-        for s in traces.shown
+        for s in load_report.shown
     ]
-    lines += [f"{run.load.name}: {line}" for run in traces.runs for line in run.said[-50:]]
-    lines += [*traces.sound, *traces.unsound]
+    lines += [f"{run.load.name}: {line}" for run in load_report.runs for line in run.said[-50:]]
+    lines += [*load_report.sound, *load_report.unsound]
     text = "".join(f"{line}\n" for line in lines)
     (folder / "loads.txt").write_text(text, encoding="utf-8", errors="backslashreplace")

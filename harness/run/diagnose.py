@@ -59,7 +59,7 @@ class Findings:
     task: str = ""  # its name, where a task is known
 
 
-class Autopsy:
+class Diagnosis:
     """Looks at one guest, and writes what it finds into ``stuck.txt`` of its folder."""
 
     def __init__(self, machine: Machine, symbols: Path, scale: float, end: Deadline) -> None:
@@ -74,7 +74,7 @@ class Autopsy:
         self._end = end
         self._text: list[str] = []
 
-    def perform(self, module: str, kind: Stuck, why: str) -> Findings:
+    def examine(self, module: str, kind: Stuck, why: str) -> Findings:
         """Find out where the test *module* is stuck; *kind* is what it looks like from outside."""
         self._say(why)
         findings = Findings()

@@ -22,9 +22,9 @@ from harness.guest.transport.reader import Wait
 from harness.host.deadline import Deadline
 from harness.model.results import Ended, Stuck, TestOutcome
 from harness.model.values import GuestTest, Speed
-from harness.run.diagnose import Autopsy, Findings
+from harness.run.diagnose import Diagnosis, Findings
 from harness.run.load import LoadRun
-from harness.run.stall import STARVED_S, Oracle, Vigil, Watch, limit_of, look_of
+from harness.run.stall import STARVED_S, StallDetector, Watch, Watchdog, limit_of, look_of
 from harness.verdict.marks import marks
 from harness.verdict.splat import find_splats
 
@@ -41,11 +41,11 @@ def run_test(guest: Guest, test: GuestTest, loads: Sequence[LoadRun] = ()) -> Te
     goes on hanging in the guest, so nothing more can be run in it: ``alive`` is false.
     """
     symbols = guest.spec.kernel.with_name("System.map")
-    trial = Trial(guest.machine, guest.speed, test, symbols)
+    trial = GuestTestRun(guest.machine, guest.speed, test, symbols)
     before = len(guest.agent.gaps)
-    outcome = trial.run(guest.chronicle.lost)
-    guest.chronicle.lost = guest.chronicle.lost or trial.spoiled
-    guest.chronicle.begin("after the test")
+    outcome = trial.run(guest.phase_log.lost)
+    guest.phase_log.lost = guest.phase_log.lost or trial.spoiled
+    guest.phase_log.begin("after the test")
     # What the console has of the records that the log lost.
     end = guest.deadline(CONSOLE_S)
     log, found = guest.console.fill(outcome.log, guest.agent.gaps[before:], end)
@@ -54,16 +54,16 @@ def run_test(guest: Guest, test: GuestTest, loads: Sequence[LoadRun] = ()) -> Te
     return replace(outcome, log=log, lost_records=lost, found_records=found, load_ended=ended)
 
 
-class Trial:
+class GuestTestRun:
     """A test's run in one guest. ``spoiled`` says afterwards why the guest is unfit for more."""
 
     def __init__(self, machine: Machine, speed: Speed, test: GuestTest, symbols: Path) -> None:
         """Prepare a run of *test*; *symbols* is the System.map of the guest's kernel."""
         self.spoiled = ""
         self._symbols = symbols
-        self._vigil: Vigil | None = None
+        self._watchdog: Watchdog | None = None
         limit_s = speed.scale(limit_of(test.timeout_s, test.stall_s))
-        self._oracle = Oracle(limit_s, speed.scale(STARVED_S))
+        self._detector = StallDetector(limit_s, speed.scale(STARVED_S))
         self._machine = machine
         self._agent = machine.agent
         self._speed = speed
@@ -104,7 +104,7 @@ class Trial:
         self._begin = self._mark("begins", recording)[1] or 0
         watch = Watch(self._machine.pid, self._machine.sampling, recording)
         seconds = self._speed.scale(test.timeout_s)
-        deadline = self._vigil = Vigil(seconds, self._oracle, watch.glance)
+        deadline = self._watchdog = Watchdog(seconds, self._detector, watch.sample)
         path = f"{MODULES}/{test.module}.ko"
         done = self._agent.run("insmod", path, *test.params, deadline=deadline)
         if done.end is None:
@@ -149,7 +149,7 @@ class Trial:
         vitals = self._machine.vitals
         self.spoiled = error.what
         if error.how is Wait.LATE and not vitals.panic:
-            stall = self._vigil.stall if self._vigil else None
+            stall = self._watchdog.stall if self._watchdog else None
             spent = stall.seconds / self._speed.scale(1.0) if stall else 0.0
             end = self._deadline(look_of(self._test.timeout_s, spent))
             self._cut_log(recording, end)
@@ -159,9 +159,9 @@ class Trial:
 
     def _stuck(self, end: Deadline) -> TestOutcome | None:
         """Return how the test is stuck, None where it is slow, or nothing is known of the guest."""
-        if self._vigil is None or self._vigil.stall is None:
+        if self._watchdog is None or self._watchdog.stall is None:
             return None
-        stall, allowed = self._vigil.stall, self._vigil.seconds
+        stall, allowed = self._watchdog.stall, self._watchdog.seconds
         reason = f"no progress for {stall.seconds:.1f} of its {allowed:.0f} s: {stall.why}"
         found = self._examine(stall.kind, reason, end)
         # A guest that fell silent may be its emulator's doing; one that told is not.
@@ -173,16 +173,16 @@ class Trial:
 
     def _silent(self, error: NoAnswer, end: Deadline) -> TestOutcome:
         reason = f"{error.what}; {self._signs_of_life()}"
-        if self._vigil is not None:
-            reason += f"; {self._oracle.moved}"
-            if self._vigil.stall is None:
+        if self._watchdog is not None:
+            reason += f"; {self._detector.moved}"
+            if self._watchdog.stall is None:
                 self._examine(Stuck.HANG, error.what, end)
         return TestOutcome(Ended.SILENT, (), reason=reason)
 
     def _examine(self, kind: Stuck, why: str, end: Deadline) -> Findings:
         scale = self._speed.scale(1.0)
-        autopsy = Autopsy(self._machine, self._symbols, scale, end)
-        return autopsy.perform(self._test.module, kind, why)
+        diagnosis = Diagnosis(self._machine, self._symbols, scale, end)
+        return diagnosis.examine(self._test.module, kind, why)
 
     def _cut_log(self, recording: Recording, end: Deadline) -> None:
         """End the test's log here: what is printed from here on is what we ask for."""
@@ -212,7 +212,7 @@ class Trial:
             return []
         times = [(record.usec, text) for record, text in zip(records, log, strict=True)]
         found = list(marks(times, find_splats(log), begun.usec))
-        stall = self._vigil.stall if self._vigil else None
+        stall = self._watchdog.stall if self._watchdog else None
         if stall is not None and outcome.stuck is not None:
             last = max((mark.t for mark in found), default=0.0)
             text = f"{outcome.stuck.value} in {outcome.where}"

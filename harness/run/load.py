@@ -83,12 +83,12 @@ class LoadRun:
         """
         guest, name = self._guest, self.load.name
         try:
-            with guest.chronicle.phase(f"while load {name} was started"):
+            with guest.phase_log.phase(f"while load {name} was started"):
                 self.start(words)
             yield
         finally:
             if guest.alive:
-                with guest.chronicle.phase(f"while load {name} was stopped", after=True):
+                with guest.phase_log.phase(f"while load {name} was stopped", after=True):
                     self.stop()
             self.forget()
 

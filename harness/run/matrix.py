@@ -26,32 +26,32 @@ from harness.model.events import CellDone, Note
 from harness.model.jsonio import to_json
 from harness.model.results import CellResult, KernelRecord, RunRecord
 from harness.model.values import AccelName, Arch, Cell, Kernel, Plan, Verdict
-from harness.run.artifacts import bare_bench, cell_job, guest_spec, make_bench, make_kernel
+from harness.run.artifacts import boot_artifacts, cell_job, guest_artifacts, guest_spec, make_kernel
 from harness.run.cell import CellJob, run_cell
 from harness.run.folder import RunFolder
-from harness.run.prepare import Prepared, prepare
+from harness.run.prepare import ResolvedPlan, prepare
 from harness.run.workspace import Workspace
 from harness.verdict.judge import missed_result
 
 
-def run_plan(plan: Plan, space: Workspace, run: RunFolder, *, fresh: bool = False) -> RunRecord:
+def run_plan(plan: Plan, workspace: Workspace, run: RunFolder, *, fresh: bool = False) -> RunRecord:
     """Run *plan* and return its record; ``run.json`` is written whatever happens after the start.
 
     Raises:
         HarnessError: nothing could be started, or it was interrupted; what is finished is kept
             in the run's folder and in the cache.
     """
-    return run_prepared(prepare(plan, space), space, run, fresh=fresh)
+    return run_prepared(prepare(plan, workspace), workspace, run, fresh=fresh)
 
 
 def run_prepared(
-    ready: Prepared, space: Workspace, run: RunFolder, *, fresh: bool = False
+    ready: ResolvedPlan, workspace: Workspace, run: RunFolder, *, fresh: bool = False
 ) -> RunRecord:
     """Run a plan whose names are resolved already; else as :func:`run_plan`."""
     clock = time.monotonic()
     packages.require(ready.archs)
     record = _opening(ready, run)
-    matrix = _Matrix(ready, space, run, fresh)
+    matrix = _Matrix(ready, workspace, run, fresh)
     try:
         matrix.fill()
     except (KeyboardInterrupt, Interrupted):
@@ -75,7 +75,7 @@ def run_prepared(
     return record
 
 
-def _opening(ready: Prepared, run: RunFolder) -> RunRecord:
+def _opening(ready: ResolvedPlan, run: RunFolder) -> RunRecord:
     return RunRecord(
         id=run.id,
         started=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -94,9 +94,11 @@ def _opening(ready: Prepared, run: RunFolder) -> RunRecord:
 class _Matrix:
     """The cells of a run as they fill in; owns the pool of guests."""
 
-    def __init__(self, ready: Prepared, space: Workspace, run: RunFolder, fresh: bool) -> None:
+    def __init__(
+        self, ready: ResolvedPlan, workspace: Workspace, run: RunFolder, fresh: bool
+    ) -> None:
         self.ready = ready
-        self.space = space
+        self.workspace = workspace
         self.run = run
         self.fresh = fresh
         self.kernels: list[KernelRecord] = []
@@ -106,7 +108,7 @@ class _Matrix:
         self._results: dict[Cell, CellResult] = {}
         self._lock = threading.Lock()
         capacity = Capacity(ready.plan.jobs, ready.plan.cpus)
-        self._templates = Templates(space.store, capacity, space.report)
+        self._templates = Templates(workspace.store, capacity, workspace.report)
         self._pool = futures.ThreadPoolExecutor(capacity.workers, "guest")
         self._opened: list[futures.Future[list[futures.Future[None]]]] = []
 
@@ -151,11 +153,11 @@ class _Matrix:
     def _accel(self, arch: Arch) -> AccelName:
         accel, reason = choose_accel(self.ready.plan.accel, arch)
         if reason:
-            self.space.report(Note(f"{arch.name}: {accel}: {reason}"))
+            self.workspace.report(Note(f"{arch.name}: {accel}: {reason}"))
         return accel
 
     def _kernel(self, arch: Arch, position: int) -> Kernel:
-        kernel = make_kernel(self.ready, arch, position, self.space)
+        kernel = make_kernel(self.ready, arch, position, self.workspace)
         config, log = self.run.save_kernel(kernel)
         self._record(
             replace(
@@ -188,7 +190,7 @@ class _Matrix:
     def _unbuilt(self, arch: Arch, position: int, error: BuildError) -> None:
         """A position that cannot be built is a MISS of its cells; the others still run."""
         what = "\n".join(filter(None, (error.what, error.detail)))
-        self.space.report(
+        self.workspace.report(
             Note(f"{arch.name} position {position}: {what}\n{error.hint}".rstrip(), "warning")
         )
         with self._lock:
@@ -206,30 +208,33 @@ class _Matrix:
         """Make ready what runs on *kernel*, and line up its cells."""
         warmed = [] if kernel.reused else self._warm(arch, kernel, accel)
         try:
-            bench = make_bench(self.ready, arch, kernel, self.space)
+            artifacts = guest_artifacts(self.ready, arch, kernel, self.workspace)
         except BuildError as error:
             self._unbuilt(arch, position, error)
             return warmed
         cells = self.ready.cells(arch, position)
-        jobs = [cell_job(self.ready, arch, bench, cell, accel) for cell in cells]
+        jobs = [cell_job(self.ready, arch, artifacts, cell, accel) for cell in cells]
         return warmed + [self._pool.submit(self._run, job) for job in jobs]
 
     def _warm(self, arch: Arch, kernel: Kernel, accel: AccelName) -> list[futures.Future[None]]:
         """Boot the templates of a kernel that is new while its modules are built."""
-        bench = bare_bench(self.ready, arch, kernel, self.space)
+        artifacts = boot_artifacts(self.ready, arch, kernel, self.workspace)
         specs = [
-            guest_spec(self.ready.plan, arch, bench, ram, accel) for ram in self.ready.plan.ram_mib
+            guest_spec(self.ready.plan, arch, artifacts, ram, accel)
+            for ram in self.ready.plan.ram_mib
         ]
         return [self._pool.submit(self._templates.warm, spec) for spec in specs]
 
     def _run(self, job: CellJob) -> None:
-        self._enter(run_cell(job, self.run, self.space.store, self._templates, fresh=self.fresh))
+        self._enter(
+            run_cell(job, self.run, self.workspace.store, self._templates, fresh=self.fresh)
+        )
 
     def _enter(self, result: CellResult) -> None:
         with self._lock:
             self._results[result.cell] = result
             done = len(self._results)
-        self.space.report(CellDone(result, done, len(self.wanted)))
+        self.workspace.report(CellDone(result, done, len(self.wanted)))
 
 
 def exit_code(record: RunRecord) -> int:

@@ -61,7 +61,7 @@ def _with_ram(plan: Plan, checkout: Checkout) -> Plan:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class ResolvedPlan:
     """A plan with all its names resolved: nothing was built yet."""
 
     plan: Plan
@@ -114,21 +114,21 @@ class Prepared:
         return f"load {load.name} needs a kernel with {', '.join(missing)}{how}"
 
 
-def prepare(plan: Plan, space: Workspace) -> Prepared:
+def prepare(plan: Plan, workspace: Workspace) -> ResolvedPlan:
     """Resolve every name of *plan*: fetch the source, read series, tests and loads.
 
     Raises:
         UserError: a name means nothing here, or a position is outside the series.
         InfraError: the source cannot be had.
     """
-    plan = completed(plan, space.checkout)
+    plan = completed(plan, workspace.checkout)
     archs = tuple(load_arch(name) for name in plan.arch)
-    tests = select_tests(load_tests(space.checkout), plan.tests)
-    loads = load_loads(space.checkout)
-    tree = known(plan.base, space.cache)
-    tree = tree or fetch(plan.base, space.cache, plan.mirror, space.report)
-    series = series_from(plan.series, space.checkout, tree)
-    return Prepared(
+    tests = select_tests(load_tests(workspace.checkout), plan.tests)
+    loads = load_loads(workspace.checkout)
+    tree = known(plan.base, workspace.cache)
+    tree = tree or fetch(plan.base, workspace.cache, plan.mirror, workspace.report)
+    series = series_from(plan.series, workspace.checkout, tree)
+    return ResolvedPlan(
         plan=plan,
         tree=tree,
         series=series,
@@ -136,7 +136,7 @@ def prepare(plan: Plan, space: Workspace) -> Prepared:
         positions=checked_positions(series, plan.positions),
         tests=tests,
         loads=tuple(loads[name] for name in loads_named(plan.loads)),
-        topics=_topics(space.checkout),
+        topics=_topics(workspace.checkout),
     )
 
 

@@ -38,7 +38,7 @@ STARVED_S = 2.0
 
 
 @dataclass(frozen=True)
-class Glance:
+class ProgressSample:
     """What was known of a guest and its test at one moment."""
 
     at: float  # seconds, on any clock of the host
@@ -77,7 +77,7 @@ def look_of(timeout_s: float, spent_s: float) -> float:
     return max(LEAST_LOOK_S, timeout_s * WHOLE_PART - spent_s)
 
 
-class Oracle:
+class StallDetector:
     """Looks at one test from time to time, and says when it is stuck."""
 
     def __init__(self, limit_s: float, starved_s: float = STARVED_S) -> None:
@@ -87,8 +87,8 @@ class Oracle:
         """
         self.limit_s = limit_s
         self._starved_s = starved_s
-        self._since: Glance | None = None  # the first glance after the latest progress
-        self._latest: Glance | None = None
+        self._since: ProgressSample | None = None  # the first glance after the latest progress
+        self._latest: ProgressSample | None = None
         self._looks = 0  # since then
         self._ready = 0  # those of them when the emulator had something to do
 
@@ -100,7 +100,7 @@ class Oracle:
         ago = self._latest.at - self._since.at
         return f"its last progress {ago:.0f} s ago: {_counts(self._latest)}"
 
-    def look(self, now: Glance) -> Stall | None:
+    def look(self, now: ProgressSample) -> Stall | None:
         """Take in what is seen *now*; return how the test is stuck, None while it is not."""
         since, self._latest = self._since, now
         if since is None or now.said != since.said or (now.done or 0) > (since.done or 0):
@@ -126,7 +126,7 @@ class Oracle:
             return Stall(Stuck.LIVELOCK, seconds, why)
         return None
 
-    def _unseen(self, since: Glance, now: Glance, seconds: float) -> Stall | None:
+    def _unseen(self, since: ProgressSample, now: ProgressSample, seconds: float) -> Stall | None:
         """Judge a guest that sends nothing any more by the time that its emulator takes."""
         took = now.emulator_s - since.emulator_s
         # An emulator that wants to run and may not is the host's doing.
@@ -140,14 +140,14 @@ class Oracle:
         return None
 
 
-def _tried(since: Glance, now: Glance) -> bool:
+def _tried(since: ProgressSample, now: ProgressSample) -> bool:
     return (now.retries or 0) > (since.retries or 0)
 
 
-def _counts(glance: Glance) -> str:
-    if glance.done is None:
-        return f"{glance.said} lines printed"
-    return f"{glance.done} done, {glance.retries or 0} tries in vain"
+def _counts(sample: ProgressSample) -> str:
+    if sample.done is None:
+        return f"{sample.said} lines printed"
+    return f"{sample.done} done, {sample.retries or 0} tries in vain"
 
 
 _Told = tuple[str, str, float]  # name, state, seconds of CPU time
@@ -191,13 +191,15 @@ def _told(folder: Path) -> _Told | None:
 LOOK_S = 0.25  # from one look at the guest to the next
 
 
-class Vigil(Deadline):
+class Watchdog(Deadline):
     """A deadline that looks at the test it is for; ``stall`` says why it passed before its time."""
 
-    def __init__(self, seconds: float, oracle: Oracle, look: Callable[[], Glance]) -> None:
+    def __init__(
+        self, seconds: float, detector: StallDetector, look: Callable[[], ProgressSample]
+    ) -> None:
         super().__init__(seconds)
         self.stall: Stall | None = None
-        self._oracle = oracle
+        self._detector = detector
         self._look = look
         self._next = time.monotonic()
 
@@ -206,7 +208,7 @@ class Vigil(Deadline):
         now = time.monotonic()
         if self.stall is None and now >= self._next:
             self._next = now + LOOK_S
-            self.stall = self._oracle.look(self._look())
+            self.stall = self._detector.look(self._look())
         return self.stall is not None or super().remaining() <= 0.0
 
     def remaining(self) -> float:
@@ -225,7 +227,7 @@ class Watch:
         self._seen = 0  # records that were looked at
         self._said = 0  # lines of the test's own among them
 
-    def glance(self) -> Glance:
+    def sample(self) -> ProgressSample:
         """Return what is known now; cheap enough to be called with the vitals' lock held."""
         records = self._recording.records
         for record in records[self._seen :]:
@@ -234,7 +236,7 @@ class Watch:
         figures = self._sampling.newest or {}
         cpu = tuple(figures.get(f"{who}_ms", -1) for who in ("user", "system", "idle"))
         times = tuple(ms for ms in cpu if isinstance(ms, int) and ms >= 0)
-        return Glance(
+        return ProgressSample(
             at=time.monotonic(),
             said=self._said,
             done=_number(figures.get("done")),

@@ -44,7 +44,7 @@ BUDGET_S = 20.0  # no object is begun later than this
 TOOL_S = 60.0  # for one run of nm or addr2line
 MAX_PLACES = 8  # functions inlined into each other, of one frame
 OBJECT = "debug-object"
-RECIPE = "1"
+CACHE_VERSION = "1"
 # What a module is built against, in the store.
 _PREFIX = re.compile(r".*/(?:kit|headers/[0-9a-f]{64})/(?:source/)?")
 _NM = re.compile(
@@ -144,7 +144,7 @@ class _Search:
     def _object(self, name: str) -> Path | None:
         """Return the object *name* with debug info, from the store or compiled now."""
         source = self.source
-        key = key_of(RECIPE, source.kernel.key, name)
+        key = key_of(CACHE_VERSION, source.kernel.key, name)
         kept = source.store.get(OBJECT, key)
         if kept is None:
             if self.compiled >= MAX_OBJECTS or self.deadline.passed:

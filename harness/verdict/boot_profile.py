@@ -31,7 +31,7 @@ _ARM64_IMAGE = (56, b"ARM\x64")  # offset and magic of the flat Image
 
 
 @dataclass(frozen=True)
-class Phase:
+class BootPhase:
     """A stretch of the boot, in seconds; ``note`` says what a person would ask about it."""
 
     name: str
@@ -54,7 +54,7 @@ class BootProfile:
     arch: str
     release: str  # of the kernel
     ready_s: float  # of host time, from launch to ready
-    phases: tuple[Phase, ...]  # in order; together ready_s
+    phases: tuple[BootPhase, ...]  # in order; together ready_s
     initcalls: tuple[Initcall, ...]  # the slowest first
     clone_s: float | None = None  # from a clone's launch to its ready, where there was one
 
@@ -89,16 +89,18 @@ def profile_boot(
     done = [(at, text) for at, text in lines if at <= begun and _RETURNED.match(text)]
     last = max([first, *(at for at, _ in done)])
     phases = (
-        Phase(
+        BootPhase(
             "QEMU, firmware",
             max(0.0, ready_s - ready),
             "from the launch until the kernel's clock runs",
         ),
-        Phase("decompression", 0.0, COMPRESSED if unpacks else NOT_COMPRESSED),
-        Phase("kernel start", first, "memory, interrupts, timers: up to the first initcall"),
-        Phase("initcalls", last - first, f"{len(done)} of them; file systems, network, devices"),
-        Phase("kernel end", begun - last, "console opened, init memory freed, init started"),
-        Phase("init", ready - begun, "PID 1 up to its ready"),
+        BootPhase("decompression", 0.0, COMPRESSED if unpacks else NOT_COMPRESSED),
+        BootPhase("kernel start", first, "memory, interrupts, timers: up to the first initcall"),
+        BootPhase(
+            "initcalls", last - first, f"{len(done)} of them; file systems, network, devices"
+        ),
+        BootPhase("kernel end", begun - last, "console opened, init memory freed, init started"),
+        BootPhase("init", ready - begun, "PID 1 up to its ready"),
     )
     return BootProfile(arch, release, ready_s, phases, _slowest(done))
 

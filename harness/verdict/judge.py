@@ -22,7 +22,7 @@ from harness.plan.loads import loads_named
 from harness.verdict.changes import Change, PatchEffect, effects, what_changed
 from harness.verdict.klog import log_lines
 from harness.verdict.ktap import KtapResult, KtapTest, parse
-from harness.verdict.oom import Victim, toll_of, whose_end
+from harness.verdict.oom import Victim, kills_in, whose_end
 from harness.verdict.phases import death, ends_of, log_of, splats_in, verdict_of_end
 from harness.verdict.splat import find_splats, is_death
 from harness.verdict.symbols import case_function
@@ -46,7 +46,7 @@ _NOT_UP = re.compile(
     r"|System is deadlocked on memory|Out of memory"
 )
 _REFUSALS = re.compile(r"Unknown symbol|disagrees about version|version magic|no symbol version")
-# What an OOM kill that is no weather means, by whom it took. Without a part of the guest's own,
+# What an OOM kill that is not tolerated means, by whom it took. Without a part of the guest's own,
 # nobody has seen all that the kernel did.
 _BLAME = {
     Victim.GUEST: Verdict.MISS,
@@ -99,37 +99,37 @@ def judge(
     test: GuestTest,
     series: str,
     outcome: TestOutcome,
-    weather: frozenset[SplatKind],
+    tolerated_splats: frozenset[SplatKind],
 ) -> CellResult:
     """Return *cell*'s verdict by what *test* did in the guest.
 
-    ``weather`` are the splats that are ordinary under the load, beside those of the test. The
+    ``tolerated_splats`` are those of the loads, beside those of the test. The
     result has neither argv nor evidence.
     """
     ktap = parse(outcome.log)
     splats = find_splats(outcome.log)
     ktap = name_running(ktap, case_function([s for s in splats if s.line > ktap.began]))
     splats = attributed(splats, ktap)
-    ordinary = weather | test.weather_at(series, cell.position)
+    ordinary = tolerated_splats | test.tolerated_at(series, cell.position)
     cases = tuple(
         _judged(case, test, series, cell.position)
         for case in ktap.cases(unfinished=verdict_of_end(outcome.ended, splats))
     )
     loads = loads_named((cell.load,))
-    toll = toll_of((*outcome.log, *log_of(outcome.episodes)), loads)
-    blame = _blame(test.weather_at(series, cell.position))
+    kills = kills_in((*outcome.log, *log_of(outcome.phases)), loads)
+    blame = _blame(test.tolerated_at(series, cell.position))
     others = [splat for splat in splats if whose_end(splat, loads) not in blame]
-    aside = tuple(chain.from_iterable(splats_in(outcome.episodes)))
+    aside = tuple(chain.from_iterable(splats_in(outcome.phases)))
     titled = [_with_time(splat) for splat in aside if whose_end(splat, loads) not in blame]
-    died = any(episode.ended is Ended.DIED for episode in outcome.episodes)
+    died = any(phase.ended is Ended.DIED for phase in outcome.phases)
     anomalies = (
-        *(_Anomaly(*end) for end in ends_of(outcome.episodes)),
-        *_of_kills(toll.said, blame),
+        *(_Anomaly(*end) for end in ends_of(outcome.phases)),
+        *_of_kills(kills.said, blame),
         *_of_end(test, outcome, ktap, splats),
         *_of_splats(others, ordinary, outcome.ended),
         *_of_results(test, outcome, ktap),
         *_of_splats(titled, ordinary, Ended.DIED if died else Ended.DONE),
-        *_of_loads(outcome, toll.of_loads if SplatKind.OOM_KILL in ordinary else ()),
+        *_of_loads(outcome, kills.of_loads if SplatKind.OOM_KILL in ordinary else ()),
         *_of_lost(outcome),
     )
     verdict = _verdict_of(cases, anomalies)
@@ -258,13 +258,13 @@ def _of_splats(
         yield _Anomaly(Verdict.FAIL, f"{len(titles) - _NAMED} more kinds of splats")
 
 
-def _blame(weather: Collection[SplatKind]) -> dict[Victim, Verdict]:
-    """Return what each kill means for a test of which *weather* is ordinary.
+def _blame(tolerated_splats: Collection[SplatKind]) -> dict[Victim, Verdict]:
+    """Return what each kill means for a test with these *tolerated_splats*.
 
     That spares the programs that it brings for the OOM killer, but not the task that loads it,
     which is the last to be taken.
     """
-    spared = {Victim.TEST} if SplatKind.OOM_KILL in weather else set()
+    spared = {Victim.TEST} if SplatKind.OOM_KILL in tolerated_splats else set()
     return {whose: verdict for whose, verdict in _BLAME.items() if whose not in spared}
 
 

@@ -232,14 +232,14 @@ def _why(report: OomReport) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Toll:
+class OomKills:
     """What the OOM killer took."""
 
     said: Mapping[Victim, tuple[str, ...]]  # of each kill, what makes it another one
     of_loads: frozenset[str]  # the loads that it took tasks of
 
 
-def toll_of(log: Sequence[str], loads: Collection[str]) -> Toll:
+def kills_in(log: Sequence[str], loads: Collection[str]) -> OomKills:
     """Return what was taken by *log*, of a guest where *loads* ran.
 
     Of the log, not of the splats: of a storm of those not all are kept.
@@ -251,7 +251,7 @@ def toll_of(log: Sequence[str], loads: Collection[str]) -> Toll:
         said.setdefault(whose, {})[_taken(report, whose)] = None
         tasks |= {report.victim} if whose is Victim.LOAD else set()
     of_loads = frozenset(load for load in loads if comm_of(load) in tasks)
-    return Toll({whose: tuple(texts) for whose, texts in said.items()}, of_loads)
+    return OomKills({whose: tuple(texts) for whose, texts in said.items()}, of_loads)
 
 
 def whose_end(splat: Splat, loads: Collection[str]) -> Victim:

@@ -7,52 +7,52 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from harness.model.results import Ended, Episode, Splat
+from harness.model.results import Ended, Phase, Splat
 from harness.model.values import Verdict
 from harness.verdict.splat import find_splats, is_death
 
 _INIT_EXITED = re.compile(r"Attempted to kill init! exitcode=0x0000[0-9a-f]{2}00\b")
 
 
-def splats_in(episodes: Iterable[Episode]) -> tuple[tuple[Splat, ...], ...]:
+def splats_in(phases: Iterable[Phase]) -> tuple[tuple[Splat, ...], ...]:
     """Return the splats of each of *episodes*; their lines are those of :func:`log_of`."""
     found = []
     above = 1  # lines of the log, the episode's heading among them
-    for episode in episodes:
-        splats = find_splats(episode.log)
-        own = (replace(splat, line=above + splat.line, when=episode.when) for splat in splats)
+    for phase in phases:
+        splats = find_splats(phase.log)
+        own = (replace(splat, line=above + splat.line, when=phase.when) for splat in splats)
         found.append(tuple(own))
-        above += len(episode.log) + 1
+        above += len(phase.log) + 1
     return tuple(found)
 
 
-def log_of(episodes: Iterable[Episode]) -> tuple[str, ...]:
+def log_of(phases: Iterable[Phase]) -> tuple[str, ...]:
     """Return all that the kernel said in *episodes*, under headings."""
     lines = list[str]()
-    for episode in episodes:
-        lines += (f"[harness: {episode.when}]", *episode.log)
+    for phase in phases:
+        lines += (f"[harness: {phase.when}]", *phase.log)
     return tuple(lines)
 
 
-def eventful(episodes: Sequence[Episode]) -> bool:
+def eventful(phases: Sequence[Phase]) -> bool:
     """Whether anything happened in *episodes* that somebody may want to look up."""
-    return any(e.ended is not Ended.DONE for e in episodes) or any(splats_in(episodes))
+    return any(e.ended is not Ended.DONE for e in phases) or any(splats_in(phases))
 
 
-def ends_of(episodes: Iterable[Episode]) -> Iterator[tuple[Verdict, str]]:
+def ends_of(phases: Iterable[Phase]) -> Iterator[tuple[Verdict, str]]:
     """Yield what the bad ends among *episodes* mean, and say them in words."""
-    for episode in episodes:
-        splats = find_splats(episode.log) if episode.ended is Ended.DIED else ()
-        match episode.ended:
+    for phase in phases:
+        splats = find_splats(phase.log) if phase.ended is Ended.DIED else ()
+        match phase.ended:
             case Ended.DONE:
                 continue
             case Ended.DIED:
-                text = death(episode.when, splats, episode.reason)
+                text = death(phase.when, splats, phase.reason)
             case Ended.SILENT:
-                text = f"no answer {episode.when}: {episode.reason}"
+                text = f"no answer {phase.when}: {phase.reason}"
             case _:
-                text = f"{episode.reason}, {episode.when}"
-        yield verdict_of_end(episode.ended, splats), text
+                text = f"{phase.reason}, {phase.when}"
+        yield verdict_of_end(phase.ended, splats), text
 
 
 def verdict_of_end(ended: Ended, splats: Sequence[Splat]) -> Verdict:

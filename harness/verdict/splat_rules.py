@@ -207,7 +207,7 @@ RULES: tuple[Rule, ...] = (
     _rule(K.BUG, r"BUG (?P<cache>\S+) \([^)]*\): (?P<what>.+)", "slab {cache}: {what}"),
     _rule(K.BUG, r"BUG: Bad (?P<what>rss-counter state).*", "bad {what}", one_line=True),
     _rule(K.BUG, r"BUG: (?P<what>.+)", "BUG: {what}", where=True),
-    # ---- weather
+    # ---- tolerated where a test or a load says so
     _rule(
         K.OOM_KILL,
         rf"{_COMM} invoked oom-killer: ",

@@ -19,7 +19,7 @@ from harness.model.values import Cell, GuestSpec, GuestTest, Kernel, Load, Serie
 from harness.plan.loads import Pressure
 from harness.run import cell_loads
 from harness.run.cell import CellJob, run_cell
-from harness.run.cell_loads import Applied
+from harness.run.cell_loads import CellLoad
 from harness.run.folder import RunFolder
 from harness.run.scratch_fs import Checked
 from tests.integration.fakeqemu import fake_guest, on
@@ -107,7 +107,7 @@ def run(tmp_path: Path, store: Store, sound: list[Checked], monkeypatch: pytest.
             kind = replace(kind, disk_mib=1, filesystem="ext4")
         else:
             kind = replace(kind, module=load)
-        applied = Applied(kind, Pressure(load), program, 0 if load == STORM else None)
+        applied = CellLoad(kind, Pressure(load), program, 0 if load == STORM else None)
         nobody = tmp_path / "nobody"
         job = CellJob(
             cell=Cell("x86_64", "debian:5.10", 0, (), 64, "sweep", load),

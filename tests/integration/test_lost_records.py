@@ -80,17 +80,17 @@ def test_what_is_lost_around_a_test_counts_as_in_it(
         {{ agent = "end {{id}} exit:0" }},
     ]"""
     with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
-        with guest.chronicle.kept():
-            with guest.chronicle.phase("before"):
+        with guest.phase_log.kept():
+            with guest.phase_log.phase("before"):
                 guest.hello()
-            with guest.chronicle.phase("while it was looked at"):
+            with guest.phase_log.phase("while it was looked at"):
                 guest.exec(("/bin/true",))
-        (episode,) = guest.chronicle.episodes()
+        (phase,) = guest.phase_log.phases()
     found = [printed] if printed else []
     mark = "[harness: 1 records lost between 9.000000 and 9.000002]"
-    assert episode.log == ("one", mark, *found, "two")
-    assert (episode.lost_records, episode.found_records) == (1 - len(found), len(found))
-    outcome = TestOutcome(Ended.DONE, KTAP, episodes=(episode,))
+    assert phase.log == ("one", mark, *found, "two")
+    assert (phase.lost_records, phase.found_records) == (1 - len(found), len(found))
+    outcome = TestOutcome(Ended.DONE, KTAP, phases=(phase,))
     cell = Cell("x86_64", "debian:5.10", 0, (), 64, "sweep", "none")
     test = GuestTest("sweep", tmp_path, "", module="sweep_test", suite="sweep")
     result = judge(cell, test, "none", outcome, frozenset())

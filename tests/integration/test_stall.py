@@ -19,7 +19,7 @@ from harness.model.results import Ended, Stuck, TestOutcome
 from harness.model.values import GuestTest
 from harness.run import diagnose, stall
 from harness.run.guest_test import run_test
-from harness.run.stall import Glance, Oracle, Vigil, Watch
+from harness.run.stall import ProgressSample, StallDetector, Watch, Watchdog
 from tests.integration.fakeqemu import BOOTS, fake_guest, fake_machine
 
 # The fake one takes no CPU time and sends no samples: what does not end in it hangs.
@@ -254,24 +254,24 @@ def test_a_glance_is_what_came_last(
         assert machine.vitals.wait(newest, Deadline(20)) is Wait.MET
         with machine.agent.recording() as recording:
             watch = Watch(machine.pid, machine.sampling, recording)
-            assert watch.glance().said == 0
+            assert watch.sample().said == 0
             machine.agent.call("hello", deadline=Deadline(20))
-            glance = watch.glance()
-    assert (glance.said, glance.done, glance.retries, glance.cpu_ms) == (2, done, retries, cpu_ms)
-    assert 0 < glance.sampled_at <= glance.at
-    assert watch.glance().emulator_s == 0.0  # it is gone
+            sample = watch.sample()
+    assert (sample.said, sample.done, sample.retries, sample.cpu_ms) == (2, done, retries, cpu_ms)
+    assert 0 < sample.sampled_at <= sample.at
+    assert watch.sample().emulator_s == 0.0  # it is gone
 
 
 def test_a_vigil_passes_when_the_test_is_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stall, "LOOK_S", 0.0)
     times = iter((0.0, 5.0, 11.0, 12.0))
 
-    def look() -> Glance:
+    def look() -> ProgressSample:
         at = next(times)
         idle = int(at * 1000)
-        return Glance(at=at, said=1, sampled_at=at, cpu_ms=(0, 0, idle))
+        return ProgressSample(at=at, said=1, sampled_at=at, cpu_ms=(0, 0, idle))
 
-    watched = Vigil(3600.0, Oracle(limit_s=10.0), look)
+    watched = Watchdog(3600.0, StallDetector(limit_s=10.0), look)
     assert [watched.passed, watched.passed] == [False, False]
     assert watched.remaining() > 0.0
     assert watched.passed
@@ -284,10 +284,10 @@ def test_a_vigil_passes_when_the_test_is_stuck(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_vigil_wakes_whoever_waits_for_each_look() -> None:
-    watched = Vigil(3600.0, Oracle(limit_s=10.0), lambda: Glance(at=0.0, said=0))
+    watched = Watchdog(3600.0, StallDetector(limit_s=10.0), lambda: ProgressSample(at=0.0, said=0))
     assert watched.remaining() <= stall.LOOK_S
     assert not watched.passed
     assert 0.0 < watched.remaining() <= stall.LOOK_S
-    over = Vigil(0.0, Oracle(limit_s=10.0), lambda: Glance(at=0.0, said=0))
+    over = Watchdog(0.0, StallDetector(limit_s=10.0), lambda: ProgressSample(at=0.0, said=0))
     assert over.passed
     assert over.stall is None

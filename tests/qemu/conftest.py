@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def space() -> Iterator[Workspace]:
+def workspace() -> Iterator[Workspace]:
     """The checkout under test with the user's own cache; progress goes to the real stderr."""
     with View(Console(file=sys.__stderr__, highlight=False), live=False) as view:
         yield Workspace(find_checkout(ROOT), default_cache(), report=view)

@@ -18,7 +18,7 @@ from harness.guest.template import Templates
 from harness.host.paths import Checkout
 from harness.model.results import CellResult
 from harness.model.values import Plan, SplatKind, Verdict
-from harness.run.artifacts import cell_job, make_bench, make_kernel
+from harness.run.artifacts import cell_job, guest_artifacts, make_kernel
 from harness.run.cell import CellJob, run_cell
 from harness.run.folder import RunFolder
 from harness.run.prepare import prepare
@@ -40,15 +40,15 @@ class Stage:
     def play(self, folder: Path, *params: str, load: str = "none", own: bool = False) -> CellResult:
         """Run the test, told *params*; with *own*, kills of its own programs are its weather."""
         job = self.jobs[load]
-        weather = (SplatKind.OOM_KILL,) if own else ()
-        job = replace(job, test=replace(job.test, params=params, weather=weather))
+        tolerated_splats = (SplatKind.OOM_KILL,) if own else ()
+        job = replace(job, test=replace(job.test, params=params, tolerated_splats=tolerated_splats))
         store = Store(folder / "store")
         return run_cell(job, RunFolder(folder / "run"), store, self.templates, fresh=True)
 
 
 @pytest.fixture(scope="module", params=arch_names())
 def stage(
-    request: pytest.FixtureRequest, space: Workspace, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, workspace: Workspace, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stage]:
     root = tmp_path_factory.mktemp("checkout")
     (root / "guest-tests" / "tests").mkdir(parents=True)
@@ -59,12 +59,12 @@ def stage(
     ):
         (root / shared).symlink_to(ROOT / shared)
     shutil.copytree(Path(__file__).parent / "oom", root / "guest-tests" / "tests" / "oom")
-    own = replace(space, checkout=Checkout(root))
+    own = replace(workspace, checkout=Checkout(root))
     templates = Templates(own.store, Capacity(1, 2), own.report)
     plan = Plan(arch=(request.param,), positions=(POSITION,), loads=("none", "anon"))
     ready = prepare(plan, own)
     (arch,) = ready.archs
-    bench = make_bench(ready, arch, make_kernel(ready, arch, POSITION, own), own)
+    bench = guest_artifacts(ready, arch, make_kernel(ready, arch, POSITION, own), own)
     cells = ready.cells(arch, POSITION)
     jobs = {cell.load: cell_job(ready, arch, bench, cell, "tcg") for cell in cells}
     yield Stage(jobs, templates)

@@ -19,7 +19,7 @@ from harness.guest.template import Templates
 from harness.host.paths import Checkout
 from harness.model.results import CellResult
 from harness.model.values import Plan, SplatKind, Verdict
-from harness.run.artifacts import cell_job, make_bench, make_kernel
+from harness.run.artifacts import cell_job, guest_artifacts, make_kernel
 from harness.run.cell import CellJob, run_cell
 from harness.run.folder import RunFolder
 from harness.run.prepare import prepare
@@ -72,7 +72,7 @@ Provoking = tuple[CellJob, Templates]
 
 @pytest.fixture(scope="module")
 def provoking(
-    request: pytest.FixtureRequest, space: Workspace, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, workspace: Workspace, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Provoking]:
     """A cell of one architecture and config, where the only guest test is the provoking one."""
     name, config = request.param
@@ -82,12 +82,12 @@ def provoking(
         (root / shared).symlink_to(ROOT / shared)
     (root / "guest-tests" / "loads").mkdir()
     shutil.copytree(PROVOKE, root / "guest-tests" / "tests" / "provoke")
-    own = replace(space, checkout=Checkout(root))
+    own = replace(workspace, checkout=Checkout(root))
     templates = Templates(own.store, Capacity(1, 2), own.report)
     plan = Plan(arch=(name,), positions=(POSITION,), loads=("none",), config=config)
     ready = prepare(plan, own)
     (arch,) = ready.archs
-    bench = make_bench(ready, arch, make_kernel(ready, arch, POSITION, own), own)
+    bench = guest_artifacts(ready, arch, make_kernel(ready, arch, POSITION, own), own)
     (cell,) = ready.cells(arch, POSITION)
     yield cell_job(ready, arch, bench, cell, "tcg"), templates
     templates.stop()

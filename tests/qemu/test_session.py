@@ -22,7 +22,7 @@ from harness.host.deadline import Deadline
 from harness.model.errors import GuestError
 from harness.model.results import Ended
 from harness.model.values import GuestSpec, GuestTest, Plan
-from harness.run.artifacts import bare_bench, guest_spec, make_kernel
+from harness.run.artifacts import boot_artifacts, guest_spec, make_kernel
 from harness.run.guest_test import run_test
 from harness.run.prepare import prepare
 from harness.run.workspace import Workspace
@@ -33,12 +33,12 @@ NO_TEST = GuestTest("none", Path("none"), "", module="no_such_module", suite="no
 
 
 @pytest.fixture(scope="module", params=arch_names())
-def spec(request: pytest.FixtureRequest, space: Workspace) -> GuestSpec:
+def spec(request: pytest.FixtureRequest, workspace: Workspace) -> GuestSpec:
     """A guest of each architecture, with the whole series applied."""
     arch = load_arch(request.param)
     plan = Plan(arch=(arch.name,), positions=(4,))
-    ready = prepare(plan, space)
-    bench = bare_bench(ready, arch, make_kernel(ready, arch, 4, space), space)
+    ready = prepare(plan, workspace)
+    bench = boot_artifacts(ready, arch, make_kernel(ready, arch, 4, workspace), workspace)
     return guest_spec(plan, arch, bench, 128, "tcg")
 
 

@@ -15,7 +15,7 @@ from harness.build.modules import build_modules
 from harness.guest.guest import boot
 from harness.model.results import Ended, Stuck, TestOutcome
 from harness.model.values import Cell, GuestSpec, GuestTest, Plan, Verdict
-from harness.run.artifacts import bare_bench, guest_spec, make_kernel
+from harness.run.artifacts import boot_artifacts, guest_spec, make_kernel
 from harness.run.guest_test import MODULES, run_test
 from harness.run.prepare import prepare
 from harness.run.workspace import Workspace
@@ -34,14 +34,14 @@ class Bench:
 
 
 @pytest.fixture(scope="module", params=arch_names())
-def bench(request: pytest.FixtureRequest, space: Workspace) -> Bench:
+def bench(request: pytest.FixtureRequest, workspace: Workspace) -> Bench:
     arch = load_arch(request.param)
     plan = Plan(arch=(arch.name,), positions=(4,))
-    ready = prepare(plan, space)
-    kernel = make_kernel(ready, arch, 4, space)
-    spec = guest_spec(plan, arch, bare_bench(ready, arch, kernel, space), 96, "tcg")
+    ready = prepare(plan, workspace)
+    kernel = make_kernel(ready, arch, 4, workspace)
+    spec = guest_spec(plan, arch, boot_artifacts(ready, arch, kernel, workspace), 96, "tcg")
     modules = build_modules(
-        *(kernel, arch, (TEST,), space.checkout.include, space.cache, space.report)
+        *(kernel, arch, (TEST,), workspace.checkout.include, workspace.cache, workspace.report)
     )
     return Bench(spec, modules[TEST.name])
 

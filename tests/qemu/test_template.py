@@ -16,19 +16,19 @@ from harness.guest.template import Template, clone, make_template
 from harness.host.files import sha256_of
 from harness.model.errors import GuestError
 from harness.model.values import Plan
-from harness.run.artifacts import bare_bench, guest_spec, make_kernel
+from harness.run.artifacts import boot_artifacts, guest_spec, make_kernel
 from harness.run.prepare import prepare
 from harness.run.workspace import Workspace
 
 
 @pytest.fixture(scope="module", params=arch_names())
-def template(request: pytest.FixtureRequest, space: Workspace) -> Template:
+def template(request: pytest.FixtureRequest, workspace: Workspace) -> Template:
     """The template of a guest of each architecture, with the whole series applied."""
     arch = load_arch(request.param)
     plan = Plan(arch=(arch.name,), positions=(4,))
-    ready = prepare(plan, space)
-    bench = bare_bench(ready, arch, make_kernel(ready, arch, 4, space), space)
-    return make_template(guest_spec(plan, arch, bench, 128, "tcg"), space.store)
+    ready = prepare(plan, workspace)
+    bench = boot_artifacts(ready, arch, make_kernel(ready, arch, 4, workspace), workspace)
+    return make_template(guest_spec(plan, arch, bench, 128, "tcg"), workspace.store)
 
 
 def test_clones_differ_where_they_must(template: Template, tmp_path: Path) -> None:

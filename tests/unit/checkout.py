@@ -16,7 +16,7 @@ summary = "a sweep"
 module = "sweep"
 suite = "sweep-suite"
 timeout_s = 60
-weather = ["oom-kill"]
+tolerated_splats = ["oom-kill"]
 
 [knobs]
 "/proc/number" = 5
@@ -32,7 +32,7 @@ LOAD_TOML = """\
 summary = "fills memory"
 args = ["90%"]
 setup = [["swapon", "/dev/zram0"]]
-weather = ["oom-kill", "alloc-failure"]
+tolerated_splats = ["oom-kill", "alloc-failure"]
 """
 
 

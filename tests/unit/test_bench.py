@@ -71,8 +71,8 @@ def result(name: str, ours: tuple[float, ...], theirs: tuple[float, ...], bar: f
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Lab:
-    space = Workspace(Checkout(tmp_path), Cache(tmp_path / "cache"), lambda _: None)
-    return Lab(space, tmp_path / "lab")
+    workspace = Workspace(Checkout(tmp_path), Cache(tmp_path / "cache"), lambda _: None)
+    return Lab(workspace, tmp_path / "lab")
 
 
 def silent(_: str) -> None:

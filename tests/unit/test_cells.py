@@ -12,9 +12,9 @@ from harness.arch import load_arch
 from harness.cache.store import Store
 from harness.guest.qemu import argv
 from harness.model.values import Cell, GuestSpec, GuestTest, Kernel, Load, Plan, Series, SourceTree
-from harness.run.artifacts import Bench, cell_job
+from harness.run.artifacts import GuestArtifacts, cell_job
 from harness.run.cell import CellJob
-from harness.run.prepare import Prepared
+from harness.run.prepare import ResolvedPlan
 from harness.run.symbolize import DebugSource
 
 
@@ -72,10 +72,12 @@ def test_scratch_disks_are_sized_by_the_ram_of_the_cell(
     grows = Load("grows", tmp_path, "", disk_mib=512, disk_times_ram=3)
     loads = (Load("none-of-its-own", tmp_path, ""), grows, Load("fixed", tmp_path, "", disk_mib=8))
     test = replace(job.test, disk_mib=4)
-    ready = Prepared(Plan(), tree, job.series, (arch,), (0,), (test,), loads)
+    ready = ResolvedPlan(Plan(), tree, job.series, (arch,), (0,), (test,), loads)
     debug = DebugSource(job.kernel, arch, tree, job.series, tmp_path, Store(tmp_path))
     programs = {load.name: tmp_path / load.name for load in loads}
-    bench = Bench(job.kernel, tmp_path / "i", tmp_path, debug, {test.name: job.module}, programs)
+    bench = GuestArtifacts(
+        job.kernel, tmp_path / "i", tmp_path, debug, {test.name: job.module}, programs
+    )
     combination = "+".join(programs)
     sizes = {
         ram: cell_job(

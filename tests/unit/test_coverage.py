@@ -23,7 +23,7 @@ from harness.model.errors import UserError
 from harness.model.results import CellResult
 from harness.model.values import Cell, GuestTest, Patch, Plan, Series, SourceTree, Verdict
 from harness.run.folder import RunFolder
-from harness.run.prepare import Prepared
+from harness.run.prepare import ResolvedPlan
 from harness.run.workspace import Workspace
 
 SOURCE, HEADER = "mm/a.c", "include/linux/a.h"
@@ -68,12 +68,12 @@ class Writer:
         self.patches.append(Patch(number, path, f"patch {number}", "A", digest, (name,)))
         self._now[name] = data
 
-    def ready(self) -> Prepared:
+    def ready(self) -> ResolvedPlan:
         """Return a plan of all that was added."""
         series = Series("toy", HOSTILE, self.folder, "5.10", (), tuple(self.patches))
         test = GuestTest("sweep", self.folder, "", "sweep", "sweep")
         plan = Plan(series="toy", base="dir:toy", ram_mib=(128,), loads=("none",))
-        return Prepared(plan, self.tree, series, ARCHS, series.positions, (test,), ())
+        return ResolvedPlan(plan, self.tree, series, ARCHS, series.positions, (test,), ())
 
 
 @pytest.fixture
@@ -209,7 +209,7 @@ def test_a_further_file_that_is_no_c_file_there_is_refused(writer: Writer, name:
 # ---------------------------------------------------------------- where lines are
 
 
-def added(ready: Prepared, position: int) -> list[dict[str, int]]:
+def added(ready: ResolvedPlan, position: int) -> list[dict[str, int]]:
     return [
         {
             line.text: line.line
@@ -268,8 +268,8 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> Measured:
 
 def record_of(writer: Writer, position: int) -> CoverageRecord:
     folder = writer.folder
-    space = Workspace(Checkout(folder), Cache(folder / "cache"), lambda _: None)
-    return run_coverage(writer.ready(), position, space, RunFolder(folder / "run"))
+    workspace = Workspace(Checkout(folder), Cache(folder / "cache"), lambda _: None)
+    return run_coverage(writer.ready(), position, workspace, RunFolder(folder / "run"))
 
 
 def test_a_series_without_a_c_file_is_refused(writer: Writer, measured: Measured) -> None:

@@ -24,7 +24,7 @@ def test_a_guest_test_is_read_with_its_friendly_forms(checkout: Checkout) -> Non
     sweep = tests["sweep"]
     assert sweep.folder == checkout.tests / "sweep"
     assert sweep.knobs == (("/proc/number", "5"), ("/proc/flag", "N"), ("/proc/text", "on"))
-    assert sweep.weather == (SplatKind.OOM_KILL,)
+    assert sweep.tolerated_splats == (SplatKind.OOM_KILL,)
     assert sweep.timeout_s == 60
     assert sweep.proves[0].cases == ("nofail_*",)
     assert tests["scope"].timeout_s == 45
@@ -43,7 +43,7 @@ def test_a_guest_test_is_read_with_its_friendly_forms(checkout: Checkout) -> Non
         ("timeout_s = 60", "timout_s = 60", "unknown key 'timout_s': did you mean 'timeout_s'?"),
         ("timeout_s = 60", 'name = "x"', "key 'name' is not allowed"),
         ('"/proc/number" = 5', '"/proc/number" = [5]', "knobs[0][1] = [5]: must be a valid string"),
-        ('["oom-kill"]', '["oom"]', "weather[0] = 'oom': must be"),
+        ('["oom-kill"]', '["oom"]', "tolerated_splats[0] = 'oom': must be"),
         ('"vmalloc-nofail"', '"vmalloc"', "proves[0]: unknown series 'vmalloc': did you mean"),
         ("patch = 2", "patch = 0", "proves[0].patch = 0: must be a patch's number"),
         ("patch = 2", "patches = 2", "unknown key 'proves[0].patches': did you mean 'patch'?"),
@@ -80,7 +80,7 @@ def test_a_load_is_read(checkout: Checkout) -> None:
             summary="fills memory",
             args=("90%",),
             setup=(("swapon", "/dev/zram0"),),
-            weather=(SplatKind.OOM_KILL, SplatKind.ALLOC_FAILURE),
+            tolerated_splats=(SplatKind.OOM_KILL, SplatKind.ALLOC_FAILURE),
         )
     }
 
@@ -121,3 +121,16 @@ def test_the_checkouts_own_tests_and_loads_are_sound() -> None:
         assert test.name == name
     for load in load_loads(own).values():
         assert load.summary
+
+
+def test_an_old_key_of_a_description_means_the_new_one(tmp_path: Path) -> None:
+    there = make_checkout(tmp_path)
+    file = there.tests / "sweep/test.toml"
+    new = load_tests(there)
+    file.write_text(TEST_TOML.replace("tolerated_splats", "weather"))
+    assert load_tests(there) == new
+    file.write_text(TEST_TOML + 'weather = ["warning"]\n')  # of what it proves
+    assert load_tests(there)["sweep"].proves[0].tolerated_splats == (SplatKind.WARNING,)
+    file.write_text('weather = ["warning"]\n' + TEST_TOML)
+    said = error_of(load_tests, there)
+    assert said == f"{file}: 'weather' is the old name of 'tolerated_splats': one of them is enough"

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from harness.model.results import Ended, Episode, TestOutcome
+from harness.model.results import Ended, Phase, TestOutcome
 from harness.model.values import SplatKind, Verdict
 from harness.verdict.judge import judge
 from harness.verdict.phases import ends_of, eventful, log_of, splats_in
@@ -11,17 +11,17 @@ from tests.unit.test_verdict import KILL, SERIES, TEST, WARNING, cell, log
 
 STARTED, STOPPED = "while load anon was started", "while load anon was stopped"
 INIT = "Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000100"
-QUIET = Episode(STARTED, ("XFS (vda): Mounting V5 Filesystem",))
-WARNED = Episode(STOPPED, ("zram0: gone", WARNING))
+QUIET = Phase(STARTED, ("XFS (vda): Mounting V5 Filesystem",))
+WARNED = Phase(STOPPED, ("zram0: gone", WARNING))
 
 
 def test_a_splat_is_found_at_its_place_in_the_whole_log() -> None:
-    episodes = (QUIET, WARNED)
-    (none, (splat,)) = splats_in(episodes)
+    phases = (QUIET, WARNED)
+    (none, (splat,)) = splats_in(phases)
     assert none == ()
-    assert log_of(episodes)[splat.line - 1] == WARNING
+    assert log_of(phases)[splat.line - 1] == WARNING
     assert splat.when == STOPPED
-    assert eventful(episodes)
+    assert eventful(phases)
     assert not eventful((QUIET,))
 
 
@@ -34,10 +34,10 @@ def test_ends_are_said_with_what_was_going_on() -> None:
         (Ended.STUCK, "load anon is stuck", ()),
         (Ended.LOST, "QEMU ended with exit 1", ()),
     )
-    episodes = [Episode(STOPPED, said, ended, why) for ended, why, said in ends]
-    assert list(ends_of(episodes)) == [
+    phases = [Phase(STOPPED, said, ended, why) for ended, why, said in ends]
+    assert list(ends_of(phases)) == [
         (Verdict.FAIL, f"the kernel died {STOPPED}: the guest reset or powered off"),
-        (Verdict.MISS, f"the guest's init died {STOPPED}: {splats_in(episodes)[2][0].title}"),
+        (Verdict.MISS, f"the guest's init died {STOPPED}: {splats_in(phases)[2][0].title}"),
         (Verdict.FAIL, f"no answer {STOPPED}: no sign of life"),
         (Verdict.FAIL, f"load anon is stuck, {STOPPED}"),
         (Verdict.MISS, f"QEMU ended with exit 1, {STOPPED}"),
@@ -45,27 +45,27 @@ def test_ends_are_said_with_what_was_going_on() -> None:
 
 
 def test_the_weather_of_a_cell_holds_around_its_test_too() -> None:
-    kill = Episode(STOPPED, (KILL % "anon",))
-    outcome = TestOutcome(Ended.DONE, log("always", "mended_a"), episodes=(kill,))
+    kill = Phase(STOPPED, (KILL % "anon",))
+    outcome = TestOutcome(Ended.DONE, log("always", "mended_a"), phases=(kill,))
     said = judge(cell(2, "anon"), TEST, SERIES, outcome, frozenset())
     assert said.verdict is Verdict.FAIL
     assert said.anomalies[-1].endswith(f", {STOPPED}")
-    weather = frozenset({SplatKind.OOM_KILL})
-    assert judge(cell(2, "anon"), TEST, SERIES, outcome, weather).as_expected
+    tolerated_splats = frozenset({SplatKind.OOM_KILL})
+    assert judge(cell(2, "anon"), TEST, SERIES, outcome, tolerated_splats).as_expected
 
 
 def test_a_part_of_ours_that_was_killed_around_the_test_is_a_miss() -> None:
-    kill = Episode(STOPPED, (KILL % "dropbear",))
-    outcome = TestOutcome(Ended.DONE, log("always", "mended_a"), episodes=(kill,))
-    weather = frozenset({SplatKind.OOM_KILL})
-    assert judge(cell(2, "anon"), TEST, SERIES, outcome, weather).verdict is Verdict.MISS
+    kill = Phase(STOPPED, (KILL % "dropbear",))
+    outcome = TestOutcome(Ended.DONE, log("always", "mended_a"), phases=(kill,))
+    tolerated_splats = frozenset({SplatKind.OOM_KILL})
+    assert judge(cell(2, "anon"), TEST, SERIES, outcome, tolerated_splats).verdict is Verdict.MISS
 
 
 def test_a_test_that_was_not_run_is_a_miss_unless_the_kernel_was_seen_to_fail() -> None:
-    outcome = TestOutcome(Ended.UNTRIED, (), reason="load anon ended", episodes=(QUIET,))
+    outcome = TestOutcome(Ended.UNTRIED, (), reason="load anon ended", phases=(QUIET,))
     said = judge(cell(2, "anon"), TEST, SERIES, outcome, frozenset())
     assert (said.verdict, said.reason) == (Verdict.MISS, "load anon ended")
-    outcome = TestOutcome(Ended.UNTRIED, (), reason="load anon ended", episodes=(WARNED,))
+    outcome = TestOutcome(Ended.UNTRIED, (), reason="load anon ended", phases=(WARNED,))
     said = judge(cell(2, "anon"), TEST, SERIES, outcome, frozenset())
     assert said.verdict is Verdict.FAIL
     assert said.anomalies[0] == "load anon ended"

@@ -64,7 +64,7 @@ TEST = GuestTest(
     suite="s",
     timeout_s=60.0,
     knobs=(("/proc/x", "1"),),
-    weather=(SplatKind.OOM_KILL,),
+    tolerated_splats=(SplatKind.OOM_KILL,),
     proves=(Proves("vmalloc-nofail", 2, ("nofail_*",)),),
 )
 
@@ -143,7 +143,7 @@ def test_damaged_records_are_one_line(text: str, said: str) -> None:
 
 TABLE: dict[str, Any] = {
     "name": "sweep", "folder": "/tests/sweep", "summary": "s", "module": "m", "suite": "s",
-    "timeout_s": 60, "knobs": [["/proc/x", "1"]], "weather": ["oom-kill"],
+    "timeout_s": 60, "knobs": [["/proc/x", "1"]], "tolerated_splats": ["oom-kill"],
     "proves": [{"series": "vmalloc-nofail", "patch": 2, "cases": ["nofail_*"]}],
 }  # fmt: skip
 
@@ -159,8 +159,11 @@ def test_a_table_becomes_a_dataclass() -> None:
         ({"zzz": 1}, "unknown key 'zzz': allowed are: artifacts, disk_mib, folder, knobs"),
         ({"module": 5}, "module = 5: must be a valid string"),
         ({"timeout_s": "60"}, "timeout_s = '60': must be a valid number"),
-        ({"weather": ["oom-kil"]}, "weather[0] = 'oom-kil': must be 'panic', 'oops',"),
-        ({"weather": "oom-kill"}, "weather = 'oom-kill': must be a valid array"),
+        (
+            {"tolerated_splats": ["oom-kil"]},
+            "tolerated_splats[0] = 'oom-kil': must be 'panic', 'oops',",
+        ),
+        ({"tolerated_splats": "oom-kill"}, "tolerated_splats = 'oom-kill': must be a valid array"),
         ({"proves": [{"series": "s"}]}, "key 'proves[0].patch' is missing"),
         (
             {"proves": [{"series": "s", "patch": "2"}]},
@@ -181,7 +184,7 @@ def test_faults_of_a_table_are_one_line(change: dict[str, Any], said: str) -> No
 
 def test_a_close_word_is_suggested() -> None:
     with pytest.raises(UserError, match="did you mean 'oom-kill'"):
-        from_table(GuestTest, TABLE | {"weather": ["oom-kil"]}, where="test.toml")
+        from_table(GuestTest, TABLE | {"tolerated_splats": ["oom-kil"]}, where="test.toml")
 
 
 def test_long_wrong_values_are_cut() -> None:

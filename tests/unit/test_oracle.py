@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from harness.model.results import Stuck
-from harness.run.stall import LOOK_S, Glance, Oracle, limit_of, look_of
+from harness.run.stall import LOOK_S, ProgressSample, StallDetector, limit_of, look_of
 
 
-def verdict(*glances: Glance) -> Stuck | None:
-    oracle = Oracle(limit_s=10.0)
-    stalls = [oracle.look(glance) for glance in glances]
+def verdict(*glances: ProgressSample) -> Stuck | None:
+    detector = StallDetector(limit_s=10.0)
+    stalls = [detector.look(sample) for sample in glances]
     assert not any(stalls[:-1])
     last = stalls[-1]
     return last.kind if last else None
@@ -32,15 +32,15 @@ def verdict(*glances: Glance) -> Stuck | None:
 def test_without_progress_the_processors_tell(
     cpu_ms: tuple[int, int, int], retries: int, kind: Stuck | None
 ) -> None:
-    first = Glance(at=0.0, said=3, done=0, retries=0, sampled_at=0.0, cpu_ms=(0, 0, 0))
-    last = Glance(at=10.0, said=3, done=0, retries=retries, sampled_at=9.9, cpu_ms=cpu_ms)
+    first = ProgressSample(at=0.0, said=3, done=0, retries=0, sampled_at=0.0, cpu_ms=(0, 0, 0))
+    last = ProgressSample(at=10.0, said=3, done=0, retries=retries, sampled_at=9.9, cpu_ms=cpu_ms)
     assert verdict(first, last) is kind
 
 
 @pytest.mark.parametrize(("said", "done"), [(4, 0), (3, 1)])
 def test_a_line_or_a_thing_done_is_progress(said: int, done: int) -> None:
-    first = Glance(at=0.0, said=3, done=0, sampled_at=0.0, cpu_ms=(0, 0, 0))
-    last = Glance(at=30.0, said=said, done=done, sampled_at=29.9, cpu_ms=(0, 30_000, 0))
+    first = ProgressSample(at=0.0, said=3, done=0, sampled_at=0.0, cpu_ms=(0, 0, 0))
+    last = ProgressSample(at=30.0, said=said, done=done, sampled_at=29.9, cpu_ms=(0, 30_000, 0))
     assert verdict(first, last) is None
 
 
@@ -48,41 +48,43 @@ def test_a_line_or_a_thing_done_is_progress(said: int, done: int) -> None:
     ("emulator_s", "kind"), [(0.1, Stuck.HANG), (5.0, None), (9.0, Stuck.LIVELOCK)]
 )
 def test_of_a_silent_guest_the_emulator_tells(emulator_s: float, kind: Stuck | None) -> None:
-    last = Glance(at=10.0, said=0, emulator_s=emulator_s, sampled_at=0.5)
-    assert verdict(Glance(at=0.0, said=0), last) is kind
+    last = ProgressSample(at=10.0, said=0, emulator_s=emulator_s, sampled_at=0.5)
+    assert verdict(ProgressSample(at=0.0, said=0), last) is kind
 
 
 @pytest.mark.parametrize(("ready", "kind"), [(0, Stuck.HANG), (2, Stuck.HANG), (5, None)])
 def test_an_emulator_that_the_host_keeps_waiting_is_no_hang(ready: int, kind: Stuck | None) -> None:
     looks = [
-        Glance(at=float(at), said=0, sampled_at=0.5, emulator_s=0.1, emulator_ready=at <= ready)
+        ProgressSample(
+            at=float(at), said=0, sampled_at=0.5, emulator_s=0.1, emulator_ready=at <= ready
+        )
         for at in range(1, 11)
     ]
-    assert verdict(Glance(at=0.0, said=0, emulator_ready=True), *looks) is kind
+    assert verdict(ProgressSample(at=0.0, said=0, emulator_ready=True), *looks) is kind
 
 
 def test_progress_makes_a_new_start_for_all_that_is_counted() -> None:
-    busy = [Glance(at=float(at), said=0, emulator_ready=True) for at in range(9)]
-    idle = [Glance(at=float(at), said=1) for at in range(9, 20)]
+    busy = [ProgressSample(at=float(at), said=0, emulator_ready=True) for at in range(9)]
+    idle = [ProgressSample(at=float(at), said=1) for at in range(9, 20)]
     assert verdict(*busy, *idle) is Stuck.HANG
 
 
 def test_a_first_sample_may_come_late() -> None:
-    first = Glance(at=0.0, said=0)
-    second = Glance(at=4.0, said=0, sampled_at=4.0, cpu_ms=(500, 0, 0), emulator_s=4.0)
-    busy = Glance(at=10.0, said=0, sampled_at=10.0, cpu_ms=(6_500, 0, 0), emulator_s=10.0)
+    first = ProgressSample(at=0.0, said=0)
+    second = ProgressSample(at=4.0, said=0, sampled_at=4.0, cpu_ms=(500, 0, 0), emulator_s=4.0)
+    busy = ProgressSample(at=10.0, said=0, sampled_at=10.0, cpu_ms=(6_500, 0, 0), emulator_s=10.0)
     assert verdict(first, second, busy) is None  # in userspace
     idle = replace(busy, cpu_ms=(500, 0, 6_000))
     assert verdict(first, second, idle) is Stuck.HANG
 
 
 def test_how_long_a_guest_may_be_silent_goes_by_its_speed() -> None:
-    first = Glance(at=0.0, said=0, cpu_ms=(0, 0, 0))
-    last = Glance(at=10.0, said=0, sampled_at=7.0, cpu_ms=(7_000, 0, 0), emulator_s=9.0)
+    first = ProgressSample(at=0.0, said=0, cpu_ms=(0, 0, 0))
+    last = ProgressSample(at=10.0, said=0, sampled_at=7.0, cpu_ms=(7_000, 0, 0), emulator_s=9.0)
     for starved_s, silent in ((2.0, True), (6.0, False)):
-        oracle = Oracle(10.0, starved_s)
-        assert oracle.look(first) is None
-        stall = oracle.look(last)
+        detector = StallDetector(10.0, starved_s)
+        assert detector.look(first) is None
+        stall = detector.look(last)
         assert (stall is not None and not stall.told) is silent
 
 

@@ -169,7 +169,7 @@ def test_a_guest_that_was_reset_without_a_word() -> None:
 
 
 def test_death_is_never_weather() -> None:
-    test = replace(TEST, weather=(SplatKind.PANIC, SplatKind.OOPS))
+    test = replace(TEST, tolerated_splats=(SplatKind.PANIC, SplatKind.OOPS))
     lines = (*log("always", "mended_a"), *OOPS)
     for ended in (Ended.DIED, Ended.SILENT, Ended.DONE):
         result = judge(cell(2), test, SERIES, TestOutcome(ended, lines), frozenset())
@@ -260,7 +260,7 @@ def test_an_unexpected_splat_fails_and_is_named() -> None:
 def test_weather_of_test_or_load_fails_nothing() -> None:
     lines = (OOM, WARNING, *log("always", "mended_a"))
     outcome = TestOutcome(Ended.DONE, lines)
-    test = replace(TEST, weather=(SplatKind.WARNING,))
+    test = replace(TEST, tolerated_splats=(SplatKind.WARNING,))
     result = judge(cell(2, "anon"), test, SERIES, outcome, frozenset({SplatKind.OOM_KILL}))
     assert result.as_expected
     assert [splat.kind for splat in result.splats] == [SplatKind.OOM_KILL, SplatKind.WARNING]
@@ -269,7 +269,7 @@ def test_weather_of_test_or_load_fails_nothing() -> None:
 
 
 def test_weather_of_a_claim_is_ordinary_before_its_patch_only() -> None:
-    claim = replace(TEST.proves[0], weather=(SplatKind.WARNING,))
+    claim = replace(TEST.proves[0], tolerated_splats=(SplatKind.WARNING,))
     test = replace(TEST, proves=(claim,))
     before = TestOutcome(Ended.DONE, (WARNING, *log("always", "!mended_a")))
     after = TestOutcome(Ended.DONE, (WARNING, *log("always", "mended_a")))
@@ -288,11 +288,11 @@ def test_many_splats_make_a_short_reason() -> None:
 
 def test_a_load_that_went_away_is_an_error_unless_the_weather_took_it() -> None:
     outcome = TestOutcome(Ended.DONE, log("always", "mended_a"), load_ended="anon: exit 1")
-    weather = frozenset({SplatKind.OOM_KILL})
-    result = judge(cell(2, "anon"), TEST, SERIES, outcome, weather)
+    tolerated_splats = frozenset({SplatKind.OOM_KILL})
+    result = judge(cell(2, "anon"), TEST, SERIES, outcome, tolerated_splats)
     assert (result.verdict, result.reason) == (ERROR, "the load ended by itself: anon: exit 1")
     outcome = replace(outcome, log=(OOM, *outcome.log), load_ended="anon: signal 9")
-    assert judge(cell(2, "anon"), TEST, SERIES, outcome, weather).as_expected
+    assert judge(cell(2, "anon"), TEST, SERIES, outcome, tolerated_splats).as_expected
 
 
 def test_every_reason_is_one_line() -> None:

@@ -27,11 +27,11 @@ from tests.unit.test_verdict import (
 
 def oom_kills(*names: str, load: str = "none", own: bool = False, **more: object) -> CellResult:
     """Judge a run with these victims; with *own*, the test declares them as weather."""
-    test = replace(TEST, weather=(SplatKind.OOM_KILL,) if own else ())
-    weather = frozenset({SplatKind.OOM_KILL} if load != "none" else ())
+    test = replace(TEST, tolerated_splats=(SplatKind.OOM_KILL,) if own else ())
+    tolerated_splats = frozenset({SplatKind.OOM_KILL} if load != "none" else ())
     lines = (*(KILL % name for name in names), *log("always", "mended_a"))
     outcome = replace(TestOutcome(Ended.DONE, lines), **more)  # type: ignore[arg-type]
-    return judge(cell(2, load), test, SERIES, outcome, weather)
+    return judge(cell(2, load), test, SERIES, outcome, tolerated_splats)
 
 
 @pytest.mark.parametrize(

@@ -43,11 +43,11 @@ from harness.model.events import Stage
 from harness.model.jsonio import from_json, to_json
 from harness.model.results import CellResult, Ended, Observation
 from harness.model.values import Arch, Kernel, Plan
-from harness.run.artifacts import cell_job, make_bench, make_kernel
+from harness.run.artifacts import cell_job, guest_artifacts, make_kernel
 from harness.run.cell import OBSERVED, CellJob, judged, observe, worth_keeping
 from harness.run.folder import RunFolder
 from harness.run.lab import guest_pool
-from harness.run.prepare import Prepared, prepare
+from harness.run.prepare import ResolvedPlan, prepare
 from harness.run.workspace import Workspace
 from harness.source.apply import contents_at
 from harness.verdict.judge import missed_result
@@ -55,7 +55,7 @@ from harness.verdict.judge import missed_result
 TOPIC = "gcov"  # the fragment that a kernel needs to count
 KIND, COUNTS = "coverage", "counts.json"
 # Raise it when the same guest would be read in another way.
-RECIPE = "1"
+CACHE_VERSION = "1"
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,9 @@ class _ArchCounts:
     known: Mapping[str, frozenset[int]] = field(default_factory=dict)  # lines that have code
 
 
-def touched_sources(ready: Prepared, position: int, further: Sequence[str] = ()) -> tuple[str, ...]:
+def touched_sources(
+    ready: ResolvedPlan, position: int, further: Sequence[str] = ()
+) -> tuple[str, ...]:
     """Return the C files that count their lines: those that patches touch, and *further* ones."""
     touched = {name for patch in ready.series.patches[:position] for name in patch.touches}
     contents = contents_at(ready.tree, ready.series, position)
@@ -90,18 +92,18 @@ def touched_sources(ready: Prepared, position: int, further: Sequence[str] = ())
 
 
 def coverage_of(
-    plan: Plan, space: Workspace, run: RunFolder, further: Sequence[str] = ()
+    plan: Plan, workspace: Workspace, run: RunFolder, further: Sequence[str] = ()
 ) -> CoverageRecord:
     """Return the coverage of *plan* at its last position; else as :func:`run_coverage`."""
     config = tuple(dict.fromkeys((*plan.config, TOPIC)))
-    ready = prepare(replace(plan, config=config, repeat=1), space)
-    return run_coverage(ready, ready.positions[-1], space, run, further)
+    ready = prepare(replace(plan, config=config, repeat=1), workspace)
+    return run_coverage(ready, ready.positions[-1], workspace, run, further)
 
 
 def run_coverage(
-    ready: Prepared,
+    ready: ResolvedPlan,
     position: int,
-    space: Workspace,
+    workspace: Workspace,
     run: RunFolder,
     further: Sequence[str] = (),
 ) -> CoverageRecord:
@@ -122,7 +124,7 @@ def run_coverage(
             hint="lines of a header are counted in the C files that --count names",
         )
     placed = place_patches(ready, position)
-    archs = tuple(_count(ready, arch, position, sources, space, run) for arch in ready.archs)
+    archs = tuple(_count(ready, arch, position, sources, workspace, run) for arch in ready.archs)
     patches = ready.series.patches[:position]
     return CoverageRecord(
         series=ready.series.name,
@@ -139,7 +141,7 @@ def run_coverage(
     )
 
 
-def place_patches(ready: Prepared, position: int) -> tuple[tuple[PlacedFile, ...], ...]:
+def place_patches(ready: ResolvedPlan, position: int) -> tuple[tuple[PlacedFile, ...], ...]:
     """Return what each patch brings, its lines as they are numbered at *position*."""
     placed = []
     for patch in ready.series.patches[:position]:
@@ -157,31 +159,31 @@ def place_patches(ready: Prepared, position: int) -> tuple[tuple[PlacedFile, ...
 
 
 def _count(
-    ready: Prepared,
+    ready: ResolvedPlan,
     arch: Arch,
     position: int,
     sources: tuple[str, ...],
-    space: Workspace,
+    workspace: Workspace,
     run: RunFolder,
 ) -> _ArchCounts:
-    kernel = make_kernel(ready, arch, position, space, sources)
+    kernel = make_kernel(ready, arch, position, workspace, sources)
     counted = counted_sources(kernel, sources)
     accel, _ = choose_accel(ready.plan.accel, arch)
-    bench = make_bench(ready, arch, kernel, space)
+    artifacts = guest_artifacts(ready, arch, kernel, workspace)
     cells = ready.cells(arch, position)
     capacity = Capacity(ready.plan.jobs, ready.plan.cpus)
-    templates = Templates(space.store, capacity, space.report)
+    templates = Templates(workspace.store, capacity, workspace.report)
     tested: list[_Tested] = []
     with guest_pool("coverage", capacity, templates) as pool:
-        jobs = [cell_job(ready, arch, bench, cell, accel) for cell in cells]
-        one = _Counting(arch, kernel, counted, space, run, templates)
+        jobs = [cell_job(ready, arch, artifacts, cell, accel) for cell in cells]
+        one = _Counting(arch, kernel, counted, workspace, run, templates)
         waiting = [pool.submit(one.test, job) for job in jobs]
         for number, future in enumerate(waiting, 1):
             tested.append(future.result())
             cell = tested[-1].result.cell
             text = f"{arch.name} {cell.column}: {'counted' if tested[-1].counted else 'lost'}"
             last = number == len(waiting)
-            space.report(Stage(f"coverage {arch.name}", text, number, len(waiting), last))
+            workspace.report(Stage(f"coverage {arch.name}", text, number, len(waiting), last))
     known: dict[str, frozenset[int]] = {}
     for done in tested:
         for name, lines in done.counts.items():
@@ -196,13 +198,13 @@ class _Counting:
     arch: Arch
     kernel: Kernel
     sources: tuple[str, ...]
-    space: Workspace
+    workspace: Workspace
     run: RunFolder
     templates: Templates
 
     def test(self, job: CellJob) -> _Tested:
         """Return what *job*'s test executed, from the store where it is known."""
-        store, key = self.space.store, key_of(RECIPE, job.key, *self.sources)
+        store, key = self.workspace.store, key_of(CACHE_VERSION, job.key, *self.sources)
         kept = store.get(KIND, key)
         if kept is not None:
             seen = from_json(Observation, (kept / OBSERVED).read_text(encoding="utf-8"))

@@ -31,11 +31,18 @@ from harness.model.events import Note, Stage
 from harness.model.jsonio import from_json, to_json
 from harness.model.results import CellResult
 from harness.model.values import AccelName, Arch, GuestSpec, Kernel, Series, Verdict
-from harness.run.artifacts import Bench, bare_bench, cell_job, guest_spec, make_bench, make_kernel
+from harness.run.artifacts import (
+    GuestArtifacts,
+    boot_artifacts,
+    cell_job,
+    guest_artifacts,
+    guest_spec,
+    make_kernel,
+)
 from harness.run.cell import run_cell
 from harness.run.folder import RunFolder
 from harness.run.lab import guest_pool
-from harness.run.prepare import Prepared
+from harness.run.prepare import ResolvedPlan
 from harness.run.workspace import Workspace
 from harness.source.apply import contents_at, read_content
 from harness.source.patch_files import read_patch
@@ -45,22 +52,22 @@ BOOT_S = 15.0
 KIND = "mutant"
 RESULT = "result.json"
 # Raise it when the same mutant would meet another fate for a reason that no key has.
-RECIPE = "1"
+CACHE_VERSION = "1"
 
 
 @dataclass(frozen=True)
 class _Subject:
     """What is mutated, and the right code that mutants are held against."""
 
-    ready: Prepared
+    ready: ResolvedPlan
     arch: Arch
     position: int
     kernel: Kernel
     accel: AccelName
-    space: Workspace
+    workspace: Workspace
     run: RunFolder
 
-    def patched(self, patch: Path) -> tuple[Prepared, int]:
+    def patched(self, patch: Path) -> tuple[ResolvedPlan, int]:
         """Return the plan with *patch* behind the position, and the mutant's own position."""
         series = self.ready.series
         at = self.position + 1
@@ -71,7 +78,7 @@ class _Subject:
         return replace(self.ready, series=mutated, positions=(at,)), at
 
 
-def find_mutants(ready: Prepared, position: int) -> tuple[tuple[Mutant, str], ...]:
+def find_mutants(ready: ResolvedPlan, position: int) -> tuple[tuple[Mutant, str], ...]:
     """Return the mutants of what the series has brought at *position*, each with its diff.
 
     Raises:
@@ -90,10 +97,10 @@ def find_mutants(ready: Prepared, position: int) -> tuple[tuple[Mutant, str], ..
 
 
 def run_mutants(
-    ready: Prepared,
+    ready: ResolvedPlan,
     arch: Arch,
     position: int,
-    space: Workspace,
+    workspace: Workspace,
     run: RunFolder,
     *,
     deadline: Deadline,
@@ -118,16 +125,18 @@ def run_mutants(
             raise UserError(f"there is no mutant {number}", hint=f"1 to {len(mutants)}: --list")
     mutants = {number: mutants[number] for number in sorted(only) or mutants}
     accel, _ = choose_accel(ready.plan.accel, arch)
-    kernel = make_kernel(ready, arch, position, space)
-    subject = _Subject(ready, arch, position, kernel, accel, space, run)
+    kernel = make_kernel(ready, arch, position, workspace)
+    subject = _Subject(ready, arch, position, kernel, accel, workspace, run)
     capacity = Capacity(ready.plan.jobs, ready.plan.cpus)
-    templates = Templates(space.store, capacity, space.report)
+    templates = Templates(workspace.store, capacity, workspace.report)
     with guest_pool("mutant", capacity, templates) as pool:
         round_ = _Round(subject, pool, templates, len(mutants), on_result)
         round_.check_the_right_code()
         for number, (mutant, diff) in mutants.items():
             if deadline.passed:
-                space.report(Note("the time is up: the same command goes on from here", "warning"))
+                workspace.report(
+                    Note("the time is up: the same command goes on from here", "warning")
+                )
                 break
             round_.take(number, mutant, diff)
         round_.wait()
@@ -161,9 +170,9 @@ class _Round:
             UserError: one does not pass.
         """
         subject = self._subject
-        bench = make_bench(subject.ready, subject.arch, subject.kernel, subject.space)
+        artifacts = guest_artifacts(subject.ready, subject.arch, subject.kernel, subject.workspace)
         running = [
-            self._pool.submit(self._test, subject.ready, bench, subject.position, test.name)
+            self._pool.submit(self._test, subject.ready, artifacts, subject.position, test.name)
             for test in subject.ready.tests
         ]
         seen = sorted((future.result() for future in running), key=lambda r: r.seconds)
@@ -189,13 +198,13 @@ class _Round:
         )
         ready, at = subject.patched(patch)
         key = self._key(ready)
-        known = subject.space.store.get(KIND, key)
+        known = subject.workspace.store.get(KIND, key)
         if known is not None:
             kept = from_json(MutantResult, (known / RESULT).read_text(encoding="utf-8"))
             self._enter(number, replace(kept, reused=True))
             return
         try:
-            kernel = make_kernel(ready, subject.arch, at, subject.space)
+            kernel = make_kernel(ready, subject.arch, at, subject.workspace)
         except BuildError as error:
             self._decide(number, key, replace(result, fate=Fate.UNBUILDABLE, by=error.what), begun)
             return
@@ -236,14 +245,16 @@ class _Round:
         key: str,
         result: MutantResult,
         begun: float,
-        ready: Prepared,
+        ready: ResolvedPlan,
         kernel: Kernel,
     ) -> None:
         try:
             fate, by = self._boot(kernel)
             if fate is not Fate.KILLED:
-                bench = make_bench(ready, self._subject.arch, kernel, self._subject.space)
-                fate, by = self._fate(ready, bench)
+                artifacts = guest_artifacts(
+                    ready, self._subject.arch, kernel, self._subject.workspace
+                )
+                fate, by = self._fate(ready, artifacts)
         finally:
             self._forget(kernel)
         self._decide(number, key, replace(result, fate=fate, by=by), begun)
@@ -255,7 +266,7 @@ class _Round:
         """
         try:
             deadline = Deadline(host_speed().scale(BOOT_S))
-            make_template(self._spec(kernel), self._subject.space.store, deadline)
+            make_template(self._spec(kernel), self._subject.workspace.store, deadline)
         except BootFailure as failure:
             return Fate.KILLED, f"the boot: {failure.reason}"
         except GuestError as error:
@@ -264,50 +275,52 @@ class _Round:
 
     def _spec(self, kernel: Kernel) -> GuestSpec:
         subject = self._subject
-        bench = bare_bench(subject.ready, subject.arch, kernel, subject.space)
+        artifacts = boot_artifacts(subject.ready, subject.arch, kernel, subject.workspace)
         ram = subject.ready.plan.ram_mib[0]
-        return guest_spec(subject.ready.plan, subject.arch, bench, ram, subject.accel)
+        return guest_spec(subject.ready.plan, subject.arch, artifacts, ram, subject.accel)
 
-    def _fate(self, ready: Prepared, bench: Bench) -> tuple[Fate, str]:
+    def _fate(self, ready: ResolvedPlan, artifacts: GuestArtifacts) -> tuple[Fate, str]:
         missed = ""
         for name in self._order:
-            seen = self._test(ready, bench, ready.positions[0], name)
+            seen = self._test(ready, artifacts, ready.positions[0], name)
             if seen.verdict is Verdict.MISS:
                 missed = missed or f"{name}: {seen.reason}"
             elif not seen.as_expected:
                 return Fate.KILLED, _killer(seen)
         return (Fate.UNDECIDED, missed) if missed else (Fate.SURVIVED, "")
 
-    def _test(self, ready: Prepared, bench: Bench, position: int, name: str) -> CellResult:
+    def _test(
+        self, ready: ResolvedPlan, artifacts: GuestArtifacts, position: int, name: str
+    ) -> CellResult:
         subject = self._subject
         cells = ready.cells(subject.arch, position)
         cell = next(cell for cell in cells if cell.test == name)
-        job = cell_job(ready, subject.arch, bench, cell, subject.accel)
+        job = cell_job(ready, subject.arch, artifacts, cell, subject.accel)
         job = replace(job, debug=None)  # nobody looks, and the source is not that of a position
-        return run_cell(job, subject.run, subject.space.store, self._templates)
+        return run_cell(job, subject.run, subject.workspace.store, self._templates)
 
     def _forget(self, kernel: Kernel) -> None:
         """Drop a mutant's kernel and template: nobody else asks for them, and they are large."""
         subject = self._subject
         if kernel.image_sha256 != subject.kernel.image_sha256:
-            subject.space.store.drop(TEMPLATE, template_key(self._spec(kernel)))
-        subject.space.store.drop(KERNEL, kernel.key)
+            subject.workspace.store.drop(TEMPLATE, template_key(self._spec(kernel)))
+        subject.workspace.store.drop(KERNEL, kernel.key)
 
-    def _key(self, ready: Prepared) -> str:
+    def _key(self, ready: ResolvedPlan) -> str:
         """Return what a mutant's fate follows from: its kernel's inputs, and the tests."""
-        checkout = self._subject.space.checkout
+        checkout = self._subject.workspace.checkout
         tests = (digest_files(test.folder) for test in ready.tests)
         patches = (patch.sha256 for patch in ready.series.applied(ready.positions[0]))
         ram = map(str, ready.plan.ram_mib)
         return key_of(
-            RECIPE, self._subject.kernel.key, *patches, digest_files(checkout.include),
+            CACHE_VERSION, self._subject.kernel.key, *patches, digest_files(checkout.include),
             digest_files(checkout.init), *tests, *ram, str(ready.plan.cpus),
         )  # fmt: skip
 
     def _decide(self, number: int, key: str, result: MutantResult, begun: float) -> None:
         result = replace(result, seconds=round(time.monotonic() - begun, 1))
         if result.fate is not Fate.UNDECIDED:
-            self._subject.space.store.put(
+            self._subject.workspace.store.put(
                 KIND, key, lambda into: _write(into / RESULT, to_json(result))
             )
         self._enter(number, result)
@@ -319,7 +332,7 @@ class _Round:
         text = f"{result.file}:{result.line}: {result.what}: {result.fate.value}"
         by = f" by {result.by}" if result.fate is Fate.KILLED else ""
         level = "info" if result.fate in (Fate.KILLED, Fate.EQUIVALENT) else "warning"
-        report = self._subject.space.report
+        report = self._subject.workspace.report
         if level == "warning":
             report(Note(f"{text}{by}", "warning"))
         report(Stage("mutants", f"{text}{by}", done, self._total, done == self._total))

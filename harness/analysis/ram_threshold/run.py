@@ -34,11 +34,18 @@ from harness.model.events import Note
 from harness.model.results import CellResult
 from harness.model.text import one_line
 from harness.model.values import AccelName, Arch, Cell, Kernel, Verdict
-from harness.run.artifacts import Bench, bare_bench, cell_job, guest_spec, make_bench, make_kernel
+from harness.run.artifacts import (
+    GuestArtifacts,
+    boot_artifacts,
+    cell_job,
+    guest_artifacts,
+    guest_spec,
+    make_kernel,
+)
 from harness.run.cell import run_cell
 from harness.run.folder import RunFolder
 from harness.run.lab import guest_pool
-from harness.run.prepare import Prepared
+from harness.run.prepare import ResolvedPlan
 from harness.run.workspace import Workspace
 
 # From launch to ready, on a host of reference speed. A guest with enough RAM takes half a second;
@@ -47,8 +54,8 @@ BOOT_S = 10.0
 
 
 def find_thresholds(
-    ready: Prepared,
-    space: Workspace,
+    ready: ResolvedPlan,
+    workspace: Workspace,
     run: RunFolder,
     bounds: Bounds,
     *,
@@ -65,9 +72,9 @@ def find_thresholds(
     """
     packages.require(ready.archs)
     capacity = Capacity(ready.plan.jobs, ready.plan.cpus)
-    templates = Templates(space.store, capacity)
+    templates = Templates(workspace.store, capacity)
     with guest_pool("threshold", capacity, templates) as pool:
-        where = (space, run, capacity, templates, pool)
+        where = (workspace, run, capacity, templates, pool)
         searches = _Searches(ready, *where, bounds, deadline, fresh, on_row)
         for position in ready.positions:
             for arch in ready.archs:
@@ -85,8 +92,8 @@ class _Searches:
 
     def __init__(
         self,
-        ready: Prepared,
-        space: Workspace,
+        ready: ResolvedPlan,
+        workspace: Workspace,
         run: RunFolder,
         capacity: Capacity,
         templates: Templates,
@@ -96,7 +103,7 @@ class _Searches:
         fresh: bool,
         on_row: Callable[[ThresholdRecord], None],
     ) -> None:
-        self._ready, self._space, self._run = ready, space, run
+        self._ready, self._space, self._run = ready, workspace, run
         self._bounds, self._deadline, self._fresh = bounds, deadline, fresh
         self._on_row = on_row
         self._capacity, self._templates, self._pool = capacity, templates, pool
@@ -151,10 +158,10 @@ class _Searches:
 
     def _boots(self, arch: Arch, position: int, kernel: Kernel, accel: AccelName) -> None:
         """Find what the kernel boots with; the tests' searches start from there."""
-        bench = bare_bench(self._ready, arch, kernel, self._space)
+        artifacts = boot_artifacts(self._ready, arch, kernel, self._space)
 
         def comes_up(size: int, _: int) -> tuple[bool, str]:
-            spec = guest_spec(self._ready.plan, arch, bench, size, accel)
+            spec = guest_spec(self._ready.plan, arch, artifacts, size, accel)
             try:
                 with self._capacity.place(spec):
                     make_template(spec, self._space.store, Deadline(host_speed().scale(BOOT_S)))
@@ -168,19 +175,19 @@ class _Searches:
         if found.mib is None:
             return
         bounds = replace(self._bounds, low=found.mib)
-        whole = make_bench(self._ready, arch, kernel, self._space)
+        whole = guest_artifacts(self._ready, arch, kernel, self._space)
         for cell in self._ready.cells(arch, position):
             if cell.repeat == 0:
                 self._submit(self._passes, arch, whole, cell, accel, bounds)
 
     def _passes(
-        self, arch: Arch, bench: Bench, cell: Cell, accel: AccelName, bounds: Bounds
+        self, arch: Arch, artifacts: GuestArtifacts, cell: Cell, accel: AccelName, bounds: Bounds
     ) -> None:
         """Find what one test passes with."""
 
         def passes(size: int, number: int) -> tuple[bool, str]:
             one = replace(cell, ram_mib=size, repeat=number)
-            job = cell_job(self._ready, arch, bench, one, accel)
+            job = cell_job(self._ready, arch, artifacts, one, accel)
             where = (self._run, self._space.store, self._templates)
             result = run_cell(job, *where, fresh=self._fresh)
             if result.verdict is Verdict.MISS:

@@ -23,7 +23,7 @@ class Command(Protocol):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare options and operands."""
 
-    def execute(self, args: argparse.Namespace, space: Workspace) -> int:
+    def execute(self, args: argparse.Namespace, workspace: Workspace) -> int:
         """Do it; return the exit code."""
 
 

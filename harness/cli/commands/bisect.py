@@ -36,24 +36,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_plan_options(parser)
 
 
-def execute(args: argparse.Namespace, space: Workspace) -> int:
+def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     """Search; 0 when the patch is found, 1 when no patch of the series turns the test."""
-    plan = plan_of(vars(args), space.checkout)
-    ready = prepare(plan, space)
+    plan = plan_of(vars(args), workspace.checkout)
+    ready = prepare(plan, workspace)
     if len(ready.tests) != 1:
         raise UserError(f"{len(ready.tests)} guest tests are chosen", hint="name one with --test")
 
     def verdict_at(position: int) -> Verdict:
         one = replace(plan, positions=(position,))
-        run = new_run_folder(space.checkout.runs, one)
-        record = run_plan(one, space, run)
+        run = new_run_folder(workspace.checkout.runs, one)
+        record = run_plan(one, workspace, run)
         write_reports(record, run.path)
         verdict = Verdict.worst(tuple(cell.verdict for cell in record.cells))
-        space.report(Note(f"position {position}: {verdict.value}"))
+        workspace.report(Note(f"position {position}: {verdict.value}"))
         return verdict
 
     finding = search(ready.positions, verdict_at, args.seek)
-    space.settle()
+    workspace.settle()
     print(finding.text)
     for position in finding.suspects:
         print(f"  patch {position}: {ready.series.title_at(position)}")

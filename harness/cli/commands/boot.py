@@ -38,15 +38,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="with --profile: print it as JSON, and nothing else")  # fmt: skip
 
 
-def execute(args: argparse.Namespace, space: Workspace) -> int:
+def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     """Boot; 0 when the guest came up and every command ended with 0, else 1."""
     if args.json and not args.profile:
         raise UserError("--json is for --profile", hint="give both")
     if args.json and args.exec:
         raise UserError("--json prints the profile alone", hint="leave --exec out")
-    plain = spec_from(args, space)
+    plain = spec_from(args, workspace)
     spec = replace(plain, cmdline=(*plain.cmdline, *PROFILE_CMDLINE)) if args.profile else plain
-    space.settle()
+    workspace.settle()
     clock = _Clock()
     with tempfile.TemporaryDirectory(prefix="kph-") as folder:
         try:
@@ -55,7 +55,7 @@ def execute(args: argparse.Namespace, space: Workspace) -> int:
                     _introduce(guest, spec)
                 if args.profile:
                     profile = _profile(guest, spec, clock.ready_s)
-                    cloned = _clone_s(plain, space, Path(folder, "clone"))
+                    cloned = _clone_s(plain, workspace, Path(folder, "clone"))
                     _show(replace(profile, clone_s=cloned), as_json=args.json)
                 if not args.exec:
                     return 0
@@ -113,9 +113,9 @@ def _profile(guest: Guest, spec: GuestSpec, ready_s: float) -> BootProfile:
         ) from error
 
 
-def _clone_s(spec: GuestSpec, space: Workspace, folder: Path) -> float:
+def _clone_s(spec: GuestSpec, workspace: Workspace, folder: Path) -> float:
     """Return how long a clone of *spec*'s guest takes to answer, in seconds."""
-    template = make_template(spec, space.store)
+    template = make_template(spec, workspace.store)
     begun = time.monotonic()
     with clone(template, folder):
         return time.monotonic() - begun

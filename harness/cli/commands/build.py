@@ -7,7 +7,7 @@ import argparse
 
 from harness.host import packages
 from harness.plan.options import add_plan_options, plan_of
-from harness.run.artifacts import make_bench, make_kernel
+from harness.run.artifacts import guest_artifacts, make_kernel
 from harness.run.prepare import prepare
 from harness.run.workspace import Workspace
 
@@ -19,19 +19,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_plan_options(parser)
 
 
-def execute(args: argparse.Namespace, space: Workspace) -> int:
+def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     """Build every position and architecture asked for; print where the images are."""
-    ready = prepare(plan_of(vars(args), space.checkout), space)
+    ready = prepare(plan_of(vars(args), workspace.checkout), workspace)
     packages.require(ready.archs)
     lines = []
     for position in ready.positions:
         for arch in ready.archs:
-            kernel = make_kernel(ready, arch, position, space)
-            bench = make_bench(ready, arch, kernel, space)
+            kernel = make_kernel(ready, arch, position, workspace)
+            artifacts = guest_artifacts(ready, arch, kernel, workspace)
             how = "reused" if kernel.reused else f"built in {kernel.seconds:.0f} s"
             lines.append(f"{arch.name} p{position} ({how})\n  kernel    {kernel.image}")
-            lines.append(f"  initramfs {bench.initramfs}\n  log       {kernel.build_log}")
+            lines.append(f"  initramfs {artifacts.initramfs}\n  log       {kernel.build_log}")
             lines += [f"  warning   {text}" for text in kernel.warnings]
-    space.settle()
+    workspace.settle()
     print("\n".join(lines))
     return 0

@@ -55,30 +55,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     prunes.add_argument("--dry-run", action="store_true", help="say what would go")
 
 
-def execute(args: argparse.Namespace, space: Workspace) -> int:
+def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     """Do what was asked for."""
-    return int(args.act(args, space))
+    return int(args.act(args, workspace))
 
 
 # ---------------------------------------------------------------- show
 
 
-def _look(space: Workspace) -> Stock:
-    space.report(Stage("cache", f"looking through {space.cache.root}"))
-    stock = take_stock(space.cache)
-    space.report(Stage("cache", f"{len(stock.items)} entries in {space.cache.root}", finished=True))
+def _look(workspace: Workspace) -> Stock:
+    workspace.report(Stage("cache", f"looking through {workspace.cache.root}"))
+    stock = take_stock(workspace.cache)
+    workspace.report(
+        Stage("cache", f"{len(stock.items)} entries in {workspace.cache.root}", finished=True)
+    )
     return stock
 
 
-def show(args: argparse.Namespace, space: Workspace) -> int:
+def show(args: argparse.Namespace, workspace: Workspace) -> int:
     """Print a line per kind. Sizes are what the disk gives; a linked file counts once."""
-    stock = _look(space)
-    counted = ccache.statistics(space.cache)
-    space.settle()
+    stock = _look(workspace)
+    counted = ccache.statistics(workspace.cache)
+    workspace.settle()
     if args.json:
-        print(json.dumps(_as_json(stock, counted, space), indent=1))
+        print(json.dumps(_as_json(stock, counted, workspace), indent=1))
         return 0
-    table = Table(title=str(space.cache.root), title_justify="left", box=None)
+    table = Table(title=str(workspace.cache.root), title_justify="left", box=None)
     for column in ("kind", "entries", "size", "last used"):
         table.add_column(column, justify="right" if column in ("entries", "size") else "left")
     for line in stock.by_kind():
@@ -98,11 +100,11 @@ def show(args: argparse.Namespace, space: Workspace) -> int:
 
 
 def _as_json(
-    stock: Stock, counted: ccache.Statistics | None, space: Workspace
+    stock: Stock, counted: ccache.Statistics | None, workspace: Workspace
 ) -> dict[str, object]:
     """Sizes in bytes, times in ISO 8601 with their offset."""
     return {
-        "cache": str(space.cache.root),
+        "cache": str(workspace.cache.root),
         "kinds": [
             {
                 "kind": line.kind,
@@ -125,21 +127,21 @@ def _day(seconds: float) -> str:
 # ---------------------------------------------------------------- verify
 
 
-def verify(args: argparse.Namespace, space: Workspace) -> int:
+def verify(args: argparse.Namespace, workspace: Workspace) -> int:
     """Read every entry and compare it with its digests; 0 when all is well, 1 when not.
 
     A damaged entry is removed, and made again when it is needed; of a source its work trees go
     with it, because they share its files.
     """
-    stock = _look(space)
+    stock = _look(workspace)
     checkers: dict[Path, Checker] = {
-        space.cache.store: lambda folder, _: entry_damage(folder, read_all=True),
-        space.cache.sources: source_damage,
-        space.cache.downloads: _download_damage,
+        workspace.cache.store: lambda folder, _: entry_damage(folder, read_all=True),
+        workspace.cache.sources: source_damage,
+        workspace.cache.downloads: _download_damage,
     }
-    found = inspect(stock, checkers, space.report)
-    told = {} if args.keep else _remove_damaged(found, stock, space)
-    space.settle()
+    found = inspect(stock, checkers, workspace.report)
+    told = {} if args.keep else _remove_damaged(found, stock, workspace)
+    workspace.settle()
     for damaged in found:
         print(f"damaged: {damaged.item.path}: {damaged.what}")
         if damaged.item.path in told:
@@ -161,7 +163,9 @@ def _download_damage(path: Path, _: Callable[[int], None]) -> str:
     return "its content is not what was downloaded"
 
 
-def _remove_damaged(found: Sequence[Damaged], stock: Stock, space: Workspace) -> dict[Path, str]:
+def _remove_damaged(
+    found: Sequence[Damaged], stock: Stock, workspace: Workspace
+) -> dict[Path, str]:
     """Remove what is damaged; return what became of each."""
     bad = {damaged.item.path: damaged for damaged in found}
     sources = {path for path, damaged in bad.items() if damaged.item.kind == SOURCES}
@@ -171,7 +175,7 @@ def _remove_damaged(found: Sequence[Damaged], stock: Stock, space: Workspace) ->
         """Whether it is not a new one, made while the others were read."""
         return item.path not in bad or bad[item.path].still_there
 
-    done = remove(items, stock, space.cache, space.report, still)
+    done = remove(items, stock, workspace.cache, workspace.report, still)
     told = {item.path: "removed; it is made again when it is needed" for item in done.gone}
     left = "left: a running harness uses it; verify again when that has ended"
     return told | {item.path: left for item in done.in_use}
@@ -180,7 +184,7 @@ def _remove_damaged(found: Sequence[Damaged], stock: Stock, space: Workspace) ->
 # ---------------------------------------------------------------- prune
 
 
-def prune(args: argparse.Namespace, space: Workspace) -> int:
+def prune(args: argparse.Namespace, workspace: Workspace) -> int:
     """Remove what was not used for longest, never what a running harness uses.
 
     0 when the cache is as small as asked for, 1 when more than that is in use.
@@ -189,14 +193,14 @@ def prune(args: argparse.Namespace, space: Workspace) -> int:
         raise UserError("prune down to what?", hint="say --size 20G, --older-than 14d, or both")
     size = None if args.size is None else parse_size(args.size)
     since = None if args.older_than is None else time.time() - parse_age(args.older_than)
-    stock = _look(space)
+    stock = _look(workspace)
     choice = choose(stock, stock.in_use(), size=size, unused_since=since)
     after = choice.after
     if not args.dry_run and choice.items:
-        done = remove(choice.items, stock, space.cache, space.report)
+        done = remove(choice.items, stock, workspace.cache, workspace.report)
         if len(done.gone) < len(choice.items):
-            after = take_stock(space.cache).size
-    space.settle()
+            after = take_stock(workspace.cache).size
+    workspace.settle()
     _tell_pruned(choice.items, dry_run=args.dry_run)
     print(f"{size_text(choice.before)} before, {size_text(after)} after")
     if size is not None and after > size:

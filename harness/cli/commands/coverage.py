@@ -38,9 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="put the report there")
 
 
-def execute(args: argparse.Namespace, space: Workspace) -> int:
+def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     """Count; 0: every changed line with code is executed, 1: one is not, 3: counters were lost."""
-    plan = plan_of(vars(args), space.checkout)
+    plan = plan_of(vars(args), workspace.checkout)
     if len(plan.positions) > 1:
         raise UserError(
             f"--position names {len(plan.positions)}", hint="coverage is of one position"
@@ -51,15 +51,15 @@ def execute(args: argparse.Namespace, space: Workspace) -> int:
         run = RunFolder(args.out.resolve())
     else:
         named = replace(plan, series=f"{plan.series}-coverage")
-        run = new_run_folder(space.checkout.runs, named)
+        run = new_run_folder(workspace.checkout.runs, named)
     try:
-        record = coverage_of(plan, space, run, args.count)
+        record = coverage_of(plan, workspace, run, args.count)
     except BaseException:
         if not any(run.path.iterdir()):
             run.path.rmdir()
         raise
     paths = write_coverage(record, run.path)
-    space.settle()
+    workspace.settle()
     print_coverage(Console(highlight=False), record, paths)
     return exit_code(record)
 

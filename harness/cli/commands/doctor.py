@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tests", action="store_true", help=tests)
 
 
-def execute(args: argparse.Namespace, space: Workspace) -> int:
+def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     """Print the state of the host; 0 when nothing needed is missing, else 3."""
     console = Console(highlight=False)
     archs = all_archs()
@@ -48,10 +48,10 @@ def execute(args: argparse.Namespace, space: Workspace) -> int:
     console.print(_accelerators(archs))
     console.print()
     console.print(resources.describe())
-    space.cache.root.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(space.cache.root).free // 2**30
+    workspace.cache.root.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(workspace.cache.root).free // 2**30
     low = "" if free >= WANTED_GIB else f" (a first run wants {WANTED_GIB} GiB)"
-    console.print(f"cache {space.cache.root}: {free} GiB free{low}")
+    console.print(f"cache {workspace.cache.root}: {free} GiB free{low}")
     if not missing:
         return 0
     # Not through rich: a command that a person copies must stay on one line.

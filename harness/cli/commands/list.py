@@ -23,21 +23,21 @@ def _archs(_: Workspace) -> Rows:
     return [(a.name, f"{a.qemu} -machine {a.machine}") for a in all_archs()]
 
 
-def _series(space: Workspace) -> Rows:
-    for name in series_names(space.checkout):
-        yield name, f"for {', '.join(covered(space.checkout.patches / name))}"
+def _series(workspace: Workspace) -> Rows:
+    for name in series_names(workspace.checkout):
+        yield name, f"for {', '.join(covered(workspace.checkout.patches / name))}"
 
 
-def _tests(space: Workspace) -> Rows:
-    return [(t.name, t.summary) for t in load_tests(space.checkout).values()]
+def _tests(workspace: Workspace) -> Rows:
+    return [(t.name, t.summary) for t in load_tests(workspace.checkout).values()]
 
 
-def _loads(space: Workspace) -> Rows:
-    return [(load.name, load.summary) for load in load_loads(space.checkout).values()]
+def _loads(workspace: Workspace) -> Rows:
+    return [(load.name, load.summary) for load in load_loads(workspace.checkout).values()]
 
 
-def _topics(space: Workspace) -> Rows:
-    for file in sorted(space.checkout.kconfigs.glob("*.config")):
+def _topics(workspace: Workspace) -> Rows:
+    for file in sorted(workspace.checkout.kconfigs.glob("*.config")):
         first = file.read_text(encoding="utf-8").splitlines()
         told = next((t.lstrip("# ") for t in first if t.startswith("# ") and "SPDX" not in t), "")
         yield file.stem, told
@@ -47,8 +47,8 @@ def _bases(_: Workspace) -> Rows:
     return [(f"{name}:", module.HELP) for name, module in schemes().items()]
 
 
-def _runs(space: Workspace) -> Rows:
-    for file in sorted(space.checkout.runs.glob("*/run.json")):
+def _runs(workspace: Workspace) -> Rows:
+    for file in sorted(workspace.checkout.runs.glob("*/run.json")):
         if not file.parent.is_symlink():
             yield file.parent.name, str(file.parent)
 
@@ -70,14 +70,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f"of {', '.join(KINDS)} (default: all)")  # fmt: skip
 
 
-def execute(args: argparse.Namespace, space: Workspace) -> int:
+def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     """Print a block for every kind asked for."""
     console = Console(highlight=False)
     for kind in args.kind or KINDS:
         table = Table(title=kind, title_justify="left", box=None, show_header=False)
         table.add_column(no_wrap=True)
         table.add_column()
-        for name, text in KINDS[kind](space):
+        for name, text in KINDS[kind](workspace):
             table.add_row(name, text)
         console.print(table)
         console.print()

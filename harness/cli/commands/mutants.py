@@ -42,17 +42,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="put the report there")
 
 
-def execute(args: argparse.Namespace, space: Workspace) -> int:
+def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     """Run them; 0: every one that can be told is killed, 1: one survived, 3: not all decided."""
-    plan = plan_of(vars(args), space.checkout)
+    plan = plan_of(vars(args), workspace.checkout)
     plan = replace(plan, loads=("none",) if args.load is None else plan.loads)
     for what, values in (("load", plan.loads), ("ram", plan.ram_mib), ("position", plan.positions)):
         if len(values) > 1:
             raise UserError(f"--{what} names {len(values)}", hint="mutants are tried under one")
-    ready = prepare(plan, space)
+    ready = prepare(plan, workspace)
     position = plan.positions[0] if plan.positions else ready.series.positions[-1]
     if args.list:
-        space.settle()
+        workspace.settle()
         for number, (mutant, _) in enumerate(find_mutants(ready, position), 1):
             print(f"{number:3d} {mutant.file}:{mutant.line}: {mutant.operator}: {mutant.what}")
         return 0
@@ -60,7 +60,9 @@ def execute(args: argparse.Namespace, space: Workspace) -> int:
         args.out.mkdir(parents=True, exist_ok=True)
         run = RunFolder(args.out.resolve())
     else:
-        run = new_run_folder(space.checkout.runs, replace(plan, series=f"{plan.series}-mutants"))
+        run = new_run_folder(
+            workspace.checkout.runs, replace(plan, series=f"{plan.series}-mutants")
+        )
     only = parse_positions(args.only) if args.only else ()
     deadline = Deadline(args.minutes * 60) if args.minutes else Deadline.never()
     records = []
@@ -70,9 +72,9 @@ def execute(args: argparse.Namespace, space: Workspace) -> int:
             write_whole(run.path / f"mutants-{name}.json", to_json(record))
             write_whole(run.path / f"mutants-{name}.md", markdown(record))
 
-        words = (ready, arch, position, space, run)
+        words = (ready, arch, position, workspace, run)
         records.append(run_mutants(*words, deadline=deadline, on_result=keep, only=only))
-    space.settle()
+    workspace.settle()
     for record in records:
         print_mutants(Console(highlight=False), record)
         print(f"  {run.path / f'mutants-{record.arch}.md'}")

@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="lower case letters, digits, '-', '_' and '.'")
 
 
-def execute(args: argparse.Namespace, space: Workspace) -> int:
+def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     """Write the files; refuse to touch what is there already."""
     if not NAME.fullmatch(args.name):
         raise UserError(
@@ -56,7 +56,7 @@ def execute(args: argparse.Namespace, space: Workspace) -> int:
         )
     words = {"name": args.name, "symbol": re.sub(r"[^a-z0-9]", "_", args.name)}
     files = [
-        (space.checkout.root / path.format(**words), template)
+        (workspace.checkout.root / path.format(**words), template)
         for path, template in SCAFFOLDS[args.kind]
     ]
     for path, _ in files:
@@ -64,7 +64,7 @@ def execute(args: argparse.Namespace, space: Workspace) -> int:
             raise UserError(f"{path} exists", hint="choose another name, or edit that file")
     for path, template in files:
         _write(path, template, words)
-        print(path.relative_to(space.checkout.root))
+        print(path.relative_to(workspace.checkout.root))
     return 0
 
 

@@ -44,9 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--out", type=Path, metavar="FOLDER", help="put the report there")
 
 
-def execute(args: argparse.Namespace, space: Workspace) -> int:
+def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     """Search; 0 when every search came to an end, else 3."""
-    plan = plan_of(vars(args), space.checkout)
+    plan = plan_of(vars(args), workspace.checkout)
     if args.ram is not None:
         raise UserError("--ram says nothing to a search", hint="bounds are --from and --to")
     plan = replace(plan, loads=("none",) if args.load is None else plan.loads)
@@ -58,12 +58,12 @@ def execute(args: argparse.Namespace, space: Workspace) -> int:
         )
     repeats = plan.repeat if args.repeat is not None else REPEATS
     bounds = Bounds(low, high, args.step, repeats)
-    ready = prepare(plan, space)
+    ready = prepare(plan, workspace)
     if args.out is not None:
         args.out.mkdir(parents=True, exist_ok=True)
         run = RunFolder(args.out.resolve())
     else:
-        run = new_run_folder(space.checkout.runs, replace(plan, series=f"{plan.series}-ram"))
+        run = new_run_folder(workspace.checkout.runs, replace(plan, series=f"{plan.series}-ram"))
 
     def keep(record: ThresholdRecord) -> None:
         write_whole(run.path / f"{NAME}.json", to_json(record))
@@ -71,9 +71,9 @@ def execute(args: argparse.Namespace, space: Workspace) -> int:
         write_whole(run.path / f"{NAME}.md", markdown(record, f"{NAME}.svg"))
 
     deadline = Deadline(args.minutes * 60) if args.minutes else Deadline.never()
-    where = (ready, space, run, bounds)
+    where = (ready, workspace, run, bounds)
     record = find_thresholds(*where, deadline=deadline, fresh=args.fresh, on_row=keep)
-    space.settle()
+    workspace.settle()
     print_thresholds(Console(highlight=False), record)
     for suffix in ("md", "svg", "json"):
         print(f"  {run.path / f'{NAME}.{suffix}'}")

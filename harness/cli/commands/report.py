@@ -37,12 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def execute(args: argparse.Namespace, space: Workspace) -> int:
+def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     """Write HTML and JUnit again and print the table; exit code as the run's own."""
     if args.test and not args.figures:
         raise UserError("--test says whose figures to print", hint="give --figures as well")
     tests = parse_names(args.test) if args.test else ("*",)
-    run = find_run(space.checkout.runs, args.run)
+    run = find_run(workspace.checkout.runs, args.run)
     record = read_json(run.path)
     console = Console(highlight=False)
     print_record(console, record, write_reports(record, run.path))

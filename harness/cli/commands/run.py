@@ -35,26 +35,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def execute(args: argparse.Namespace, space: Workspace) -> int:
+def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     """Run the plan; reports are written even where it was stopped half-way."""
-    plan = plan_of(vars(args), space.checkout, args.plan)
+    plan = plan_of(vars(args), workspace.checkout, args.plan)
     if args.out is not None:
         args.out.mkdir(parents=True, exist_ok=True)
         run = RunFolder(args.out.resolve())
     else:
-        run = new_run_folder(space.checkout.runs, plan)
+        run = new_run_folder(workspace.checkout.runs, plan)
     try:
-        record = run_plan(plan, space, run, fresh=args.fresh)
+        record = run_plan(plan, workspace, run, fresh=args.fresh)
     except BaseException:
         if not any(run.path.iterdir()):
             run.path.rmdir()  # nothing was started: leave no empty run behind
         raise
     forget_coverage(run.path)  # of an earlier run that was given the same folder
     paths = write_reports(record, run.path)
-    counted = coverage_of(plan, space, run) if args.coverage else None
+    counted = coverage_of(plan, workspace, run) if args.coverage else None
     more = write_coverage(counted, run.path) if counted else ()
     paths = write_reports(record, run.path) if more else paths  # with the coverage in it
-    space.settle()
+    workspace.settle()
     console = Console(highlight=False)
     print_record(console, record, paths)
     if counted:

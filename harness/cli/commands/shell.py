@@ -24,10 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_plan_options(parser)
 
 
-def execute(args: argparse.Namespace, space: Workspace) -> int:
+def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     """Hand the terminal to the guest until it ends."""
-    spec = spec_from(args, space, "harness.shell")
-    space.settle()
+    spec = spec_from(args, workspace, "harness.shell")
+    workspace.settle()
     print(f"{spec.arch.name}, {spec.ram_mib} MiB; Ctrl-A x ends it", file=sys.stderr)
     done = subprocess.run(qemu_argv(spec, Channels.by_hand()), check=False)
     if done.returncode != 0:

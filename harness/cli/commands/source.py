@@ -19,9 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mirror", default="", metavar="URI", help="Debian mirror")
 
 
-def execute(args: argparse.Namespace, space: Workspace) -> int:
+def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     """Fetch; print version, origin, digest and folder."""
-    tree = fetch(args.base, space.cache, args.mirror, space.report)
+    tree = fetch(args.base, workspace.cache, args.mirror, workspace.report)
     print(
         f"version {tree.version}\norigin  {tree.origin}\ndigest  {tree.digest}\npath    {tree.path}"
     )

@@ -28,7 +28,7 @@ from harness.report import write_reports
 from harness.report.terminal.view import View, print_record
 from harness.run.folder import RunFolder
 from harness.run.matrix import exit_code, run_prepared
-from harness.run.prepare import Prepared, completed, prepare
+from harness.run.prepare import ResolvedPlan, completed, prepare
 from harness.run.workspace import Workspace
 from harness.source.git_series import EDITS
 from harness.verdict.changes import turned_since
@@ -47,25 +47,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def execute(args: argparse.Namespace, space: Workspace) -> int:
+def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     """Watch; return the exit code of the last round that came to its end."""
-    plan = completed(plan_of(vars(args), space.checkout, args.plan), space.checkout)
-    space.settle()
-    out = (args.out or space.checkout.runs / FOLDER).resolve()
+    plan = completed(plan_of(vars(args), workspace.checkout, args.plan), workspace.checkout)
+    workspace.settle()
+    out = (args.out or workspace.checkout.runs / FOLDER).resolve()
     out.mkdir(parents=True, exist_ok=True)
-    checkout = space.checkout
+    checkout = workspace.checkout
     folders = (checkout.guest_tests, checkout.kconfigs, checkout.patches / plan.series)
     paths = watched_paths(folders, plan.series, plan.base)
     with Watcher(paths) as watcher:
-        return _Rounds(plan, space, RunFolder(out), watcher).go(args.rounds)
+        return _Rounds(plan, workspace, RunFolder(out), watcher).go(args.rounds)
 
 
 class _Rounds:
     """One run after the other, each for the files as they are."""
 
-    def __init__(self, plan: Plan, space: Workspace, run: RunFolder, watcher: Watcher) -> None:
+    def __init__(self, plan: Plan, workspace: Workspace, run: RunFolder, watcher: Watcher) -> None:
         self._plan = plan
-        self._space = space
+        self._space = workspace
         self._run = run
         self._watcher = watcher
         self._before: RunRecord | None = None
@@ -98,8 +98,8 @@ class _Rounds:
                 self._watcher.interruptible(),
                 View(Console(stderr=True, highlight=False)) as view,
             ):
-                space = replace(self._space, report=view, settle=view.close)
-                record = run_prepared(self._prepared(space), space, self._run)
+                workspace = replace(self._space, report=view, settle=view.close)
+                record = run_prepared(self._prepared(workspace), workspace, self._run)
                 paths = write_reports(record, self._run.path)
         except (KeyboardInterrupt, HarnessError) as error:
             if self._watcher.interrupted:
@@ -115,8 +115,8 @@ class _Rounds:
         self._say(f"from save to verdict: {time.monotonic() - since:.1f} s")
         return exit_code(record)
 
-    def _prepared(self, space: Workspace) -> Prepared:
-        ready = prepare(self._plan, space)
+    def _prepared(self, workspace: Workspace) -> ResolvedPlan:
+        ready = prepare(self._plan, workspace)
         if self._plan.series.startswith(f"{EDITS}:") and not self._plan.positions:
             return replace(ready, positions=ready.positions[-2:])
         return ready
