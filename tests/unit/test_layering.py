@@ -160,6 +160,27 @@ def test_every_module_says_its_license(file: Path) -> None:
     assert SPDX in first or (not first and file.name == "__init__.py")
 
 
+def misplaced(tests: Path) -> list[str]:
+    """Return the tests below *tests* that are named after no module of the folder they mirror.
+
+    ``verdict/test_judge.py`` and ``verdict/test_judge_oom_kills.py`` are both of ``judge``.
+    """
+    wrong = []
+    for file in sorted(tests.rglob("test_*.py")):
+        folder = file.relative_to(tests).parent
+        source = ROOT / "bench" if folder.parts[:1] == ("bench",) else PACKAGE / folder
+        stem = file.stem.removeprefix("test_")
+        modules = [path.stem for path in source.glob("*") if path.stem != "__init__"]
+        if not any(stem == name or stem.startswith(f"{name}_") for name in modules):
+            wrong.append(str(file.relative_to(tests)))
+    return wrong
+
+
+@pytest.mark.parametrize("kind", ["unit", "integration"])
+def test_each_test_mirrors_a_module(kind: str) -> None:
+    assert misplaced(ROOT / "tests" / kind) == (["test_layering.py"] if kind == "unit" else [])
+
+
 # ---------------------------------------------------------------- the rules bite
 
 

@@ -21,7 +21,7 @@ from harness.run.load_counters import claims
 from harness.source.series import load_series
 from tests.unit.sample_run import find, make_run
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 Harness = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -18,7 +18,7 @@ from harness.host.paths import Cache, Checkout
 from harness.model.errors import InfraError
 from harness.model.values import Arch
 from harness.source.apt import Apt
-from tests.unit.test_cpio import unpack
+from tests.unit.build.test_cpio import unpack
 
 ARCH = load_arch("arm64")
 LIB = f"lib/{ARCH.triplet}"

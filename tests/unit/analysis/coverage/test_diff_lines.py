@@ -21,7 +21,7 @@ from harness.analysis.coverage.diff_lines import (
     read_gcov,
 )
 
-GOLDEN = Path(__file__).parent / "golden" / "gcov"
+GOLDEN = Path(__file__).parents[2] / "golden" / "gcov"
 
 
 def diff(

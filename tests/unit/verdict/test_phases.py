@@ -7,7 +7,7 @@ from harness.model.results import Ended, Phase, TestOutcome
 from harness.model.values import SplatKind, Verdict
 from harness.verdict.judge import judge
 from harness.verdict.phases import ends_of, eventful, log_of, splats_in
-from tests.unit.test_verdict import KILL, SERIES, TEST, WARNING, cell, log
+from tests.unit.verdict.test_judge import KILL, SERIES, TEST, WARNING, cell, log
 
 STARTED, STOPPED = "while load anon was started", "while load anon was stopped"
 INIT = "Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000100"

@@ -11,7 +11,7 @@ from harness.model.results import CellResult, Ended, TestOutcome
 from harness.model.values import SplatKind, Verdict
 from harness.verdict.judge import judge
 from tests.unit.golden import FOLDER
-from tests.unit.test_verdict import (
+from tests.unit.verdict.test_judge import (
     ERROR,
     FAIL,
     KILL,

@@ -16,7 +16,7 @@ from harness.cache.store import MANIFEST, STAMP
 from harness.host.files import sha256_of
 from harness.source.fetch import fetch
 from harness.source.trees import FILE as CONTENTS
-from tests.integration.cache import Command, Lab, age, flip
+from tests.integration.cli.commands import Command, Lab, age, flip
 from tests.integration.toy import (
     TOYKERNEL,
     VMALLOC,

@@ -65,7 +65,7 @@ def test_the_running_case_is_not_one_that_has_its_result() -> None:
 
 
 def test_every_truncation_keeps_what_was_there_and_is_never_complete() -> None:
-    log = (Path(__file__).parent / "golden/ktap/kunit-6.1.log").read_text().splitlines()
+    log = (Path(__file__).parents[1] / "golden/ktap/kunit-6.1.log").read_text().splitlines()
     whole = {case.name: case.verdict for case in parse(log).cases()}
     for length in range(len(log)):
         part = parse(log[:length])

@@ -14,7 +14,7 @@ import pytest
 
 from harness.model.values import Kernel
 from harness.source.fetch import fetch
-from tests.integration.cache import ROOT, Command, Lab, flip
+from tests.integration.cli.commands import ROOT, Command, Lab, flip
 from tests.integration.toy import HEADER, TOYKERNEL, ignore
 
 # Gets a kernel and says so; at each line it is sent, tells whether the kernel is still whole.

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli.main import main
-from tests.integration.cache import ROOT, Command, Done, Lab
+from tests.integration.cli.commands import ROOT, Command, Done, Lab
 
 
 @pytest.fixture(scope="module")

@@ -96,7 +96,7 @@ def test_it_outlives_the_thread_that_started_it(tmp_path: Path) -> None:
 CHILD = """
 import sys, time
 from pathlib import Path
-from tests.integration.test_process import start
+from tests.integration.guest.qemu.test_process import start
 with start(Path(sys.argv[1])) as qemu:
     qemu.console.recv(10)
     print(qemu.pid, flush=True)
@@ -105,7 +105,7 @@ with start(Path(sys.argv[1])) as qemu:
 
 
 def test_no_emulator_outlives_a_killed_harness(tmp_path: Path) -> None:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[4]
     argv = (sys.executable, "-c", CHILD, str(tmp_path))
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=root) as harness:
         assert harness.stdout is not None

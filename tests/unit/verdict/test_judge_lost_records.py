@@ -11,7 +11,7 @@ from harness.guest.transport.lost_records import Gap
 from harness.model.results import Ended, TestOutcome
 from harness.model.values import Verdict
 from harness.verdict.judge import judge
-from tests.unit.test_verdict import (
+from tests.unit.verdict.test_judge import (
     ERROR,
     FAIL,
     MISS,

@@ -116,7 +116,7 @@ def test_tests_are_selected_by_pattern(checkout: Checkout) -> None:
 
 
 def test_the_checkouts_own_tests_and_loads_are_sound() -> None:
-    own = Checkout(Path(__file__).resolve().parents[2])
+    own = Checkout(Path(__file__).resolve().parents[3])
     for name, test in load_tests(own).items():
         assert test.name == name
     for load in load_loads(own).values():
