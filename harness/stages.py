@@ -203,7 +203,7 @@ def make_bench(ready: Prepared, arch: Arch, kernel: Kernel, space: Workspace) ->
     modular = tuple(load for load in ready.loads if load.module)
     programs = build_modules(kernel, arch, modular, space.checkout.include, *where)
     programs |= {
-        load.name: build_program(arch, load.folder, *where, include=space.checkout.load_include)
+        load.name: build_program(arch, load.folder, *where, library=space.checkout.load_library)
         for load in ready.loads
         if not load.module
     }
