@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Percent encoding: words of the protocol hold no space, no control byte, nothing above ASCII. */
-#include "init.h"
+#include <stdbool.h>
+
+#include "encode.h"
 
 static bool plain(unsigned char byte)
 {

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "init.h"
+#include "files.h"
 
 static const struct {
 	const char *type, *where, *options;

@@ -1,19 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* PID 1: boot the little there is, then serve host, log, children and SSH from one poll loop. */
+/*
+ * PID 1 of a guest: boot the little there is, then serve host, log, children and SSH from one poll
+ * loop, with static buffers and no threads.
+ *
+ * guest-tests/README.md describes the protocol. Nothing here allocates memory once the loop runs,
+ * apart from what fork() and write() make the kernel allocate: the guest is short of memory on
+ * purpose.
+ */
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/sysinfo.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#include "init.h"
+#include "child.h"
+#include "clock.h"
+#include "files.h"
+#include "jobs.h"
+#include "kmsg.h"
+#include "link.h"
+#include "put.h"
+#include "reply.h"
+#include "sampler.h"
+#include "shell.h"
+#include "sshd.h"
+#include "verbs.h"
 
-#define BEAT_MS 1000
+#define HEARTBEAT_MS 1000
 #define PORT_WAIT_MS 10000
 #define RETRY_MS 250 /* how often to look for the host where no signal tells */
 #define MAX_POLL 24
@@ -62,8 +80,24 @@ static void open_signals(void)
 	signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
+/* Only the first host is told unasked: another one says hello. */
+static void host_up(void)
+{
+	static bool told;
+
+	if (!told)
+		send_ready("ready proto=1");
+	told = true;
+}
+
 static void boot(void)
 {
+	static const struct link_callbacks host = {
+		.line = verb_line,
+		.up = host_up,
+		.down = put_drop,
+	};
+
 	mount_all();
 	open_console();
 	setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
@@ -79,15 +113,15 @@ static void boot(void)
 		console_say("init: cannot lock memory\n");
 	if (cmdline_has("harness.shell"))
 		shell_start();
-	if (!link_open(PORT_WAIT_MS))
+	if (!link_open(PORT_WAIT_MS, &host))
 		console_say("init: no virtio-serial port harness.agent; serving nobody\n");
 	sampler_start();
 	/* For who looks where a boot's time goes; at debug level, so it costs no console output. */
 	write_file("/dev/kmsg", READY_MARK, sizeof(READY_MARK) - 1);
 }
 
-/* Returns ms until the next beat. */
-static int beat(void)
+/* Returns ms until the next heartbeat. */
+static int heartbeat(void)
 {
 	static unsigned long number;
 	static uint64_t next;
@@ -96,14 +130,14 @@ static int beat(void)
 
 	if (now < next)
 		return next - now;
-	next = now + BEAT_MS;
-	if (link_connected() && link_room(LINK_BEAT)) {
+	next = now + HEARTBEAT_MS;
+	if (link_connected() && link_room(LINK_HEARTBEAT)) {
 		sysinfo(&memory);
 		link_line("beat %lu uptime_ms=%llu mem_free_kb=%llu", number++,
 			  (unsigned long long)now,
 			  (unsigned long long)memory.freeram * memory.mem_unit / 1024);
 	}
-	return BEAT_MS;
+	return HEARTBEAT_MS;
 }
 
 static int sooner(int a, int b)
@@ -146,11 +180,16 @@ static void wait_for_work(int timeout)
 static void take_signals(void)
 {
 	struct signalfd_siginfo info;
+	int status;
+	pid_t pid;
 
 	/* Signals of one number merge, so what they say is looked up, not counted. */
 	while (read(signals, &info, sizeof(info)) == sizeof(info))
 		;
-	jobs_reap();
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (!shell_reaped(pid))
+			job_reaped(pid, status);
+	}
 }
 
 int main(int argc, char **argv)
@@ -165,7 +204,7 @@ int main(int argc, char **argv)
 	}
 	boot();
 	for (;;) {
-		int timeout = sooner(beat(), jobs_overdue());
+		int timeout = sooner(heartbeat(), jobs_overdue());
 
 		link_flush();
 		wait_for_work(timeout);
@@ -174,7 +213,7 @@ int main(int argc, char **argv)
 			sshd_accept();
 		if (!link_connected())
 			continue;
-		link_read(verb_line);
+		link_read();
 		/* The log first: then the end of a job comes after all that its run logged. */
 		jobs_pump(kmsg_pump());
 		link_flush();

@@ -8,15 +8,20 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "init.h"
+#include "child.h"
+#include "clock.h"
+#include "encode.h"
+#include "jobs.h"
+#include "link.h"
+#include "reply.h"
 
 #define MAX_JOBS 8
 #define OUT_BYTES 4096 /* a line of output is cut at that length */
@@ -27,39 +32,14 @@ struct job {
 	unsigned long id;
 	pid_t pid;
 	int pipe; /* -1: at its end */
-	int result; /* wait status */
+	int status; /* as of wait() */
 	uint64_t started_ms, took_ms, kill_ms;
-	char line[OUT_BYTES];
+	job_ended *ended;
+	char line[OUT_BYTES + 1]; /* with room for a NUL */
 	size_t len;
 };
 
 static struct job jobs[MAX_JOBS];
-
-/* What a job is called until it runs another program, and its OOM score. */
-static const struct {
-	const char *name, *score;
-} kinds[] = {
-	[JOB_INSMOD] = { "insmod", OOM_LAST },   [JOB_RMMOD] = { "rmmod", OOM_LAST },
-	[JOB_EXEC] = { "init", OOM_ORDINARY },   [JOB_START] = { "init", OOM_ORDINARY },
-	[JOB_READ] = { "read", OOM_NEVER },      [JOB_HOSTKEY] = { "init", OOM_NEVER },
-};
-
-void oom_score(const char *score)
-{
-	write_file("/proc/self/oom_score_adj", score, strlen(score));
-}
-
-void child_reset(const char *name, const char *score)
-{
-	sigset_t none;
-
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_DFL);
-	setsid();
-	prctl(PR_SET_NAME, name);
-	oom_score(score);
-}
 
 static void run_insmod(char **argv)
 {
@@ -96,6 +76,47 @@ static void run_read(char **argv)
 	_exit(got < 0 ? errno : 0);
 }
 
+/* The end of a program. */
+static void end_program(const struct job_end *end)
+{
+	if (WIFEXITED(end->status))
+		link_line("end %lu exit:%d ms=%lu", end->id, WEXITSTATUS(end->status), end->ms);
+	else
+		link_line("end %lu signal:%d ms=%lu", end->id, WTERMSIG(end->status), end->ms);
+}
+
+/* The end of a child that exits with an errno. */
+static void end_call(const struct job_end *end)
+{
+	if (WIFEXITED(end->status) && WEXITSTATUS(end->status))
+		link_line("end %lu errno:%d ms=%lu", end->id, WEXITSTATUS(end->status), end->ms);
+	else
+		end_program(end);
+}
+
+/* The same, as an answer. */
+static void end_answer(const struct job_end *end)
+{
+	answer(end->id, WIFEXITED(end->status) ? WEXITSTATUS(end->status) : EINTR);
+}
+
+enum output { SENT, DROPPED, KEPT };
+
+static const struct {
+	const char *name, *score; /* until it runs another program; oom_score_adj */
+	void (*run)(char **argv); /* never returns; NULL: the program argv[0] is run */
+	job_ended *ended; /* NULL: each job has its own */
+	enum output output;
+	bool answered; /* that it cannot be started is an answer, not an end */
+} kinds[] = {
+	[JOB_INSMOD] = { "insmod", OOM_LAST, run_insmod, end_call, SENT, false },
+	[JOB_RMMOD] = { "rmmod", OOM_LAST, run_rmmod, end_answer, DROPPED, true },
+	[JOB_EXEC] = { "init", OOM_ORDINARY, NULL, end_program, SENT, false },
+	[JOB_START] = { "init", OOM_ORDINARY, NULL, end_program, SENT, true },
+	[JOB_READ] = { "read", OOM_NEVER, run_read, end_call, SENT, false },
+	[JOB_CAPTURE] = { "init", OOM_NEVER, NULL, NULL, KEPT, true },
+};
+
 static void run_child(enum job_kind kind, char **argv, int out)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -104,37 +125,11 @@ static void run_child(enum job_kind kind, char **argv, int out)
 	dup2(null, STDIN_FILENO);
 	dup2(out, STDOUT_FILENO);
 	dup2(out, STDERR_FILENO);
-	switch (kind) {
-	case JOB_INSMOD:
-		run_insmod(argv);
-		break;
-	case JOB_RMMOD:
-		run_rmmod(argv);
-		break;
-	case JOB_READ:
-		run_read(argv);
-		break;
-	default:
-		execv(argv[0], argv);
-		dprintf(STDERR_FILENO, "%s: %s\n", argv[0], strerror(errno));
-	}
+	if (kinds[kind].run)
+		kinds[kind].run(argv);
+	execv(argv[0], argv);
+	dprintf(STDERR_FILENO, "%s: %s\n", argv[0], strerror(errno));
 	_exit(127);
-}
-
-static bool answers_ok(enum job_kind kind)
-{
-	return kind == JOB_RMMOD || kind == JOB_HOSTKEY || kind == JOB_START;
-}
-
-static void refuse(enum job_kind kind, unsigned long id, int error)
-{
-	char text[128];
-
-	encode_word(text, sizeof(text), strerror(error), strlen(strerror(error)), NULL);
-	if (answers_ok(kind))
-		link_line("err %lu %s", id, text);
-	else
-		link_line("end %lu errno:%d ms=0", id, error);
 }
 
 /* To the whole group; the child itself if it has not made one yet. */
@@ -166,7 +161,7 @@ static int fork_job(struct job *job, char **argv)
 	return 0;
 }
 
-void job_start(enum job_kind kind, unsigned long id, char **argv)
+static void start(enum job_kind kind, unsigned long id, char **argv, job_ended *ended)
 {
 	struct job *job = NULL;
 	int i, error = EAGAIN;
@@ -178,6 +173,7 @@ void job_start(enum job_kind kind, unsigned long id, char **argv)
 	if (job) {
 		job->kind = kind;
 		job->id = id;
+		job->ended = ended;
 		job->dead = false;
 		job->len = 0;
 		job->kill_ms = 0;
@@ -189,13 +185,24 @@ void job_start(enum job_kind kind, unsigned long id, char **argv)
 		if (!error)
 			error = fork_job(job, argv);
 	}
-	if (error) {
-		refuse(kind, id, error);
-		return;
-	}
-	job->used = true;
-	if (kind == JOB_START)
+	if (error && kinds[kind].answered)
+		answer(id, error);
+	else if (error)
+		link_line("end %lu errno:%d ms=0", id, error);
+	else if (kind == JOB_START)
 		link_line("ok %lu pid=%d", id, job->pid);
+	if (!error)
+		job->used = true;
+}
+
+void job_start(enum job_kind kind, unsigned long id, char **argv)
+{
+	start(kind, id, argv, kinds[kind].ended);
+}
+
+void job_capture(unsigned long id, char **argv, job_ended *ended)
+{
+	start(JOB_CAPTURE, id, argv, ended);
 }
 
 void job_stop(unsigned long id, unsigned long job_id, unsigned long grace_ms)
@@ -237,21 +244,16 @@ int jobs_overdue(void)
 	return next;
 }
 
-void jobs_reap(void)
+void job_reaped(pid_t pid, int status)
 {
-	int result, i;
-	pid_t pid;
+	int i;
 
-	while ((pid = waitpid(-1, &result, WNOHANG)) > 0) {
-		if (shell_reaped(pid))
+	for (i = 0; i < MAX_JOBS; i++) {
+		if (!jobs[i].used || jobs[i].dead || jobs[i].pid != pid)
 			continue;
-		for (i = 0; i < MAX_JOBS; i++) {
-			if (!jobs[i].used || jobs[i].dead || jobs[i].pid != pid)
-				continue;
-			jobs[i].dead = true;
-			jobs[i].result = result;
-			jobs[i].took_ms = now_ms() - jobs[i].started_ms;
-		}
+		jobs[i].dead = true;
+		jobs[i].status = status;
+		jobs[i].took_ms = now_ms() - jobs[i].started_ms;
 	}
 }
 
@@ -260,7 +262,7 @@ static void send_out(struct job *job, size_t len)
 	char text[LINE_BYTES - 64];
 	size_t from = 0, used;
 
-	if (job->kind == JOB_HOSTKEY || job->kind == JOB_RMMOD)
+	if (kinds[job->kind].output == DROPPED)
 		return;
 	do {
 		encode_word(text, sizeof(text), job->line + from, len - from, &used);
@@ -278,12 +280,10 @@ static void cut_lines(struct job *job, bool all)
 		size_t len = end - job->line;
 
 		send_out(job, len);
-		if (job->kind == JOB_HOSTKEY && !strncmp(job->line, "ssh-", 4))
-			return; /* the public key; keep it at the start of the buffer */
 		job->len -= len + 1;
 		memmove(job->line, end + 1, job->len);
 	}
-	if (job->len && (all || job->len == sizeof(job->line))) {
+	if (job->len && (all || job->len == OUT_BYTES)) {
 		send_out(job, job->len);
 		job->len = 0;
 	}
@@ -293,13 +293,13 @@ static void cut_lines(struct job *job, bool all)
 static bool pump_pipe(struct job *job)
 {
 	while (job->pipe >= 0) {
-		size_t room = sizeof(job->line) - job->len;
+		size_t room = OUT_BYTES - job->len;
 		ssize_t got;
 
 		if (!link_room(LINK_OUTPUT))
 			return false;
 		if (!room)
-			return true; /* only a host key that nobody asked to be that long */
+			return true; /* of output that is kept; a pipe holds more of it */
 		got = read(job->pipe, job->line + job->len, room);
 		if (got < 0 && errno == EAGAIN)
 			return true;
@@ -309,50 +309,31 @@ static bool pump_pipe(struct job *job)
 			break;
 		}
 		job->len += got;
-		cut_lines(job, false);
+		if (kinds[job->kind].output != KEPT)
+			cut_lines(job, false);
 	}
 	return true;
 }
 
-static void finish_hostkey(struct job *job)
-{
-	bool ok = WIFEXITED(job->result) && !WEXITSTATUS(job->result) &&
-		  !strncmp(job->line, "ssh-", 4 < job->len ? 4 : job->len) && job->len > 4;
-	size_t len = 0;
-
-	while (ok && len < job->len && job->line[len] != '\n')
-		len++;
-	if (len == sizeof(job->line))
-		len--;
-	job->line[len] = '\0';
-	sshd_ready(job->id, ok ? job->line : NULL);
-}
-
 static void finish(struct job *job)
 {
-	int code = WIFEXITED(job->result) ? WEXITSTATUS(job->result) : -1;
-	unsigned long ms = job->took_ms;
+	struct job_end end = {
+		.id = job->id,
+		.status = job->status,
+		.ms = job->took_ms,
+		.output = job->line,
+	};
 
 	/* A grandchild may hold the pipe for ever; what it writes from here on is nobody's. */
 	if (job->pipe >= 0)
 		close(job->pipe);
 	job->pipe = -1;
 	job->used = false;
-	if (job->kind == JOB_HOSTKEY) {
-		finish_hostkey(job);
-		return;
-	}
-	cut_lines(job, true);
-	if (job->kind == JOB_RMMOD && code)
-		refuse(job->kind, job->id, code < 0 ? EINTR : code);
-	else if (job->kind == JOB_RMMOD)
-		link_line("ok %lu", job->id);
-	else if (code < 0)
-		link_line("end %lu signal:%d ms=%lu", job->id, WTERMSIG(job->result), ms);
-	else if ((job->kind == JOB_INSMOD || job->kind == JOB_READ) && code)
-		link_line("end %lu errno:%d ms=%lu", job->id, code, ms);
+	if (kinds[job->kind].output == KEPT)
+		job->line[job->len] = '\0';
 	else
-		link_line("end %lu exit:%d ms=%lu", job->id, code, ms);
+		cut_lines(job, true);
+	job->ended(&end);
 }
 
 void jobs_pump(bool log_sent)
@@ -378,7 +359,7 @@ size_t jobs_poll(struct pollfd *set, size_t room)
 	int i;
 
 	for (i = 0; i < MAX_JOBS && count < room; i++) {
-		if (jobs[i].used && jobs[i].pipe >= 0 && jobs[i].len < sizeof(jobs[i].line))
+		if (jobs[i].used && jobs[i].pipe >= 0 && jobs[i].len < OUT_BYTES)
 			set[count++] = (struct pollfd){ .fd = jobs[i].pipe, .events = POLLIN };
 	}
 	return count;

@@ -8,7 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "init.h"
+#include "kmsg.h"
+#include "link.h"
 
 static int log_fd = -1;
 

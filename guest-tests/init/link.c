@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The port to the host. The host may be slow, gone, or come back as another process: nothing here
- * waits for it. What is queued while it is away is dropped when it comes back, except before its
- * first visit, so that a new host never starts in the middle of a line.
+ * waits for it. What is queued while it is away is dropped when it comes back, except before it
+ * first comes, so that a new host never starts in the middle of a line.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -15,7 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "init.h"
+#include "clock.h"
+#include "files.h"
+#include "link.h"
 
 #define PORT_NAME "harness.agent"
 #define PORTS "/sys/class/virtio-ports"
@@ -24,7 +26,7 @@
 /* Room that must be left after a line of each use. */
 #define ROOM_ANSWER LINE_BYTES
 #define ROOM_OUTPUT (32 * 1024)
-#define ROOM_BEAT (TX_BYTES - 16 * 1024)
+#define ROOM_HEARTBEAT (TX_BYTES - 16 * 1024)
 /* The driver copies each write into a kmalloc of that size; keep it a page. */
 #define WRITE_BYTES 4096
 
@@ -33,8 +35,11 @@ static size_t tx_start, tx_len;
 static char rx[LINE_BYTES];
 static size_t rx_len;
 static bool rx_skip; /* in a line that was too long */
+static size_t raw_left; /* bytes that are no lines */
+static void (*take_raw)(const char *from, size_t len, size_t left);
+static const struct link_callbacks *callbacks;
 static int port = -1;
-static bool connected, was_connected;
+static bool connected;
 
 static bool find_port(const char *wanted, char *path, size_t room)
 {
@@ -80,8 +85,9 @@ int port_open(const char *name, int wait_ms)
 	}
 }
 
-bool link_open(int wait_ms)
+bool link_open(int wait_ms, const struct link_callbacks *calls)
 {
+	callbacks = calls;
 	port = port_open(PORT_NAME, wait_ms);
 	if (port < 0)
 		return false;
@@ -101,16 +107,16 @@ bool link_connected(void)
 	struct pollfd set = { .fd = port, .events = POLLOUT };
 	bool now = port >= 0 && poll(&set, 1, 0) >= 0 && !(set.revents & (POLLHUP | POLLERR));
 
-	if (connected && !now) {
-		tx_start = tx_len = rx_len = 0;
-		rx_skip = false;
-		put_drop();
-	}
-	if (!connected && now && !was_connected) {
-		was_connected = true;
-		send_ready("ready proto=1");
-	}
+	if (now == connected)
+		return now;
 	connected = now;
+	if (now) {
+		callbacks->up();
+	} else {
+		tx_start = tx_len = rx_len = raw_left = 0;
+		rx_skip = false;
+		callbacks->down();
+	}
 	return now;
 }
 
@@ -123,8 +129,8 @@ bool link_room(enum link_use use)
 		return left >= 2 * ROOM_ANSWER;
 	case LINK_OUTPUT:
 		return left >= ROOM_OUTPUT;
-	case LINK_BEAT:
-		return left >= ROOM_BEAT;
+	case LINK_HEARTBEAT:
+		return left >= ROOM_HEARTBEAT;
 	}
 	return false;
 }
@@ -178,19 +184,30 @@ void link_flush(void)
 	}
 }
 
-static void take_lines(void (*line)(char *line))
+void link_expect(size_t count, void (*take)(const char *from, size_t len, size_t left))
+{
+	raw_left = count;
+	take_raw = take;
+}
+
+static void take_lines(void)
 {
 	char *from = rx, *stop = rx + rx_len, *end;
 
 	for (;;) {
-		/* The bytes of a file follow the line that announced them. */
-		from += put_take(from, stop - from);
+		size_t raw = (size_t)(stop - from) < raw_left ? (size_t)(stop - from) : raw_left;
+
+		if (raw) {
+			raw_left -= raw;
+			take_raw(from, raw, raw_left);
+			from += raw;
+		}
 		end = memchr(from, '\n', stop - from);
 		if (!end)
 			break;
 		*end = '\0';
 		if (!rx_skip)
-			line(from);
+			callbacks->line(from);
 		rx_skip = false;
 		from = end + 1;
 	}
@@ -203,17 +220,17 @@ static void take_lines(void (*line)(char *line))
 	}
 }
 
-void link_read(void (*line)(char *line))
+void link_read(void)
 {
-	/* Every line may need an answer, and a read may hold many lines: small bites. */
+	/* Every line may need an answer, and a read may hold many lines: small reads. */
 	while (link_room(LINK_ANSWER)) {
 		size_t room = sizeof(rx) - rx_len;
-		size_t bite = put_left() ? sizeof(rx) : 512;
-		ssize_t got = read(port, rx + rx_len, room < bite ? room : bite);
+		size_t most = raw_left ? sizeof(rx) : 512;
+		ssize_t got = read(port, rx + rx_len, room < most ? room : most);
 
 		if (got <= 0)
 			return;
 		rx_len += got;
-		take_lines(line);
+		take_lines();
 	}
 }

@@ -11,19 +11,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "init.h"
+#include "link.h"
+#include "put.h"
+#include "reply.h"
 
 static struct {
 	unsigned long id;
-	size_t left; /* bytes that are still to come */
 	int fd;	     /* -1: they are thrown away, the file could not be written */
 	int error;
 } put = { .fd = -1 };
-
-size_t put_left(void)
-{
-	return put.left;
-}
 
 static void put_end(void)
 {
@@ -33,28 +29,10 @@ static void put_end(void)
 	answer(put.id, put.error);
 }
 
-void put_begin(unsigned long id, const char *path, mode_t mode, size_t len)
-{
-	put.id = id;
-	put.left = len;
-	put.error = 0;
-	/* A new file each time: a program that still runs cannot be written to. */
-	unlink(path);
-	put.fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-	if (put.fd < 0)
-		put.error = errno;
-	if (!len)
-		put_end();
-}
-
-size_t put_take(const char *from, size_t len)
+static void put_take(const char *from, size_t len, size_t left)
 {
 	size_t took = 0;
 
-	if (len > put.left)
-		len = put.left;
-	if (!len)
-		return 0;
 	while (took < len && put.fd >= 0) {
 		ssize_t wrote = write(put.fd, from + took, len - took);
 
@@ -66,15 +44,27 @@ size_t put_take(const char *from, size_t len)
 		close(put.fd);
 		put.fd = -1;
 	}
-	put.left -= len;
-	if (!put.left)
+	if (!left)
 		put_end();
-	return len;
+}
+
+void put_begin(unsigned long id, const char *path, mode_t mode, size_t len)
+{
+	put.id = id;
+	put.error = 0;
+	/* A new file each time: a program that still runs cannot be written to. */
+	unlink(path);
+	put.fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	if (put.fd < 0)
+		put.error = errno;
+	if (len)
+		link_expect(len, put_take);
+	else
+		put_end();
 }
 
 void put_drop(void)
 {
-	put.left = 0;
 	if (put.fd >= 0)
 		close(put.fd);
 	put.fd = -1;

@@ -7,7 +7,9 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "init.h"
+#include "child.h"
+#include "files.h"
+#include "shell.h"
 
 static pid_t shell;
 static char console[80] = "/dev/console";

@@ -13,7 +13,6 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -21,7 +20,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "init.h"
+#include "child.h"
+#include "encode.h"
+#include "jobs.h"
+#include "link.h"
+#include "reply.h"
+#include "sshd.h"
 
 #define SERVER "/usr/sbin/dropbear"
 #define KEYGEN "/usr/bin/dropbearkey"
@@ -99,13 +103,24 @@ static int allow_key(const char *key)
 	return error;
 }
 
-static void refuse(unsigned long id, const char *what, int error)
+/* dropbearkey prints the public key on a line of its own, after others. */
+static void keygen_ended(const struct job_end *end)
 {
-	char text[128], word[300];
+	const char *key = end->status ? NULL : strstr(end->output, "ssh-ed25519 ");
+	char word[1024];
+	int error;
 
-	snprintf(text, sizeof(text), "%s: %s", what, strerror(error));
-	encode_word(word, sizeof(word), text, strlen(text), NULL);
-	link_line("err %lu %s", id, word);
+	if (!key) {
+		refuse(end->id, KEYGEN, EIO);
+		return;
+	}
+	error = listen_ssh();
+	if (error) {
+		refuse(end->id, "port 22", error);
+		return;
+	}
+	encode_word(word, sizeof(word), key, strcspn(key, "\n"), NULL);
+	link_line("ok %lu hostkey=%s", end->id, word);
 }
 
 void sshd_start(unsigned long id, const char *key)
@@ -129,25 +144,7 @@ void sshd_start(unsigned long id, const char *key)
 		return;
 	}
 	unlink(HOST_KEY);
-	job_start(JOB_HOSTKEY, id, keygen);
-}
-
-void sshd_ready(unsigned long id, const char *key)
-{
-	char word[1024];
-	int error;
-
-	if (!key) {
-		refuse(id, KEYGEN, EIO);
-		return;
-	}
-	error = listen_ssh();
-	if (error) {
-		refuse(id, "port 22", error);
-		return;
-	}
-	encode_word(word, sizeof(word), key, strlen(key), NULL);
-	link_line("ok %lu hostkey=%s", id, word);
+	job_capture(id, keygen, keygen_ended);
 }
 
 int sshd_fd(void)

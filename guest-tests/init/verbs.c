@@ -1,58 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What the host may ask for: one line, one verb. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/reboot.h>
-#include <sys/sysinfo.h>
-#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "init.h"
+#include "clock.h"
+#include "encode.h"
+#include "files.h"
+#include "jobs.h"
+#include "link.h"
+#include "put.h"
+#include "reply.h"
+#include "sshd.h"
+#include "verbs.h"
 
-long spin_us;
-
-void send_ready(const char *head)
-{
-	struct utsname system;
-	struct sysinfo memory;
-
-	uname(&system);
-	sysinfo(&memory);
-	link_line("%s release=%s mem_total_kb=%llu mem_free_kb=%llu cpus=%ld uptime_ms=%llu "
-		  "spin_us=%ld",
-		  head, system.release,
-		  (unsigned long long)memory.totalram * memory.mem_unit / 1024,
-		  (unsigned long long)memory.freeram * memory.mem_unit / 1024,
-		  sysconf(_SC_NPROCESSORS_ONLN), (unsigned long long)now_ms(), spin_us);
-}
+#define MAX_WORDS 64 /* verb, id and arguments of one line */
 
 static void verb_hello(unsigned long id, char **argv)
 {
-	char head[64] = "ok ";
-	char digits[24];
-	int at = sizeof(digits) - 1;
+	char head[32];
 
 	(void)argv;
-	digits[at] = '\0';
-	do {
-		digits[--at] = '0' + id % 10;
-		id /= 10;
-	} while (id);
-	strcat(head, digits + at);
+	snprintf(head, sizeof(head), "ok %lu", id);
 	send_ready(head);
-}
-
-void answer(unsigned long id, int error)
-{
-	char text[128];
-
-	if (!error) {
-		link_line("ok %lu", id);
-		return;
-	}
-	encode_word(text, sizeof(text), strerror(error), strlen(strerror(error)), NULL);
-	link_line("err %lu %s", id, text);
 }
 
 static void verb_write(unsigned long id, char **argv)
@@ -71,31 +44,6 @@ static void verb_wake(unsigned long id, char **argv)
 static void verb_put(unsigned long id, char **argv)
 {
 	put_begin(id, argv[0], strtoul(argv[1], NULL, 8), strtoul(argv[2], NULL, 10));
-}
-
-static void verb_insmod(unsigned long id, char **argv)
-{
-	job_start(JOB_INSMOD, id, argv);
-}
-
-static void verb_rmmod(unsigned long id, char **argv)
-{
-	job_start(JOB_RMMOD, id, argv);
-}
-
-static void verb_exec(unsigned long id, char **argv)
-{
-	job_start(JOB_EXEC, id, argv);
-}
-
-static void verb_start(unsigned long id, char **argv)
-{
-	job_start(JOB_START, id, argv);
-}
-
-static void verb_read(unsigned long id, char **argv)
-{
-	job_start(JOB_READ, id, argv);
 }
 
 static void verb_stop(unsigned long id, char **argv)
@@ -123,15 +71,18 @@ static void verb_poweroff(unsigned long id, char **argv)
 	reboot(RB_POWER_OFF);
 }
 
-static const struct {
+static const struct verb {
 	const char *name;
 	int least; /* arguments it needs */
-	void (*run)(unsigned long id, char **argv);
+	void (*run)(unsigned long id, char **argv); /* NULL: a job is started */
+	enum job_kind job;
 } verbs[] = {
-	{ "hello", 0, verb_hello },   { "write", 2, verb_write }, { "insmod", 1, verb_insmod },
-	{ "rmmod", 1, verb_rmmod },   { "exec", 1, verb_exec },	  { "start", 1, verb_start },
-	{ "stop", 2, verb_stop },     { "read", 1, verb_read },	  { "sshd", 1, verb_sshd },
-	{ "wake", 2, verb_wake },     { "put", 3, verb_put },	  { "poweroff", 0, verb_poweroff },
+	{ "hello", 0, .run = verb_hello },  { "write", 2, .run = verb_write },
+	{ "insmod", 1, .job = JOB_INSMOD }, { "rmmod", 1, .job = JOB_RMMOD },
+	{ "exec", 1, .job = JOB_EXEC },	    { "start", 1, .job = JOB_START },
+	{ "read", 1, .job = JOB_READ },	    { "stop", 2, .run = verb_stop },
+	{ "sshd", 1, .run = verb_sshd },    { "wake", 2, .run = verb_wake },
+	{ "put", 3, .run = verb_put },	    { "poweroff", 0, .run = verb_poweroff },
 };
 
 void verb_line(char *line)
@@ -153,13 +104,17 @@ void verb_line(char *line)
 		return; /* nothing that could be answered */
 	id = strtoul(words[1], NULL, 10);
 	for (i = 0; i < (int)(sizeof(verbs) / sizeof(verbs[0])); i++) {
-		if (strcmp(words[0], verbs[i].name))
+		const struct verb *verb = &verbs[i];
+
+		if (strcmp(words[0], verb->name))
 			continue;
-		if (count - 2 < verbs[i].least)
-			link_line("err %lu %s%%20needs%%20%d%%20arguments", id, verbs[i].name,
-				  verbs[i].least);
+		if (count - 2 < verb->least)
+			link_line("err %lu %s%%20needs%%20%d%%20arguments", id, verb->name,
+				  verb->least);
+		else if (verb->run)
+			verb->run(id, words + 2);
 		else
-			verbs[i].run(id, words + 2);
+			job_start(verb->job, id, words + 2);
 		return;
 	}
 	link_line("err %lu unknown%%20verb", id);

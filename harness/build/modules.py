@@ -28,8 +28,10 @@ Modular = GuestTest | Load  # has a module
 MODULE, PROGRAM = "module", "program"
 # Raise it when the same inputs would be built differently from now on.
 CACHE_VERSION = "4"
-# -Os: the guests' RAM is small. Static: their root has no shared library to rely on.
-PROGRAM_FLAGS = ("-static", "-Os", "-Wall", "-Wextra", "-Werror", "-std=gnu11")
+# -Os, and without code that nothing calls: the guests' RAM is small. Static: their root has no
+# shared library to rely on.
+PROGRAM_FLAGS = ("-static", "-Os", "-Wl,--gc-sections", "-Wall", "-Wextra", "-Werror", "-std=gnu11")
+
 
 @dataclass(frozen=True)
 class _ModuleBuild:
@@ -186,22 +188,23 @@ def _part(tools: Toolchain, option: str, module: Path, into: Path) -> None:
 
 
 def build_program(
-    arch: Arch, folder: Path, cache: Cache, report: Report, include: Path | None = None
+    arch: Arch, folder: Path, cache: Cache, report: Report, library: Path | None = None
 ) -> Path:
     """Return the static program made of the C files in *folder*, named after the folder.
 
-    The compiler looks for headers in *include* as well.
+    It finds the headers of the folder *library* as well, and is linked with what it uses of the
+    C files there.
 
     Raises:
         UserError: there is no C file.
         BuildError: it does not compile; ``detail`` is the compiler's own first error.
         InfraError: a tool is missing, or no space.
     """
-    sources = tuple(sorted(folder.glob("*.c")))
-    shared = sorted(include.glob("*.h")) if include is not None else []
-    headers = (*sorted(folder.glob("*.h")), *shared)
-    if not sources:
+    if not any(folder.glob("*.c")):
         raise UserError(f"no C file in {folder}")
+    folders = (folder,) if library is None else (folder, library)
+    sources = [file for place in folders for file in sorted(place.glob("*.c"))]
+    headers = [file for place in folders for file in sorted(place.glob("*.h"))]
     tools = find_toolchain(arch)
     inputs = digest_files(*sources, *headers)
     key = key_of(CACHE_VERSION, arch.name, tools.identity, *PROGRAM_FLAGS, folder.name, inputs)
@@ -211,15 +214,15 @@ def build_program(
         stage = f"program {arch.name} {folder.name}"
         report(Stage(stage, f"compiling {folder.name} for {arch.name}"))
         kept = store.put(
-            PROGRAM, key, lambda into: _compile(tools, sources, into / folder.name, include)
+            PROGRAM, key, lambda into: _compile(tools, sources, into / folder.name, library)
         )
         report(Stage(stage, f"{folder.name} for {arch.name} is compiled", finished=True))
     return kept / folder.name
 
 def _compile(
-    tools: Toolchain, sources: Sequence[Path], program: Path, include: Path | None
+    tools: Toolchain, sources: Sequence[Path], program: Path, library: Path | None
 ) -> None:
-    found = ("-I", str(include)) if include is not None else ()
+    found = ("-I", str(library)) if library is not None else ()
     argv = (tools.cc, *PROGRAM_FLAGS, *found, "-o", str(program), *map(str, sources))
     done = process.run(argv)
     if done.ok:

@@ -43,9 +43,9 @@ class Checkout:
         return self.guest_tests / "loads"
 
     @property
-    def load_include(self) -> Path:
-        """C headers for the loads."""
-        return self.loads / "_include"
+    def load_library(self) -> Path:
+        """C that the loads share."""
+        return self.loads / "_lib"
 
     @property
     def include(self) -> Path:

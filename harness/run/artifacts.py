@@ -77,7 +77,7 @@ def guest_artifacts(
     modular = tuple(load for load in ready.loads if load.module)
     programs = build_modules(kernel, arch, modular, workspace.checkout.include, *where)
     programs |= {
-        load.name: build_program(arch, load.folder, *where, include=workspace.checkout.load_include)
+        load.name: build_program(arch, load.folder, *where, library=workspace.checkout.load_library)
         for load in ready.loads
         if not load.module
     }

@@ -17,8 +17,10 @@ from tests.qemu.conftest import ROOT, Harness
 
 # Waits until it is told to stop, and then does what FAULT says.
 LOAD = r"""
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "load.h"
 

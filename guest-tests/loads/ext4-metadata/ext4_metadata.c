@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Load: a storm of metadata on ext4, on a disk of its own; storm.h has all of it. */
-#include "storm.h"
+/* Load: metadata operations on ext4, on a disk of its own; metadata.h has all of it. */
+#include "metadata.h"
 
 int main(int argc, char **argv)
 {
-	return storm_main(argc, argv);
+	return metadata_main(argc, argv);
 }

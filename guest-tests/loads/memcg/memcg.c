@@ -5,9 +5,13 @@
  * reclaims from the group first, and swaps; from an intensity of some 200 % on its OOM killer kills
  * within the group.
  */
+#include <errno.h>
+#include <stdio.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "load.h"
 #include "swap.h"
 #include "working_set.h"
 
@@ -16,9 +20,6 @@
 #define LIMIT_PERCENT 30 /* of the available memory */
 #define LEAST_LIMIT (4UL << 20)
 
-static unsigned long bytes;
-static volatile unsigned long *filled;
-
 static void begin(void)
 {
 	unsigned long limit = load_available() / 100 * LIMIT_PERCENT / LOAD_PAGE * LOAD_PAGE;
@@ -26,8 +27,7 @@ static void begin(void)
 
 	if (limit < LEAST_LIMIT)
 		limit = LEAST_LIMIT;
-	bytes = limit / 100 * load.intensity / LOAD_PAGE * LOAD_PAGE;
-	filled = load_shared(sizeof(*filled));
+	working_set_begin(limit / 100 * load.intensity / LOAD_PAGE * LOAD_PAGE);
 	swap_on_zram(limit);
 	if (mkdir(GROUPS, 0755) < 0 || mount("cgroup2", GROUPS, "cgroup2", 0, NULL) < 0)
 		load_fail(GROUPS);
@@ -41,9 +41,8 @@ static void begin(void)
 
 static void work(unsigned int worker)
 {
-	(void)worker;
 	load_write(GROUP "/cgroup.procs", "0");
-	working_set_keep(bytes, filled);
+	working_set_work(worker);
 }
 
 /* At its limit, and either a task was killed there or all of its pages are in use. */
@@ -51,7 +50,7 @@ static bool on(void)
 {
 	const char *events = load_read(GROUP "/memory.events");
 
-	return load_number(events, "max ") && (load_number(events, "oom_kill ") || *filled);
+	return load_number(events, "max ") && (load_number(events, "oom_kill ") || working_set_filled());
 }
 
 static void end(void)

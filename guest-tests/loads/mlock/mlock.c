@@ -3,6 +3,10 @@
  * Load: memory that is locked, so that reclaim can have none of it and has to get by with the
  * rest. Pieces of it are unlocked, given back and locked again, in an order that the seed decides.
  */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
 #include "load.h"
 
 #define PIECE (64 * LOAD_PAGE)
@@ -47,7 +51,7 @@ static void work(unsigned int worker)
 	if (memory == MAP_FAILED || !locked)
 		load_fail("mmap");
 	*held = 0;
-	for (;; load_breathe()) {
+	for (;; load_throttle()) {
 		piece = load_pick(pieces);
 		if (locked[piece]) {
 			give(memory + piece * PIECE);

@@ -3,6 +3,7 @@
  * Load: memory runs out, again and again. Each worker takes anonymous memory, with nowhere to swap
  * it to, until the OOM killer takes the worker; the next one begins after a pause.
  */
+#include "load.h"
 #include "working_set.h"
 
 #define ROOM_MS 500 /* to fill memory in: the test is to see it run low, not only out */
@@ -16,14 +17,14 @@ static void begin(void)
 
 static void work(unsigned int worker)
 {
-	unsigned long filled, bytes = load_number(load_read("/proc/meminfo"), "MemTotal:") * 1024;
+	unsigned long bytes = load_number(load_read("/proc/meminfo"), "MemTotal:") * 1024;
 
-	(void)worker;
 	if (!load.ramp_ms)
 		load.ramp_ms = ROOM_MS;
 	/* Twice of what there is, another load's swap included. */
 	bytes += load_number(load_read("/proc/meminfo"), "SwapTotal:") * 1024;
-	working_set_keep(2 * bytes, &filled);
+	working_set_begin(2 * bytes);
+	working_set_work(worker);
 }
 
 static bool on(void)

@@ -3,7 +3,12 @@
  * Load: a file that is larger than memory, read and written all over, so that the kernel drops
  * clean pages, writes back dirty ones, and reads again what it has just dropped.
  */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "load.h"
 
@@ -18,7 +23,6 @@ static void begin(void)
 	struct statvfs disk;
 	unsigned long room;
 
-	load_needs(load.dir, "dir");
 	if (statvfs(load.dir, &disk) < 0)
 		load_fail(load.dir);
 	room = disk.f_bavail * disk.f_bsize / LOAD_PAGE * ROOM;
@@ -48,15 +52,13 @@ static void work(unsigned int worker)
 	int fd;
 
 	(void)worker;
-	if (chdir(load.dir) < 0)
-		load_fail(load.dir);
 	fd = open("pages", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0)
 		load_fail("pages");
-	for (at = 0; at < load_due(pages); at += SPAN, load_breathe())
+	for (at = 0; at < load_due(pages); at += SPAN, load_throttle())
 		done(pwrite(fd, span, sizeof(span), at * LOAD_PAGE), "write");
 	*filled = 1;
-	for (;; load_breathe()) {
+	for (;; load_throttle()) {
 		at = load_pick(load_due(pages));
 		count = (1 + load_pick(SPAN)) * LOAD_PAGE;
 		if (load_pick(3)) {
@@ -82,6 +84,7 @@ int main(int argc, char **argv)
 {
 	static const struct load_kind pagecache = {
 		LOAD_OF_MEMORY,
+		.in_dir = true,
 		.most = 1000,
 		.begin = begin,
 		.work = work,

@@ -4,7 +4,12 @@
  * slabs all the time. One name in SPARSE is that of a file; of the others the kernel remembers
  * that they are not there.
  */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "load.h"
 
@@ -23,7 +28,6 @@ static unsigned long before;
 
 static void begin(void)
 {
-	load_needs(load.dir, "dir");
 	names = 1 + load_percent() / BYTES_PER_NAME;
 	before = load_vmstat("slabs_scanned");
 }
@@ -60,9 +64,7 @@ static void work(unsigned int worker)
 	unsigned int i;
 
 	(void)worker;
-	if (chdir(load.dir) < 0)
-		load_fail(load.dir);
-	for (;; load_breathe()) {
+	for (;; load_throttle()) {
 		for (i = 0; i < BATCH; i++)
 			look(load_pick(load_due(names)));
 	}
@@ -77,6 +79,7 @@ int main(int argc, char **argv)
 {
 	static const struct load_kind slab = {
 		LOAD_OF_MEMORY,
+		.in_dir = true,
 		.most = 1000,
 		.begin = begin,
 		.work = work,

@@ -3,18 +3,24 @@
  * Load: more anonymous memory in use than there is RAM, with swap on a disk. Unlike with swap on
  * compressed RAM, swapping out takes hardly any memory, but waits for the disk.
  */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "load.h"
+#include "swap.h"
 #include "swapped_set.h"
+#include "working_set.h"
 
 static void begin(void)
 {
-	unsigned long room = load_available() + swap_disk_bytes();
+	unsigned long bytes = load_percent(), room = load_available() + swap_disk_bytes();
 
-	swapped_set_begin();
-	if (swapped_set_bytes > room) {
+	if (bytes > room) {
 		printf("%lu MiB are more than memory and the disk have room for: %lu\n",
-		       swapped_set_bytes >> 20, room >> 20);
+		       bytes >> 20, room >> 20);
 		exit(2);
 	}
+	working_set_begin(bytes);
 	swap_on_disk();
 }
 

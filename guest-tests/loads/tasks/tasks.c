@@ -3,6 +3,13 @@
  * Load: many tasks, the oldest of which ends as a new one begins. Each has a kernel stack, page
  * tables and some pages of its own; with VMAP_STACK the stack comes from vmalloc.
  */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "load.h"
 
 #define MOST 2000
@@ -47,7 +54,7 @@ static pid_t one_more(void)
 		load_fail("fork");
 	if (pid)
 		return pid;
-	load_end_with(parent);
+	load_die_with_parent(parent);
 	for (at = 0; at < sizeof(own); at += LOAD_PAGE)
 		*(volatile char *)(own + at) = 1;
 	for (;;)
@@ -60,7 +67,7 @@ static void work(unsigned int worker)
 	unsigned long next = 0, due;
 
 	(void)worker;
-	for (;; load_breathe()) {
+	for (;; load_throttle()) {
 		due = load_due(most);
 		next = (next + 1) % due;
 		if (tasks[next] > 0) {

@@ -7,9 +7,14 @@
  * OOM killer would go on to kill who is no part of the load.
  */
 #define _GNU_SOURCE /* O_TMPFILE */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "load.h"
 #include "swap.h"
 #include "working_set.h"
 
@@ -87,7 +92,7 @@ static void work(unsigned int worker)
 	(void)worker;
 	for (file = 0; file < FILES; file++)
 		files[file] = -1;
-	for (;; load_breathe()) {
+	for (;; load_throttle()) {
 		unsigned long what = load_pick(16);
 
 		file = load_pick(FILES);

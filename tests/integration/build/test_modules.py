@@ -187,6 +187,30 @@ def test_a_program_is_static_and_compiled_once(
     assert build_program(bench.arch, folder, bench.cache, ignore) != program
 
 
+def test_a_program_has_what_it_uses_of_its_library(bench: Bench, tmp_path: Path) -> None:
+    folder, library = tmp_path / "hello", tmp_path / "library"
+    folder.mkdir()
+    library.mkdir()
+    (folder / "main.c").write_text('#include "say.h"\nint main(void) { return say(); }\n')
+    (library / "say.h").write_text("int say(void);\n")
+    (library / "say.c").write_text('#include "say.h"\nint say(void) { return 42; }\n')
+    (library / "spare.c").write_text("int spare(void) { return 0; }\n")
+
+    def build() -> Path:
+        return build_program(bench.arch, folder, bench.cache, ignore, library=library)
+
+    program = build()
+    assert subprocess.run((program,), check=False).returncode == 42
+    symbols = subprocess.run(("nm", program), capture_output=True, text=True, check=True).stdout
+    assert " T say\n" in symbols
+    assert " T spare\n" not in symbols
+    for name in ("say.c", "say.h"):
+        with (library / name).open("a") as file:
+            file.write("/* edited */\n")
+        assert build() != program
+        program = build()
+
+
 def test_a_program_that_does_not_compile_is_told(bench: Bench, tmp_path: Path) -> None:
     folder = tmp_path / "hello"
     folder.mkdir()

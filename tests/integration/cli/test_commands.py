@@ -177,9 +177,10 @@ def test_a_new_load_compiles_and_claims_something(
     assert load.summary
     assert claims(load)
     source = checkout / "guest-tests/loads/my-load/my_load.c"
-    headers = Checkout(checkout).load_include
-    flags = ("-Wall", "-Wextra", "-Werror", "-std=gnu11", "-I", headers)
-    subprocess.run(("gcc", *flags, "-o", tmp_path / "my-load", source), check=True)
+    library = Checkout(checkout).load_library
+    flags = ("-Wall", "-Wextra", "-Werror", "-std=gnu11", "-I", library)
+    sources = (source, *library.glob("*.c"))
+    subprocess.run(("gcc", *flags, "-o", tmp_path / "my-load", *sources), check=True)
 
 
 def test_a_new_series_is_listed_and_covers_its_base(harness: Harness, checkout: Path) -> None:

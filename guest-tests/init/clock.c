@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "init.h"
+#include "clock.h"
 
 uint64_t now_ms(void)
 {
@@ -63,7 +63,6 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Returns us. */
 long measure_spin(void)
 {
 	long took[PARTS];
