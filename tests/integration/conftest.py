@@ -5,7 +5,15 @@ from __future__ import annotations
 
 import pytest
 
+from harness.host.packages import GENERAL, install_command, missing_packages
 from harness.model.values import Speed
+
+
+def pytest_configure() -> None:
+    """Refuse where there is no compiler, say: no test here could tell it as plainly."""
+    missing = missing_packages(r for r in GENERAL if not r.optional)
+    if missing:
+        raise pytest.UsageError(f"missing on this host; run: {install_command(missing)}")
 
 
 @pytest.fixture(autouse=True)

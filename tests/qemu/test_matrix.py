@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,26 +12,11 @@ from harness.arch import arch_names
 from harness.model.results import RunRecord
 from harness.model.values import Verdict
 from harness.report.json import read_json
-from tests.qemu.conftest import ROOT, Harness
+from tests.qemu.conftest import Harness
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunRecord]:
-    """Run the default plan once for all tests of this file; cells are booted, not reused."""
-    folder = tmp_path_factory.mktemp("matrix")
-    done = subprocess.run(
-        (sys.executable, "-m", "harness", "run", "--fresh", "--out", str(folder)),
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    return folder, read_json(folder)
-
-
-def test_every_cell_has_the_verdict_that_is_declared(run: tuple[Path, RunRecord]) -> None:
-    _, record = run
+def test_every_cell_has_the_verdict_that_is_declared(matrix: tuple[Path, RunRecord]) -> None:
+    _, record = matrix
     assert record.finished
     assert {cell.cell.position for cell in record.cells} == set(range(5))
     assert {cell.cell.arch for cell in record.cells} == set(arch_names())
@@ -56,9 +39,9 @@ def test_every_cell_has_the_verdict_that_is_declared(run: tuple[Path, RunRecord]
     ],
 )
 def test_a_patch_turns_its_test_from_fail_to_pass(
-    run: tuple[Path, RunRecord], test: str, patch: int, loads: set[str]
+    matrix: tuple[Path, RunRecord], test: str, patch: int, loads: set[str]
 ) -> None:
-    _, record = run
+    _, record = matrix
     cells = [c for c in record.cells if c.cell.test == test]
     assert {c.cell.load for c in cells} == loads
     assert len(cells) == 5 * len(arch_names()) * len(loads)
@@ -67,8 +50,8 @@ def test_a_patch_turns_its_test_from_fail_to_pass(
         assert result.verdict is (Verdict.PASS if after else Verdict.FAIL), result.cell.id
 
 
-def test_patch_3_changes_no_verdict(run: tuple[Path, RunRecord]) -> None:
-    _, record = run
+def test_patch_3_changes_no_verdict(matrix: tuple[Path, RunRecord]) -> None:
+    _, record = matrix
 
     def at(position: int) -> dict[tuple[str, str, str], tuple[Verdict, tuple[Verdict, ...]]]:
         return {
@@ -83,8 +66,8 @@ def test_patch_3_changes_no_verdict(run: tuple[Path, RunRecord]) -> None:
     assert at(2) == at(3)
 
 
-def test_every_cell_has_its_evidence(run: tuple[Path, RunRecord]) -> None:
-    folder, record = run
+def test_every_cell_has_its_evidence(matrix: tuple[Path, RunRecord]) -> None:
+    folder, record = matrix
     for result in record.cells:
         evidence = dict(result.evidence)
         assert {"console", "kmsg", "test", "argv"} <= set(evidence), result.cell.id
@@ -94,13 +77,13 @@ def test_every_cell_has_its_evidence(run: tuple[Path, RunRecord]) -> None:
         assert result.kernel_key
 
 
-def test_no_position_brings_a_compiler_warning(run: tuple[Path, RunRecord]) -> None:
-    _, record = run
+def test_no_position_brings_a_compiler_warning(matrix: tuple[Path, RunRecord]) -> None:
+    _, record = matrix
     assert [warning for kernel in record.kernels for warning in kernel.warnings] == []
 
 
-def test_reports_stand_beside_the_record(run: tuple[Path, RunRecord]) -> None:
-    folder, record = run
+def test_reports_stand_beside_the_record(matrix: tuple[Path, RunRecord]) -> None:
+    folder, record = matrix
     html = (folder / "report.html").read_text(encoding="utf-8")
     assert 'src="http' not in html
     assert 'href="http' not in html
@@ -110,9 +93,9 @@ def test_reports_stand_beside_the_record(run: tuple[Path, RunRecord]) -> None:
 
 
 def test_a_second_run_builds_and_boots_nothing(
-    run: tuple[Path, RunRecord], harness: Harness, tmp_path: Path
+    matrix: tuple[Path, RunRecord], harness: Harness, tmp_path: Path
 ) -> None:
-    _, first = run
+    _, first = matrix
     done = harness("run", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     second = read_json(tmp_path)
@@ -122,9 +105,9 @@ def test_a_second_run_builds_and_boots_nothing(
 
 
 def test_a_report_is_made_again_without_booting(
-    run: tuple[Path, RunRecord], harness: Harness
+    matrix: tuple[Path, RunRecord], harness: Harness
 ) -> None:
-    folder, _ = run
+    folder, _ = matrix
     (folder / "report.html").unlink()
     done = harness("report", str(folder))
     assert done.returncode == 0, done.stderr

@@ -6,6 +6,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from harness.analysis.mutation.record import Fate, MutantsRecord
 from harness.model.jsonio import from_json
 from tests.qemu.conftest import Harness
@@ -20,10 +22,15 @@ def listed(harness: Harness) -> dict[int, str]:
     return {int(match[1]): match[2] for match in found if match}
 
 
-def test_a_dropped_unmap_is_found_out_and_remembered(harness: Harness, tmp_path: Path) -> None:
+def test_mutants_of_the_series_are_listed(harness: Harness) -> None:
     mutants = listed(harness)
     assert len(mutants) >= 30
     assert all(what.startswith("mm/") for what in mutants.values())
+
+
+@pytest.mark.slow("a mutant of the series on x86_64", minutes=2)
+def test_a_dropped_unmap_is_found_out_and_remembered(harness: Harness, tmp_path: Path) -> None:
+    mutants = listed(harness)
     (number,) = (n for n, what in mutants.items() if "drop `unmap_kernel_range" in what)
     for _ in range(2):
         out = ("--only", str(number), "--out", str(tmp_path))

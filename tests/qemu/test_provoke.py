@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -57,7 +56,6 @@ KNOBS = {
 CPUS = {"rcu_stall": 2}
 
 
-# On kernels that CI has no time to build: KERNEL_PATCH_HARNESS_SANITIZED=1 asks for them.
 DEBUG = ("debug-vm", "kmemleak", "lockdep")
 SANITIZED = {
     (DEBUG, "lock_inversion"): SplatKind.LOCKDEP,
@@ -150,10 +148,7 @@ def test_what_the_log_has_no_room_for_is_read_from_the_console(
     assert ("provoke/provoke.c", line) in {(place.file, place.line) for place in places}
 
 
-@pytest.mark.skipif(
-    not os.environ.get("KERNEL_PATCH_HARNESS_SANITIZED"),
-    reason="KERNEL_PATCH_HARNESS_SANITIZED is not set: four more kernels would be built",
-)
+@pytest.mark.slow("kernels that check themselves: lockdep and kmemleak, KASAN", minutes=40)
 @pytest.mark.parametrize(
     ("provoking", "kind"),
     [((name, config), kind) for name in arch_names() for config, kind in SANITIZED],

@@ -29,6 +29,7 @@ SERIES = ROOT / "patches" / "vmalloc-nofail"
 SEEDS = Path(__file__).parent / "seeded"
 TEST = "vmalloc-nofail-wait"
 SOUND, LIVELOCK, DEADLOCK = 4, 5, 6  # positions
+pytestmark = pytest.mark.slow("a livelock and a deadlock sown into kernels", minutes=6)
 PART = 1 / 3  # of the plain time-out, from the last progress to the end of the last look
 
 Found = Mapping[tuple[str, int], CellResult]  # by architecture and position

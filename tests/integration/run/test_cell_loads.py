@@ -243,7 +243,7 @@ def test_a_splat_around_a_load_is_judged_though_the_log_lost_it(run: Run) -> Non
     gap = (
         '{ agent = "kmsg 6,{seq},9000000;zram0: gone" }, { skip = 1 },'
         f'{{ console = "[    9.000500] {console}\\r\\n" }},'
-        '{ agent = "kmsg 6,{seq},9001000;bye" },'
+        '{ agent = "kmsg 6,{seq},9001000;bye" }, { console = "[    9.001000] bye\\r\\n" },'
     )
     result = run({STOP: gap + GOES_WELL[STOP]})
     assert result.verdict is FAIL
