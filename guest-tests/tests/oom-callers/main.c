@@ -9,32 +9,19 @@
  *   "too small to fail" for whoever is not to die;
  * - everything with __GFP_NOFAIL, whoever it is: what the series adds for vmalloc.
  */
-#include <linux/completion.h>
-#include <linux/debugfs.h>
 #include <linux/delay.h>
-#include <linux/kernel.h>
-#include <linux/ktime.h>
-#include <linux/mmzone.h>
 #include <linux/oom.h>
-#include <linux/sched/signal.h>
-#include <linux/sched/task.h>
 #include <linux/slab.h>
-#include <linux/spinlock.h>
-#include <linux/wait.h>
 
 #include <harness/compat.h>
 #include <harness/measure.h>
 #include <harness/oom_victims.h>
 #include <harness/pinned_pages.h>
-#include <harness/progress.h>
-#include <harness/symbol.h>
 #include <harness/timed_call.h>
 #include <harness/vmalloc_call.h>
 #include <harness/vmalloc_place.h>
 
-#define FUSES 4		/* OOM victims that are only there lest the OOM killer find nobody */
-#define TRIES 4		/* for a row to be made while memory is short */
-#define NULLS_ENOUGH 8	/* of one kind: more say nothing new */
+#include "oom_callers.h"
 
 /*
  * A row of requests that takes longer is stuck. This is for guests that are very slow: as a rule
@@ -42,338 +29,6 @@
  */
 #define QUIET_SECONDS 60
 #define SECONDS 120
-
-/* ---- kinds of requests */
-
-static void *by_kmalloc(size_t size, gfp_t gfp)
-{
-	return kmalloc(size, gfp);
-}
-
-static void *by_vmalloc(size_t size, gfp_t gfp)
-{
-	return __vmalloc(size, gfp);
-}
-
-static const struct way {
-	const char *name;
-	void *(*alloc)(size_t size, gfp_t gfp);
-	size_t size;
-	bool promised; /* to whoever is not to die, without further flags */
-} ways[] = {
-	{ "page", by_kmalloc, PAGE_SIZE, true },
-	{ "vmalloc", by_vmalloc, 16 * PAGE_SIZE, true },
-	/* The largest that kmalloc tries again and again for is 8 pages. */
-	{ "block", by_kmalloc, 32 * PAGE_SIZE, false },
-};
-
-static const struct mask {
-	const char *name;
-	gfp_t gfp;
-} masks[] = {
-	{ "GFP_KERNEL", GFP_KERNEL },
-	{ "GFP_NOFS", GFP_NOFS },
-	{ "GFP_NOIO", GFP_NOIO },
-	{ "GFP_KERNEL|__GFP_RETRY_MAYFAIL", GFP_KERNEL | __GFP_RETRY_MAYFAIL },
-	{ "GFP_KERNEL|__GFP_NOFAIL", GFP_KERNEL | __GFP_NOFAIL },
-	{ "GFP_NOFS|__GFP_NOFAIL", GFP_NOFS | __GFP_NOFAIL },
-};
-
-struct row {
-	unsigned int requests, nulls;
-	u64 longest; /* nanoseconds */
-};
-
-/* ---- the state of a case */
-
-#define VICTIM_CALLS 12
-
-/* What an OOM victim gets with __GFP_NOFAIL, of each kind of request VICTIM_CALLS. */
-struct insisting {
-	const char *name;
-	gfp_t gfp;
-	struct row page, vmalloc;
-	unsigned int waited; /* calls of vmalloc that had to sleep */
-	void *addr[VICTIM_CALLS];
-};
-
-#define INSISTING 2
-
-struct state {
-	struct row rows[ARRAY_SIZE(ways)][ARRAY_SIZE(masks)];
-	unsigned int moves;  /* changes whenever a request is over */
-	unsigned int killed; /* OOM victims that are no longer counted among those there are */
-
-	/* The row under way. */
-	const struct way *way;
-	const struct mask *mask;
-
-	/* The OOM killer, called off. */
-	struct kprobe oom_probe;
-	bool oom_called_off;
-
-	/* A program inside the kernel. */
-	struct dentry *file;
-	unsigned int number;  /* what the program writes; one of an earlier case is turned away */
-	void (*work)(struct state *state);
-	unsigned long pages;  /* that it holds itself; not 0: the OOM killer's first choice */
-	spinlock_t lock;      /* task */
-	struct task_struct *task;
-	bool go, leave;
-	wait_queue_head_t changed;
-	struct completion there, done;
-
-	/* The same, as an OOM victim. */
-	bool victim_chosen;
-	struct insisting insisting[INSISTING];
-	struct insisting *insisting_now;
-	bool insisting_on_area;
-	unsigned int seen_moves, quiet_polls;
-};
-
-/* ---- memory that runs out */
-
-/* What zones keep from all but a few; half of it from OOM victims, too. Without NUMA: one node. */
-static unsigned long reserve_pages(void)
-{
-	struct zone *zones = NODE_DATA(first_online_node)->node_zones, *zone;
-	unsigned long pages = 0;
-
-	for (zone = zones; zone < zones + MAX_NR_ZONES; zone++) {
-		if (populated_zone(zone))
-			pages += zone->_watermark[WMARK_MIN];
-	}
-	return pages;
-}
-
-/*
- * What an OOM victim holds: a share of RAM, but no more than brings the zones far above what they
- * keep, or filling victims takes minutes where RAM is large. A row of requests wants half of it.
- */
-static unsigned long victim_pages(void)
-{
-	return min(totalram_pages() / 32, 4 * reserve_pages());
-}
-
-/* Far below the watermarks, an OOM victim's included. The reserve grows by the root of RAM only. */
-static unsigned long next_to_nothing(void)
-{
-	return min(totalram_pages() / 512, reserve_pages() / 8);
-}
-
-/* Nobody left to be killed is a panic. */
-static bool few_left(void)
-{
-	return oom_victims_left() < FUSES;
-}
-
-/*
- * Memory runs out. Of what is free now, and no more: whoever needs a page meanwhile, PID 1 for one,
- * has an OOM victim killed, and what that one held must not be taken as well, or all of them are
- * killed before the first request is made.
- */
-static void run_out(void)
-{
-	if (timed_call_is_stuck())
-		return; /* the case is over, and what was held has been given back */
-	if (few_left())
-		pinned_pages_give_all();
-	else
-		pinned_pages_take(global_zone_page_state(NR_FREE_PAGES), next_to_nothing(),
-				  __GFP_MEMALLOC);
-}
-
-/* ---- a row of requests of one kind */
-
-static void request_over(struct state *state, ktime_t begun)
-{
-	progress_done_since(begun);
-	WRITE_ONCE(state->moves, state->moves + 1);
-}
-
-struct got {
-	struct got *next;
-};
-
-static void let_go(struct got *got)
-{
-	while (got) {
-		struct got *next = got->next;
-
-		kvfree(got);
-		got = next;
-	}
-}
-
-static struct row *row_now(struct state *state)
-{
-	return &state->rows[state->way - ways][state->mask - masks];
-}
-
-/* Make requests until they have got half of what an OOM victim holds, or NULL several times. */
-static void make_row(struct state *state)
-{
-	unsigned long want = victim_pages() / 2 * PAGE_SIZE, have = 0;
-	const struct way *way = state->way;
-	struct row *row = row_now(state);
-	struct got *all = NULL;
-
-	while (have < want && row->nulls < NULLS_ENOUGH) {
-		struct got *got;
-		ktime_t begun;
-
-		if (few_left())
-			pinned_pages_give_all();
-		begun = ktime_get();
-		got = way->alloc(way->size, state->mask->gfp | __GFP_NOWARN);
-		row->longest = max_t(u64, row->longest, ktime_to_ns(ktime_sub(ktime_get(), begun)));
-		request_over(state, begun);
-		row->requests++;
-		row->nulls += !got;
-		if (!got)
-			continue;
-		got->next = all;
-		all = got;
-		have += way->size;
-	}
-	let_go(all);
-}
-
-/* Nobody may insist on blocks: that need never end. */
-static bool makes_sense(const struct way *way, const struct mask *mask)
-{
-	return way->promised || !(mask->gfp & __GFP_NOFAIL);
-}
-
-static void report_rows(struct kunit *test, const struct way *way)
-{
-	const struct state *state = test->priv;
-	const struct row *row = state->rows[way - ways];
-	char name[80], unit[40];
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(masks); i++) {
-		if (!row[i].requests)
-			continue;
-		scnprintf(name, sizeof(name), "%s:%s:null", way->name, masks[i].name);
-		scnprintf(unit, sizeof(unit), "of %u requests", row[i].requests);
-		measure(test, name, row[i].nulls, unit);
-		scnprintf(name, sizeof(name), "%s:%s:longest", way->name, masks[i].name);
-		measure(test, name, div_u64(row[i].longest, 1000), "us");
-	}
-}
-
-/* ---- the OOM killer, called off */
-
-/*
- * While memory has to stay short nobody is killed. A victim that asks for memory does not get the
- * next one killed as long as its own has not been reaped: out_of_memory() says that all is under
- * way. Let that last, for whoever asks: what PID 1 needs, to read the report of one kill, is another
- * kill.
- */
-static int out_of_memory_entry(struct kprobe *probe, struct pt_regs *regs)
-{
-	struct state *state = container_of(probe, struct state, oom_probe);
-
-	if (!READ_ONCE(state->oom_called_off))
-		return 0;
-	probe_return(regs, true);
-	return 1;
-}
-
-static void out_of_memory_post(struct kprobe *probe, struct pt_regs *regs, unsigned long flags)
-{
-}
-
-static void call_off(struct state *state, bool off)
-{
-	WRITE_ONCE(state->oom_called_off, off);
-}
-
-/* ---- a program inside the kernel */
-
-static bool program_enter(struct state *state, unsigned int number)
-{
-	bool entered;
-
-	spin_lock(&state->lock);
-	entered = number == state->number && !state->task && !state->leave;
-	if (entered)
-		state->task = get_task_struct(current);
-	spin_unlock(&state->lock);
-	return entered;
-}
-
-static ssize_t program_write(struct file *file, const char __user *text, size_t count, loff_t *at)
-{
-	struct state *state = file->private_data;
-	unsigned int number;
-	int error = kstrtouint_from_user(text, count, 10, &number);
-
-	if (error)
-		return error;
-	if (!program_enter(state, number))
-		return -EBUSY; /* nobody has started it, or not now */
-	current->signal->oom_score_adj = state->pages ? OOM_SCORE_ADJ_MAX : 0;
-	if (state->pages)
-		oom_victims_touch(state->pages);
-	complete(&state->there);
-	for (;;) {
-		wait_event_idle(state->changed, smp_load_acquire(&state->go) ||
-				READ_ONCE(state->leave));
-		if (READ_ONCE(state->leave))
-			return count;
-		WRITE_ONCE(state->go, false);
-		state->work(state);
-		complete(&state->done);
-	}
-}
-
-static const struct file_operations program_file = {
-	.owner = THIS_MODULE,
-	.open = simple_open,
-	.write = program_write,
-};
-
-/* Start a program that does @work whenever it is let go. Ends with program_end(), in any case. */
-static int program_start(struct state *state, void (*work)(struct state *state),
-			 unsigned long pages)
-{
-	int error;
-
-	state->work = work;
-	state->pages = pages;
-	error = oom_victims_shell("call", state->number);
-	if (!error && !wait_for_completion_timeout(&state->there, OOM_VICTIMS_PATIENCE))
-		error = -ETIMEDOUT;
-	return error;
-}
-
-/* In the worker: let it work, and wait for it. */
-static void program_let_go(struct state *state)
-{
-	smp_store_release(&state->go, true);
-	wake_up_all(&state->changed);
-	wait_for_completion(&state->done);
-}
-
-/* Send it away. If it is not there yet, it is too late. */
-static void program_end(struct state *state)
-{
-	unsigned long until = jiffies + OOM_VICTIMS_PATIENCE;
-	struct task_struct *task;
-
-	spin_lock(&state->lock);
-	WRITE_ONCE(state->leave, true);
-	task = state->task;
-	state->task = NULL;
-	spin_unlock(&state->lock);
-	wake_up_all(&state->changed);
-	while (task && !READ_ONCE(task->exit_state) && time_before(jiffies, until))
-		msleep(10);
-	if (task)
-		put_task_struct(task);
-}
 
 /* ---- a case */
 
@@ -470,6 +125,12 @@ static void case_end(struct kunit *test)
 struct caller_param {
 	bool program; /* else a kernel thread */
 };
+
+/* Nobody may insist on blocks: that need never end. */
+static bool makes_sense(const struct way *way, const struct mask *mask)
+{
+	return way->promised || !(mask->gfp & __GFP_NOFAIL);
+}
 
 /* Those who are promised pages have somebody killed for them. Others have to do without. */
 static bool may_kill(const struct way *way, const struct mask *mask)
@@ -795,31 +456,21 @@ static struct kunit_case oom_callers_cases[] = {
 
 static int callers_init(struct kunit *test)
 {
-	static const char *const names[] = { "out_of_memory" };
-	static unsigned int cases;
 	struct state *state = kzalloc(sizeof(*state), GFP_KERNEL);
 	int error;
 
 	if (!state)
 		return -ENOMEM;
-	state->number = ++cases;
-	spin_lock_init(&state->lock);
-	init_waitqueue_head(&state->changed);
-	init_completion(&state->there);
-	init_completion(&state->done);
 	state->insisting[0].name = "GFP_KERNEL";
 	state->insisting[0].gfp = GFP_KERNEL | __GFP_NOFAIL;
 	state->insisting[1].name = "GFP_NOFS";
 	state->insisting[1].gfp = GFP_NOFS | __GFP_NOFAIL;
-	state->oom_probe.post_handler = out_of_memory_post;
-	error = probe_function(&state->oom_probe, names, ARRAY_SIZE(names), out_of_memory_entry);
-	if (error) {
+	error = program_open(state);
+	if (error)
 		kfree(state);
-		return error;
-	}
-	state->file = oom_victims_add_file("call", state, &program_file);
-	test->priv = state;
-	return 0;
+	else
+		test->priv = state;
+	return error;
 }
 
 static void callers_exit(struct kunit *test)
@@ -829,8 +480,7 @@ static void callers_exit(struct kunit *test)
 	/* A request that does not come back still looks at it. */
 	if (!state || timed_call_is_stuck())
 		return;
-	debugfs_remove(state->file);
-	probe_remove(&state->oom_probe);
+	program_close(state);
 	kfree(state);
 }
 
