@@ -25,6 +25,9 @@ from harness.build.toolchain import Toolchain, find_toolchain
 
 Report = Callable[[Event], None]
 Modular = GuestTest | Load  # has a module
+LIBRARY = "library"  # objects that modules link
+OBJECTS = "harness"  # the folder of their sources below the headers', and of themselves in a test's
+
 MODULE, PROGRAM = "module", "program"
 # Raise it when the same inputs would be built differently from now on.
 CACHE_VERSION = "4"
@@ -60,7 +63,8 @@ def build_modules(
     and by the headers, configuration and exported symbols of the kernel.
 
     A test's folder has a Kbuild with ``obj-m := <module>.o``; the compiler finds the shared
-    headers below *include* without being told there.
+    headers below *include* without being told there. Its Kbuild may link ``harness/<name>.o``,
+    which is made of ``harness/<name>.c`` below *include*.
 
     Raises:
         BuildError: a module does not build; ``detail`` is the compiler's own first error.
@@ -85,7 +89,7 @@ def build_modules(
             missing = tuple(test for test in tests if there[test.name] is None)
             if missing:
                 job = _ModuleBuild(kernel, find_toolchain(arch), missing, include, cache, report)
-                _make_modules(job, store, keys)
+                _make_modules(job, store, keys, key_of(CACHE_VERSION, *shared))
                 there = found()
     modules = {name: module for name, module in there.items() if module is not None}
     if len(modules) != len(tests):
@@ -96,7 +100,8 @@ def _module(store: Store, key: str, test: Modular) -> Path | None:
     folder = store.get(MODULE, key)
     return folder / f"{test.module}.ko" if folder else None
 
-def _make_modules(job: _ModuleBuild, store: Store, keys: dict[str, str]) -> None:
+
+def _make_modules(job: _ModuleBuild, store: Store, keys: dict[str, str], library_key: str) -> None:
     """Build the modules in a copy of their folders: nothing is written into the checkout."""
     names = ", ".join(test.name for test in job.tests)
     job.report(Stage(job.stage, f"building modules for {job.stage[8:]}: {names}"))
@@ -106,15 +111,42 @@ def _make_modules(job: _ModuleBuild, store: Store, keys: dict[str, str]) -> None
         job.cache.work.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="modules-", dir=job.cache.work) as folder:
             top = Path(folder)
-            _lay_out(job, top)
+            warnings, library = _library(job, store, library_key, top / ".library")
+            _lay_out(job, top, library)
             log = top / "build.log"
-            warnings = _make(job, top, log)
+            warnings += _make(job, top, log, ("modules",))
             for test in job.tests:
                 _keep(store, keys[test.name], test, top, job.tools)
     for warning in warnings:
         job.report(Note(f"{job.stage}: {warning}", "warning"))
 
-def _lay_out(job: _ModuleBuild, top: Path) -> None:
+
+def _library(
+    job: _ModuleBuild, store: Store, key: str, top: Path
+) -> tuple[tuple[str, ...], Path | None]:
+    """Return the compiler's warnings and the folder of objects that modules may link, if any.
+
+    They are compiled once for each kernel, not once for each module that links them.
+    """
+    sources = sorted((job.include / OBJECTS).glob("*.c"))
+    kept = store.get(LIBRARY, key)
+    if kept is not None or not sources:
+        return (), kept
+    shutil.copytree(job.include, top / "include")
+    shutil.copytree(job.include / OBJECTS, top / OBJECTS)
+    objects = [f"{OBJECTS}/{source.stem}.o" for source in sources]
+    # As parts of a module, which is never linked.
+    (top / "Kbuild").write_text(f"obj-m := library.o\nlibrary-y := {' '.join(objects)}\n")
+    warnings = _make(job, top, top / "build.log", objects)
+
+    def fill(into: Path) -> None:
+        for file in (*(top / name for name in objects), *(top / OBJECTS).glob("*.mk")):
+            shutil.copy2(file, into / file.name)
+
+    return warnings, store.put(LIBRARY, key, fill)
+
+
+def _lay_out(job: _ModuleBuild, top: Path, library: Path | None) -> None:
     for test in job.tests:
         if not (test.folder / "Kbuild").is_file():
             raise UserError(
@@ -122,12 +154,15 @@ def _lay_out(job: _ModuleBuild, top: Path) -> None:
                 hint=f"write one in {test.folder}: obj-m := {test.module}.o",
             )
         shutil.copytree(test.folder, top / test.name, symlinks=True)
+        if library is not None:
+            shutil.copytree(library, top / test.name / OBJECTS)
     if job.include.is_dir():
         shutil.copytree(job.include, top / "include")
     folders = "".join(f"obj-m += {test.name}/\n" for test in job.tests)
     (top / "Kbuild").write_text(folders)
 
-def _make(job: _ModuleBuild, top: Path, log: Path) -> tuple[str, ...]:
+
+def _make(job: _ModuleBuild, top: Path, log: Path, goals: Sequence[str]) -> tuple[str, ...]:
     # Without ccache: each copy has a path of its own, so nothing would ever be found again.
     tools = replace(job.tools, ccache=False)
     kbuild = Kbuild(job.kernel.kit / "source", job.kernel.kit, tools, job.cache)
@@ -138,9 +173,7 @@ def _make(job: _ModuleBuild, top: Path, log: Path) -> tuple[str, ...]:
         f"M={top}",
         f"KCFLAGS=-I{top / 'include'} -ffile-prefix-map={top}/= -g",
     )
-    done = kbuild.make(
-        ("modules",), log, jobs=resources.cores(), variables=variables, on_line=follow.feed
-    )
+    done = kbuild.make(goals, log, jobs=resources.cores(), variables=variables, on_line=follow.feed)
     if done.ok:
         return all_warnings(follow.warnings)
     if any(says_full(line) for line in follow.lines):

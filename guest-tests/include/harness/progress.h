@@ -10,55 +10,22 @@
 #ifndef HARNESS_PROGRESS_H
 #define HARNESS_PROGRESS_H
 
-#include <linux/atomic.h>
 #include <linux/ktime.h>
-#include <linux/log2.h>
-#include <linux/module.h>
 
-#define PROGRESS_BUCKETS 24 /* below 1 us, below 2, 4 ...; the last holds all from 4 s on */
+/**
+ * progress_done() - count one more thing as done: an allocation that came back, as a rule
+ */
+void progress_done(void);
 
-static atomic64_t progress_done_count, progress_retry_count;
-static atomic64_t progress_latency[PROGRESS_BUCKETS];
-static bool progress_timed;
+/**
+ * progress_done_since() - count one more thing as done, and the time that it took
+ * @start: when it began, from ktime_get()
+ */
+void progress_done_since(ktime_t start);
 
-/* One more thing is done: an allocation that came back, as a rule. */
-static __maybe_unused void progress_done(void)
-{
-	atomic64_inc(&progress_done_count);
-}
-
-/* The same, and it took since @start, a ktime_get() of before. */
-static __maybe_unused void progress_done_since(ktime_t start)
-{
-	u64 us = ktime_to_us(ktime_sub(ktime_get(), start));
-	unsigned int bucket = us ? ilog2(us) + 1 : 0;
-
-	atomic64_inc(&progress_latency[min(bucket, PROGRESS_BUCKETS - 1U)]);
-	WRITE_ONCE(progress_timed, true);
-	progress_done();
-}
-
-/* A try that came to nothing, and will be made again. */
-static __maybe_unused void progress_retry(void)
-{
-	atomic64_inc(&progress_retry_count);
-}
-
-/* "done=N retries=N latency_us=N,N,..." in one line; nothing here allocates. */
-static int progress_get(char *buffer, const struct kernel_param *unused)
-{
-	int len = scnprintf(buffer, PAGE_SIZE, "done=%lld retries=%lld",
-			    (long long)atomic64_read(&progress_done_count),
-			    (long long)atomic64_read(&progress_retry_count));
-	unsigned int i;
-
-	for (i = 0; READ_ONCE(progress_timed) && i < PROGRESS_BUCKETS; i++)
-		len += scnprintf(buffer + len, PAGE_SIZE - len, "%s%lld", i ? "," : " latency_us=",
-				 (long long)atomic64_read(&progress_latency[i]));
-	return len + scnprintf(buffer + len, PAGE_SIZE - len, "\n");
-}
-
-static const struct kernel_param_ops progress_ops = { .get = progress_get };
-module_param_cb(progress, &progress_ops, NULL, 0400);
+/**
+ * progress_retry() - count a try that came to nothing, and will be made again
+ */
+void progress_retry(void);
 
 #endif

@@ -9,187 +9,113 @@
 
 #include <linux/jiffies.h>
 
-#include <harness/memory.h>
-#include <harness/vcall.h>
+#include <harness/vmalloc_call.h>
 
-#define SWEEP_MAX 64 /* no call has that many places; the sweep would not end */
-
-/*
- * What a wait may take, in ticks: for a page table, and in all, which the page allocator has a
- * part in under pressure.
- */
+/** SWEEP_WAIT - what a wait for a page table may take, in ticks */
 #define SWEEP_WAIT 1
+
+/**
+ * SWEEP_LONGEST_SLEEP - what a sleep may take, in ticks; under pressure the page allocator has a
+ * part in that
+ */
 #define SWEEP_LONGEST_SLEEP (HZ / 10)
 
+/**
+ * struct sweep - a call that is made again and again, and what came of it
+ * @call: what to do; its plan is the sweep's own
+ * @count: failures in a row; 0 means 1
+ * @calls: result: calls made
+ * @injected: result: calls in which an allocation was failed
+ * @nulls: result: of these: returned NULL
+ * @empty: result: calls that returned NULL although nothing was failed
+ * @tables: result: page-table pages that the last call built
+ * @tables_fs: result: of all calls: that could have entered filesystem reclaim
+ * @tables_io: result: of all calls: that could have started I/O
+ * @insisted: result: requests in bulk or for large blocks with __GFP_NOFAIL
+ * @bad: result: calls whose memory was wrong
+ * @leaks: result: calls that left something behind
+ * @areas: result: areas that the first of them left
+ * @objects: result: kmalloc objects that it left
+ * @pages: result: pages that it left
+ * @scopes: result: calls that left the scopes of the task changed
+ * @refused: result: failures in all
+ * @sleeps: result: sleeps in all
+ * @unslept: result: tries for a page table without a sleep since the last
+ * @longest: result: the longest sleep, in ticks
+ * @wait: result: the longest right after a page table was refused
+ * @nth: result: the last one failed
+ * @first: result: the first failure that gave NULL
+ * @last: result: the last failure that gave NULL
+ * @drift: result: of the count of vmalloc pages, over all calls
+ */
 struct sweep {
-	struct vcall call;	/* what to do; its plan is the sweep's own */
-	unsigned int count;	/* failures in a row; 0 means 1 */
-	/* What came of it. */
+	struct vmalloc_call call;
+	unsigned int count;
+
 	unsigned int calls;
-	unsigned int injected;	/* calls in which an allocation was failed */
-	unsigned int nulls;	/* of these: returned NULL */
-	unsigned int empty;	/* calls that returned NULL although nothing was failed */
-	unsigned int tables;	/* page-table pages that the last call built */
-	unsigned int tables_fs;	/* of all calls: that could have entered filesystem reclaim */
+	unsigned int injected;
+	unsigned int nulls;
+	unsigned int empty;
+	unsigned int tables;
+	unsigned int tables_fs;
 	unsigned int tables_io;
-	unsigned int insisted;	/* requests in bulk or for large blocks with __GFP_NOFAIL */
-	unsigned int bad;	/* calls whose memory was wrong */
-	unsigned int leaks;	/* calls that left something behind */
-	unsigned int areas, objects, pages; /* the first of them left */
-	unsigned int scopes;	/* calls that left the scopes of the task changed */
-	unsigned int refused;	/* failures in all */
+	unsigned int insisted;
+	unsigned int bad;
+	unsigned int leaks;
+	unsigned int areas, objects, pages;
+	unsigned int scopes;
+	unsigned int refused;
 	unsigned int sleeps;
-	unsigned int unslept;	/* tries for a page table without a sleep since the last */
-	unsigned long longest;	/* the longest sleep, in ticks */
-	unsigned long wait;	/* the longest right after a page table was refused */
-	unsigned int nth;	/* the last one failed */
-	unsigned int first, last; /* of those that gave NULL */
-	long drift;		/* of the count of vmalloc pages, over all calls */
+	unsigned int unslept;
+	unsigned long longest;
+	unsigned long wait;
+	unsigned int nth;
+	unsigned int first, last;
+	long drift;
 };
 
-/* Look at what a call has returned, free it, look at what is left. */
-static void sweep_check(struct sweep *sweep, struct vcall *call)
-{
-	sweep->calls++;
-	sweep->tables_fs += call->seen.tables_fs;
-	sweep->tables_io += call->seen.tables_io;
-	sweep->insisted += call->seen.insisted;
-	sweep->refused += call->did.failed;
-	sweep->sleeps += call->did.sleeps;
-	sweep->unslept += call->did.unslept;
-	sweep->longest = max(sweep->longest, call->did.longest);
-	sweep->wait = max(sweep->wait, call->did.wait);
-	sweep->injected += call->injected;
-	sweep->scopes += call->scope != call->outer;
-	if (!call->addr && !call->injected) {
-		sweep->empty++;
-	} else if (!call->addr) {
-		sweep->first = sweep->first ?: sweep->nth;
-		sweep->last = sweep->nth;
-		sweep->nulls++;
-	} else if (!vcall_sound(call)) {
-		sweep->bad++;
-	}
-	vcall_free(call);
-	if (vcall_left(call) && !sweep->leaks++) {
-		sweep->areas = vcall_areas_left(call);
-		sweep->objects = watch_objects_left();
-		sweep->pages = watch_pages_left();
-	}
-}
-
-/* One call of the sweep. Returns 0, or an error that has been reported as a failure of the case. */
-static __maybe_unused int sweep_call(struct kunit *test, struct sweep *sweep, struct vcall *call)
-{
-	long before;
-	int error;
-
-	if (call->gfp & __GFP_ZERO)
-		memory_soil(call->size);
-	before = vcall_nr_pages();
-	error = vcall_run(call);
-	if (error == -ENOSPC)
-		KUNIT_FAIL(test, "no address space left that has no page tables");
-	else if (error)
-		KUNIT_FAIL(test, "%lu KiB, gfp %#x: the call does not return: %u failures from the "
-			   "%u. on or of seed %u, %u sleeps", call->size / 1024,
-			   (__force unsigned int)call->gfp, subjects[0].failed, call->plan.first,
-			   call->plan.seed, subjects[0].sleeps);
-	if (error)
-		return error;
-	sweep_check(sweep, call);
-	sweep->drift += vcall_drift(before);
-	return 0;
-}
-
-/* What holds for every sweep, whether the calls in it may fail or not. */
-static void sweep_judge(struct kunit *test, const struct sweep *sweep)
-{
-	const struct vcall *call = &sweep->call;
-	long drift = abs(sweep->drift);
-
-	kunit_info(test, "%lu KiB, gfp %#x: %u calls, %u injected, %u refusals, %u NULL (%u..%u), "
-		   "%u page tables, %u sleeps up to %lu ticks\n", call->size / 1024,
-		   (__force unsigned int)call->gfp, sweep->calls, sweep->injected, sweep->refused,
-		   sweep->nulls, sweep->first, sweep->last, sweep->tables, sweep->sleeps,
-		   sweep->longest);
-	KUNIT_EXPECT_EQ_MSG(test, sweep->empty, 0u, "NULL although nothing was failed");
-	KUNIT_EXPECT_EQ_MSG(test, sweep->bad, 0u,
-			    "memory of the wrong size, not mapped, not zeroed, or not its own");
-	KUNIT_EXPECT_EQ_MSG(test, sweep->leaks, 0u,
-			    "calls left something behind, the first %u areas, %u objects, %u pages",
-			    sweep->areas, sweep->objects, sweep->pages);
-	KUNIT_EXPECT_EQ_MSG(test, sweep->scopes, 0u, "scopes of the task were changed");
-	KUNIT_EXPECT_LT_MSG(test, drift, VCALL_STRAY, "the count of vmalloc pages has drifted");
-	/* What the caller has forbidden, each try has to forbid. */
-	if (!(call->gfp & __GFP_FS))
-		KUNIT_EXPECT_EQ_MSG(test, sweep->tables_fs, 0u, "page tables by way of the FS");
-	if (!(call->gfp & __GFP_IO))
-		KUNIT_EXPECT_EQ_MSG(test, sweep->tables_io, 0u, "page tables by way of I/O");
-}
-
-/* What holds beyond that where __GFP_NOFAIL was given. */
-static __maybe_unused void sweep_judge_nofail(struct kunit *test, const struct sweep *sweep)
-{
-	KUNIT_EXPECT_EQ_MSG(test, sweep->nulls, 0u, "NULL in spite of __GFP_NOFAIL");
-	KUNIT_EXPECT_EQ_MSG(test, sweep->unslept, 0u, "tried again without having slept");
-	KUNIT_EXPECT_LE_MSG(test, sweep->wait, (unsigned long)SWEEP_WAIT,
-			    "waits for more than a tick before it tries again");
-	KUNIT_EXPECT_LE_MSG(test, sweep->longest, (unsigned long)SWEEP_LONGEST_SLEEP,
-			    "slept far longer than it takes for memory to come free");
-	KUNIT_EXPECT_EQ_MSG(test, sweep->insisted, 0u,
-			    "__GFP_NOFAIL where the page allocator cannot promise anything");
-}
-
-/*
- * Fail @sweep->count allocations from the first, second ... one on. Returns 0, or an error that
- * has been reported as a failure of the case.
+/**
+ * sweep_run() - fail allocations from the first, second ... one on, and judge by sweep_judge()
+ * @test: the case
+ * @sweep: the call and how many failures in a row; its results are filled in
+ *
+ * Return: 0, or an error that has been reported as a failure of the case
  */
-static __maybe_unused int sweep_run(struct kunit *test, struct sweep *sweep)
-{
-	struct vcall call;
-	int error;
+int sweep_run(struct kunit *test, struct sweep *sweep);
 
-	for (sweep->nth = 1; sweep->nth <= SWEEP_MAX; sweep->nth++) {
-		call = sweep->call;
-		call.plan = (struct inject_plan){ .first = sweep->nth, .count = sweep->count };
-		error = sweep_call(test, sweep, &call);
-		if (error)
-			return error;
-		if (!call.injected)
-			break;
-	}
-	sweep->tables = call.seen.tables;
-	sweep_judge(test, sweep);
-	KUNIT_EXPECT_GE_MSG(test, sweep->tables, call.expected,
-			    "the call found page tables that were there before");
-	KUNIT_EXPECT_LE_MSG(test, sweep->nth, (unsigned int)SWEEP_MAX, "the sweep does not end");
-	/* A sweep that could not fail anything has proved nothing: are the test's knobs set? */
-	KUNIT_EXPECT_GE_MSG(test, sweep->injected, call.expected,
-			    "fewer failures injected than the call has page tables to build");
-	return 0;
-}
+/**
+ * sweep_seeds() - the same with bursts of failures at random, once for each seed
+ * @test: the case
+ * @sweep: the call; its results are filled in
+ * @from: the first seed
+ * @to: the last seed
+ *
+ * Return: 0, or an error that has been reported as a failure of the case
+ */
+int sweep_seeds(struct kunit *test, struct sweep *sweep, u32 from, u32 to);
 
-/* The same with bursts of failures at random, once for each seed from @from up to @to. */
-static __maybe_unused int sweep_seeds(struct kunit *test, struct sweep *sweep, u32 from, u32 to)
-{
-	u32 seed;
-	int error;
+/**
+ * sweep_call() - one call of a sweep, with a plan of the caller's own; it is freed
+ * @test: the case
+ * @sweep: the sweep that the results are added to
+ * @call: the call
+ *
+ * Return: 0, or an error that has been reported as a failure of the case
+ */
+int sweep_call(struct kunit *test, struct sweep *sweep, struct vmalloc_call *call);
 
-	for (seed = from; seed <= to; seed++) {
-		struct vcall call = sweep->call;
+/**
+ * sweep_judge() - expect what holds for every sweep, whether the calls in it may fail or not
+ * @test: the case
+ * @sweep: the sweep
+ */
+void sweep_judge(struct kunit *test, const struct sweep *sweep);
 
-		/* Neighbouring seeds start xorshift alike. */
-		call.plan.seed = seed * 2654435761U;
-		sweep->nth = seed;
-		error = sweep_call(test, sweep, &call);
-		if (error)
-			return error;
-		sweep->tables = call.seen.tables;
-	}
-	sweep_judge(test, sweep);
-	KUNIT_EXPECT_GE_MSG(test, sweep->injected, (to - from + 1) / 2, "hardly anything failed");
-	return 0;
-}
+/**
+ * sweep_judge_nofail() - expect what holds beyond that where __GFP_NOFAIL was given
+ * @test: the case
+ * @sweep: the sweep
+ */
+void sweep_judge_nofail(struct kunit *test, const struct sweep *sweep);
 
 #endif

@@ -22,7 +22,7 @@ SCAFFOLDS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "test": (
         ("guest-tests/tests/{name}/test.toml", "test.toml"),
         ("guest-tests/tests/{name}/Kbuild", "Kbuild"),
-        ("guest-tests/tests/{name}/{symbol}.c", "test.c"),
+        ("guest-tests/tests/{name}/main.c", "test.c"),
     ),
     "load": (
         ("guest-tests/loads/{name}/load.toml", "load.toml"),

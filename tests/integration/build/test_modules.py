@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 
 from harness.build import modules
 from harness.build.modules import build_modules, build_program
@@ -110,6 +111,43 @@ def test_one_edited_test_builds_only_itself(bench: Bench, include: Path, tmp_pat
 
     (include / "shared.h").write_text("#define SHARED 8\n")
     assert modules()["one"] != first["one"]
+
+
+def test_modules_link_what_they_name_of_the_library_which_is_compiled_once(
+    bench: Bench, include: Path, tmp_path: Path
+) -> None:
+    kernel = bench.kernel(0)
+    (include / "harness").mkdir()
+    for name in ("add", "sub"):
+        (include / "harness" / f"{name}.c").write_text(f"int {name}(void) {{ return 1; }}\n")
+    (include / "harness" / "objects.mk").write_text("adding := harness/add.o\n")
+
+    def modules(name: str) -> Path:
+        test = toy_test(tmp_path / "tests", name)
+        (test.folder / "main.c").write_text("int add(void);\nint f(void) { return add(); }\n")
+        (test.folder / "Kbuild").write_text(
+            f"include $(src)/harness/objects.mk\nobj-m := {name}.o\n{name}-y := main.o $(adding)\n"
+        )
+        return build_modules(kernel, bench.arch, (test,), include, bench.cache, ignore)[name]
+
+    def functions(module: Path) -> set[str]:
+        with module.open("rb") as file:
+            table = ELFFile(file).get_section_by_name(".symtab")
+            assert isinstance(table, SymbolTableSection)
+            return {s.name for s in table.iter_symbols() if s["st_info"]["type"] == "STT_FUNC"}
+
+    one, two = modules("one"), modules("two")
+    assert functions(one) == functions(two) == {"f", "add"}
+    assert "harness/add.o" not in one.with_name("build.log").read_text()
+    assert len(list((bench.cache.store / "library").iterdir())) == 1
+
+    (include / "harness" / "add.c").write_text("int add(void) { return 2; }\n")
+    assert modules("one") != one
+    assert len(list((bench.cache.store / "library").iterdir())) == 2
+
+    (include / "harness" / "sub.c").write_text("int sub(void) { return x; }\n")
+    with pytest.raises(BuildError, match=r"harness/sub\.c:1:.*'x' undeclared"):
+        modules("one")
 
 
 def test_a_module_that_does_not_compile_is_told_as_a_kernel_is(

@@ -164,7 +164,7 @@ def test_a_report_has_the_figures_of_the_run_that_is_named(
 def test_a_new_test_is_found_and_says_what_it_is(harness: Harness, checkout: Path) -> None:
     done = harness("new", "test", "my-test")
     assert done.returncode == 0, done.stderr
-    assert "guest-tests/tests/my-test/my_test.c" in done.stdout
+    assert "guest-tests/tests/my-test/main.c" in done.stdout
     test = load_tests(Checkout(checkout))["my-test"]
     assert test.module == "my_test"
 

@@ -6,6 +6,7 @@
  * kmalloc is made to refuse in two ways: by asking for more than it can ever give, and by failing
  * its first allocation.
  */
+#include <harness/memory.h>
 #include <harness/sweep.h>
 
 #define TOO_LARGE (2 * KMALLOC_MAX_SIZE) /* for kmalloc; the first size vmalloc has to serve */
@@ -16,15 +17,15 @@
 #define QUIET __GFP_NOWARN
 
 /* A call in which kmalloc refuses; false if it does not return. */
-static bool refused(struct kunit *test, struct vcall *call, unsigned long size, gfp_t gfp)
+static bool refused(struct kunit *test, struct vmalloc_call *call, unsigned long size, gfp_t gfp)
 {
-	*call = (struct vcall){
+	*call = (struct vmalloc_call){
 		.alloc = alloc_kvmalloc,
 		.size = size,
 		.gfp = gfp | QUIET,
 		.plan = { .first = size < TOO_LARGE },
 	};
-	if (!vcall_run(call))
+	if (!vmalloc_call_run(call))
 		return true;
 	KUNIT_FAIL(test, "%lu KiB, gfp %#x: the call does not return", size / 1024,
 		   (__force unsigned int)gfp);
@@ -32,7 +33,7 @@ static bool refused(struct kunit *test, struct vcall *call, unsigned long size, 
 }
 
 /* What holds for a call that had to fall back, and its result; it is freed. */
-static void judge_fallback(struct kunit *test, struct vcall *call)
+static void judge_fallback(struct kunit *test, struct vmalloc_call *call)
 {
 	kunit_info(test, "%lu KiB, gfp %#x: %s%s, %u page tables\n", call->size / 1024,
 		   (__force unsigned int)call->gfp,
@@ -41,21 +42,23 @@ static void judge_fallback(struct kunit *test, struct vcall *call)
 	KUNIT_EXPECT_EQ_MSG(test, call->injected, (bool)call->plan.first,
 			    "kmalloc was not made to fail");
 	if (call->addr)
-		KUNIT_EXPECT_TRUE_MSG(test, vcall_sound(call), "memory is not as it should be");
+		KUNIT_EXPECT_TRUE_MSG(test, vmalloc_call_sound(call), "memory is not as it should be");
 	/* What the fallback builds keeps to the caller's flags. */
 	if (!(call->gfp & __GFP_FS))
 		KUNIT_EXPECT_EQ(test, call->seen.pages_fs, 0u);
 	if (!(call->gfp & __GFP_IO))
 		KUNIT_EXPECT_EQ(test, call->seen.pages_io, 0u);
 	KUNIT_EXPECT_EQ(test, call->scope, 0u);
-	vcall_free(call);
-	KUNIT_EXPECT_FALSE_MSG(test, vcall_left(call), "areas, objects or pages left");
+	vmalloc_call_free(call);
+	KUNIT_EXPECT_FALSE_MSG(test, vmalloc_call_left(call), "areas, objects or pages left");
 }
 
 static void expect_vmalloc(struct kunit *test, unsigned long size, gfp_t gfp)
 {
-	struct vcall call;
+	struct vmalloc_call call;
 
+	if (gfp & __GFP_ZERO)
+		memory_soil(size);
 	if (!refused(test, &call, size, gfp))
 		return;
 	KUNIT_EXPECT_TRUE_MSG(test, call.addr && is_vmalloc_addr(call.addr), "no fallback");
@@ -70,7 +73,7 @@ static void expect_vmalloc(struct kunit *test, unsigned long size, gfp_t gfp)
  */
 static void expect_vmalloc_tried(struct kunit *test, gfp_t gfp)
 {
-	struct vcall call;
+	struct vmalloc_call call;
 
 	if (!refused(test, &call, TWO_PAGES, gfp))
 		return;
@@ -94,7 +97,7 @@ static void falls_back_in_bounds(struct kunit *test)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(masks) * ARRAY_SIZE(outer); i++) {
-		struct vcall call = {
+		struct vmalloc_call call = {
 			.alloc = alloc_kvmalloc,
 			.size = TWO_PAGES,
 			.gfp = masks[i % ARRAY_SIZE(masks)] | QUIET,
@@ -102,13 +105,13 @@ static void falls_back_in_bounds(struct kunit *test)
 			.plan = { .first = 1 },
 		};
 
-		if (vcall_run(&call)) {
+		if (vmalloc_call_run(&call)) {
 			KUNIT_FAIL(test, "the call does not return");
 			return;
 		}
 		KUNIT_EXPECT_TRUE_MSG(test, is_vmalloc_addr(call.addr), "no fallback");
 		if (!is_vmalloc_addr(call.addr)) {
-			vcall_free(&call);
+			vmalloc_call_free(&call);
 			return;
 		}
 		KUNIT_EXPECT_GE(test, call.seen.tables, call.expected);
@@ -119,53 +122,55 @@ static void falls_back_in_bounds(struct kunit *test)
 			KUNIT_EXPECT_EQ_MSG(test, call.seen.tables_io, call.seen.tables,
 					    "gave up I/O too");
 		KUNIT_EXPECT_EQ_MSG(test, call.scope, call.outer, "scopes were changed");
-		vcall_free(&call);
+		vmalloc_call_free(&call);
 	}
 }
 
 static void expect_null(struct kunit *test, unsigned long size, gfp_t gfp)
 {
-	struct vcall call;
+	struct vmalloc_call call;
 
 	if (!refused(test, &call, size, gfp))
 		return;
 	KUNIT_EXPECT_TRUE_MSG(test, !call.addr, "%lu KiB, gfp %#x: not NULL", size / 1024,
 			      (__force unsigned int)gfp);
 	KUNIT_EXPECT_EQ(test, call.injected, (bool)call.plan.first);
-	vcall_free(&call);
+	vmalloc_call_free(&call);
 }
 
-static void falls_back_nofs(struct kunit *test)
+#define REQUESTS 8
+
+/* The parameters of a case: what is asked for. */
+struct kvmalloc_param {
+	struct {
+		unsigned long size; /* 0: no more */
+		gfp_t gfp;
+	} requests[REQUESTS];
+};
+
+static void falls_back(struct kunit *test)
 {
-	expect_vmalloc(test, TOO_LARGE, GFP_NOFS);
-	expect_vmalloc(test, SIXTEEN_PAGES, GFP_NOFS);
-	expect_vmalloc(test, TWO_PAGES, GFP_NOFS);
+	const struct kvmalloc_param *param = harness_param(test);
+	size_t i;
+
+	for (i = 0; i < REQUESTS && param->requests[i].size; i++)
+		expect_vmalloc(test, param->requests[i].size, param->requests[i].gfp);
 }
 
-static void falls_back_noio(struct kunit *test)
+static void gets_null(struct kunit *test)
 {
-	expect_vmalloc(test, TOO_LARGE, GFP_NOIO);
-	expect_vmalloc(test, SIXTEEN_PAGES, GFP_NOIO);
-	expect_vmalloc(test, TWO_PAGES, GFP_NOIO);
+	const struct kvmalloc_param *param = harness_param(test);
+	size_t i;
+
+	for (i = 0; i < REQUESTS && param->requests[i].size; i++)
+		expect_null(test, param->requests[i].size, param->requests[i].gfp);
 }
 
-static void falls_back_nofs_nofail(struct kunit *test)
+static void atomic_gets_null(struct kunit *test)
 {
-	expect_vmalloc(test, TOO_LARGE, GFP_NOFS | __GFP_NOFAIL);
-	expect_vmalloc(test, TWO_PAGES, GFP_NOFS | __GFP_NOFAIL);
-}
-
-static void falls_back_noio_nofail(struct kunit *test)
-{
-	expect_vmalloc(test, TOO_LARGE, GFP_NOIO | __GFP_NOFAIL);
-	expect_vmalloc(test, TWO_PAGES, GFP_NOIO | __GFP_NOFAIL);
-}
-
-static void falls_back_zeroed(struct kunit *test)
-{
-	memory_soil(TOO_LARGE);
-	expect_vmalloc(test, TOO_LARGE, GFP_NOFS | __GFP_ZERO);
-	expect_vmalloc(test, TWO_PAGES, GFP_NOIO | __GFP_ZERO | __GFP_NOFAIL);
+	if (HARNESS_ATOMIC_VMALLOC)
+		harness_skip(test, "vmalloc of this kernel can do without sleeping");
+	gets_null(test);
 }
 
 /* What counts is that the caller may sleep: no other flag is needed, and none stands in the way. */
@@ -175,23 +180,6 @@ static void falls_back_whoever_may_sleep(struct kunit *test)
 	expect_vmalloc(test, TWO_PAGES, __GFP_DIRECT_RECLAIM | __GFP_IO);
 	expect_vmalloc_tried(test, GFP_NOFS | __GFP_RETRY_MAYFAIL);
 	expect_vmalloc(test, TOO_LARGE, GFP_NOFS | __GFP_ACCOUNT);
-}
-
-/* The first size with a fallback. */
-static void falls_back_page_and_a_byte(struct kunit *test)
-{
-	expect_vmalloc(test, PAGE_SIZE + 1, GFP_NOFS);
-	expect_vmalloc(test, PAGE_SIZE + 1, GFP_NOIO);
-	expect_vmalloc(test, PAGE_SIZE + 1, GFP_NOFS | __GFP_NOFAIL);
-}
-
-/*
- * __GFP_NOFAIL must not reach kmalloc where there is a fallback: the page allocator would try for
- * ever to find contiguous pages. That it did shows in that kmalloc cannot be made to fail.
- */
-static void falls_back_kernel_nofail(struct kunit *test)
-{
-	expect_vmalloc(test, TWO_PAGES, GFP_KERNEL | __GFP_NOFAIL);
 }
 
 /*
@@ -222,9 +210,9 @@ static void falls_back_sweep(struct kunit *test)
 		/* Of a slab's size: kmalloc is refused, and what comes after it as well. */
 		runs.call.size = TWO_PAGES;
 		for (runs.nth = 2; runs.nth <= 6; runs.nth++) {
-			struct vcall call = runs.call;
+			struct vmalloc_call call = runs.call;
 
-			call.plan = (struct inject_plan){ .first = 1, .count = runs.nth };
+			call.plan = (struct fault_plan){ .first = 1, .count = runs.nth };
 			if (sweep_call(test, &runs, &call))
 				return;
 		}
@@ -233,51 +221,12 @@ static void falls_back_sweep(struct kunit *test)
 	}
 }
 
-static void control_kernel_falls_back(struct kunit *test)
-{
-	expect_vmalloc(test, TOO_LARGE, GFP_KERNEL);
-	expect_vmalloc(test, SIXTEEN_PAGES, GFP_KERNEL);
-	expect_vmalloc(test, TWO_PAGES, GFP_KERNEL);
-}
-
-/* vmalloc sleeps, so a caller that must not can only get what kmalloc has. */
-static void control_atomic_never(struct kunit *test)
-{
-	if (HARNESS_ATOMIC_VMALLOC)
-		harness_skip(test, "vmalloc of this kernel can do without sleeping");
-	expect_null(test, TOO_LARGE, GFP_NOWAIT);
-	expect_null(test, TOO_LARGE, GFP_ATOMIC);
-	expect_null(test, SIXTEEN_PAGES, GFP_NOWAIT);
-	expect_null(test, TWO_PAGES, GFP_ATOMIC);
-	expect_null(test, TWO_PAGES, GFP_NOWAIT | __GFP_ZERO);
-	/* Nor one that only may not reclaim by itself. */
-	expect_null(test, TOO_LARGE, 0);
-	expect_null(test, TOO_LARGE, __GFP_IO | __GFP_FS);
-	expect_null(test, TWO_PAGES, GFP_KERNEL & ~__GFP_DIRECT_RECLAIM);
-}
-
-/* kvmalloc refuses what no caller can mean, __GFP_NOFAIL or not. */
-static void control_crazy_size_never(struct kunit *test)
-{
-	expect_null(test, INT_MAX + 1UL, GFP_KERNEL);
-	expect_null(test, INT_MAX + 1UL, GFP_KERNEL | __GFP_NOFAIL);
-	expect_null(test, INT_MAX + 1UL, GFP_NOFS | __GFP_NOFAIL);
-}
-
-/* Up to a page vmalloc could do no better than kmalloc. */
-static void control_up_to_a_page_never(struct kunit *test)
-{
-	expect_null(test, PAGE_SIZE, GFP_KERNEL);
-	expect_null(test, PAGE_SIZE, GFP_NOFS);
-	expect_null(test, 1024, GFP_NOIO);
-}
-
-/* There kmalloc has to keep the flag: nothing comes after it. */
+/* Up to a page kmalloc has to keep the flag: nothing comes after it. */
 static void control_up_to_a_page_nofail(struct kunit *test)
 {
 	static const gfp_t masks[] = { GFP_KERNEL, GFP_NOFS, GFP_NOIO };
 	static const unsigned long sizes[] = { 64, PAGE_SIZE };
-	struct vcall call;
+	struct vmalloc_call call;
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(masks) * ARRAY_SIZE(sizes); i++) {
@@ -286,7 +235,7 @@ static void control_up_to_a_page_nofail(struct kunit *test)
 			return;
 		KUNIT_EXPECT_TRUE_MSG(test, call.addr && !is_vmalloc_addr(call.addr), "gfp %#x",
 				      (__force unsigned int)call.gfp);
-		vcall_free(&call);
+		vmalloc_call_free(&call);
 	}
 }
 
@@ -324,27 +273,56 @@ static void control_kmalloc_first(struct kunit *test)
 	}
 }
 
+#define KVMALLOC_CASE(case_name, function, ...)					\
+	HARNESS_CASE_PARAM(case_name, function, struct kvmalloc_param, { __VA_ARGS__ })
+
 static struct kunit_case kvmalloc_flags_cases[] = {
-	KUNIT_CASE(falls_back_nofs),
-	KUNIT_CASE(falls_back_noio),
-	KUNIT_CASE(falls_back_nofs_nofail),
-	KUNIT_CASE(falls_back_noio_nofail),
+	KVMALLOC_CASE(falls_back_nofs, falls_back, { TOO_LARGE, GFP_NOFS },
+		      { SIXTEEN_PAGES, GFP_NOFS }, { TWO_PAGES, GFP_NOFS }),
+	KVMALLOC_CASE(falls_back_noio, falls_back, { TOO_LARGE, GFP_NOIO },
+		      { SIXTEEN_PAGES, GFP_NOIO }, { TWO_PAGES, GFP_NOIO }),
+	KVMALLOC_CASE(falls_back_nofs_nofail, falls_back, { TOO_LARGE, GFP_NOFS | __GFP_NOFAIL },
+		      { TWO_PAGES, GFP_NOFS | __GFP_NOFAIL }),
+	KVMALLOC_CASE(falls_back_noio_nofail, falls_back, { TOO_LARGE, GFP_NOIO | __GFP_NOFAIL },
+		      { TWO_PAGES, GFP_NOIO | __GFP_NOFAIL }),
 	KUNIT_CASE(falls_back_in_bounds),
-	KUNIT_CASE(falls_back_zeroed),
+	KVMALLOC_CASE(falls_back_zeroed, falls_back, { TOO_LARGE, GFP_NOFS | __GFP_ZERO },
+		      { TWO_PAGES, GFP_NOIO | __GFP_ZERO | __GFP_NOFAIL }),
 	KUNIT_CASE(falls_back_whoever_may_sleep),
-	KUNIT_CASE(falls_back_page_and_a_byte),
-	KUNIT_CASE(falls_back_kernel_nofail),
+	/* The first size with a fallback. */
+	KVMALLOC_CASE(falls_back_page_and_a_byte, falls_back, { PAGE_SIZE + 1, GFP_NOFS },
+		      { PAGE_SIZE + 1, GFP_NOIO }, { PAGE_SIZE + 1, GFP_NOFS | __GFP_NOFAIL }),
+	/*
+	 * __GFP_NOFAIL must not reach kmalloc where there is a fallback: the page allocator would
+	 * try for ever to find contiguous pages. That it did shows in that kmalloc cannot be made
+	 * to fail.
+	 */
+	KVMALLOC_CASE(falls_back_kernel_nofail, falls_back, { TWO_PAGES, GFP_KERNEL | __GFP_NOFAIL }),
 	KUNIT_CASE(falls_back_sweep),
-	KUNIT_CASE(control_kernel_falls_back),
-	KUNIT_CASE(control_atomic_never),
-	KUNIT_CASE(control_crazy_size_never),
-	KUNIT_CASE(control_up_to_a_page_never),
+	KVMALLOC_CASE(control_kernel_falls_back, falls_back, { TOO_LARGE, GFP_KERNEL },
+		      { SIXTEEN_PAGES, GFP_KERNEL }, { TWO_PAGES, GFP_KERNEL }),
+	/*
+	 * vmalloc sleeps, so a caller that must not can only get what kmalloc has; nor does one fall
+	 * back that only may not reclaim by itself.
+	 */
+	KVMALLOC_CASE(control_atomic_never, atomic_gets_null, { TOO_LARGE, GFP_NOWAIT },
+		      { TOO_LARGE, GFP_ATOMIC }, { SIXTEEN_PAGES, GFP_NOWAIT },
+		      { TWO_PAGES, GFP_ATOMIC }, { TWO_PAGES, GFP_NOWAIT | __GFP_ZERO },
+		      { TOO_LARGE, 0 }, { TOO_LARGE, __GFP_IO | __GFP_FS },
+		      { TWO_PAGES, GFP_KERNEL & ~__GFP_DIRECT_RECLAIM }),
+	/* kvmalloc refuses what no caller can mean, __GFP_NOFAIL or not. */
+	KVMALLOC_CASE(control_crazy_size_never, gets_null, { INT_MAX + 1UL, GFP_KERNEL },
+		      { INT_MAX + 1UL, GFP_KERNEL | __GFP_NOFAIL },
+		      { INT_MAX + 1UL, GFP_NOFS | __GFP_NOFAIL }),
+	/* Up to a page vmalloc could do no better than kmalloc. */
+	KVMALLOC_CASE(control_up_to_a_page_never, gets_null, { PAGE_SIZE, GFP_KERNEL },
+		      { PAGE_SIZE, GFP_NOFS }, { 1024, GFP_NOIO }),
 	KUNIT_CASE(control_up_to_a_page_nofail),
 	KUNIT_CASE(control_kmalloc_first),
 	{}
 };
 
 #define kvmalloc_flags_NAME "kvmalloc-flags"
-HARNESS_SUITE(kvmalloc_flags, vcall_open, vcall_close);
+HARNESS_SUITE(kvmalloc_flags, vmalloc_call_open, vmalloc_call_close);
 MODULE_DESCRIPTION("Fallback of kvmalloc to vmalloc, by gfp flags");
 MODULE_LICENSE("GPL");

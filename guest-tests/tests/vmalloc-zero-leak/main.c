@@ -4,7 +4,7 @@
  * the right size, and all of it goes back, from calls that fail half way as well.
  */
 #include <harness/memory.h>
-#include <harness/vcall.h>
+#include <harness/vmalloc_call.h>
 
 #define LARGE_ARRAY (PMD_SIZE + PAGE_SIZE) /* its array of page pointers exceeds a page */
 #define EIGHT_MIB (8UL << 20)
@@ -17,9 +17,9 @@ static const gfp_t masks[] = {
 	GFP_KERNEL | __GFP_NOFAIL, GFP_NOFS | __GFP_NOFAIL, GFP_NOIO | __GFP_NOFAIL,
 };
 
-static bool have(struct kunit *test, struct vcall *call)
+static bool have(struct kunit *test, struct vmalloc_call *call)
 {
-	if (vcall_run(call)) {
+	if (vmalloc_call_run(call)) {
 		KUNIT_FAIL(test, "the call does not return");
 		return false;
 	}
@@ -29,13 +29,13 @@ static bool have(struct kunit *test, struct vcall *call)
 }
 
 /* Nothing of the call may be left: no area, no descriptor, no array. */
-static void expect_gone(struct kunit *test, const struct vcall *call)
+static void expect_gone(struct kunit *test, const struct vmalloc_call *call)
 {
-	bool left = vcall_left(call);
+	bool left = vmalloc_call_left(call);
 
 	KUNIT_EXPECT_FALSE_MSG(test, left, "%lu bytes, failure %u: %u areas, %u objects, %u pages",
-			       call->size, call->plan.first, vcall_areas_left(call),
-			       watch_objects_left(), watch_pages_left());
+			       call->size, call->plan.first, vmalloc_call_areas_left(call),
+			       alloc_watch_objects_left(), alloc_watch_pages_left());
 }
 
 static void zeroed(struct kunit *test)
@@ -44,7 +44,7 @@ static void zeroed(struct kunit *test)
 
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		for (j = 0; j < ARRAY_SIZE(masks); j++) {
-			struct vcall call = {
+			struct vmalloc_call call = {
 				.alloc = alloc_vmalloc,
 				.size = sizes[i],
 				.gfp = masks[j] | __GFP_ZERO,
@@ -56,26 +56,26 @@ static void zeroed(struct kunit *test)
 			KUNIT_EXPECT_EQ_MSG(test, memory_zero_until(call.addr, call.size),
 					    call.size, "gfp %#x: not zero",
 					    (__force unsigned int)call.gfp);
-			vcall_free(&call);
+			vmalloc_call_free(&call);
 		}
 	}
 }
 
 static void zeroed_to_the_page_end(struct kunit *test)
 {
-	struct vcall call = { .alloc = alloc_vmalloc, .size = 1, .gfp = GFP_KERNEL | __GFP_ZERO };
+	struct vmalloc_call call = { .alloc = alloc_vmalloc, .size = 1, .gfp = GFP_KERNEL | __GFP_ZERO };
 
 	memory_soil(EIGHT_MIB);
 	if (!have(test, &call))
 		return;
 	KUNIT_EXPECT_EQ(test, memory_zero_until(call.addr, PAGE_SIZE), PAGE_SIZE);
-	vcall_free(&call);
+	vmalloc_call_free(&call);
 }
 
 static void pages_own(struct kunit *test)
 {
-	struct vcall one = { .alloc = alloc_vmalloc, .size = PMD_SIZE, .gfp = GFP_KERNEL };
-	struct vcall two = { .alloc = alloc_vmalloc, .size = LARGE_ARRAY, .gfp = GFP_NOFS };
+	struct vmalloc_call one = { .alloc = alloc_vmalloc, .size = PMD_SIZE, .gfp = GFP_KERNEL };
+	struct vmalloc_call two = { .alloc = alloc_vmalloc, .size = LARGE_ARRAY, .gfp = GFP_NOFS };
 	unsigned long at, same = 0;
 
 	if (!have(test, &one))
@@ -90,9 +90,9 @@ static void pages_own(struct kunit *test)
 			same += *word == (at ^ (unsigned long)one.addr);
 		}
 		KUNIT_EXPECT_EQ(test, same, one.size / PAGE_SIZE);
-		vcall_free(&two);
+		vmalloc_call_free(&two);
 	}
-	vcall_free(&one);
+	vmalloc_call_free(&one);
 }
 
 static void size_right(struct kunit *test)
@@ -100,7 +100,7 @@ static void size_right(struct kunit *test)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
-		struct vcall call = {
+		struct vmalloc_call call = {
 			.alloc = alloc_vmalloc,
 			.size = sizes[i],
 			.gfp = GFP_KERNEL,
@@ -110,8 +110,8 @@ static void size_right(struct kunit *test)
 
 		if (!have(test, &call))
 			return;
-		area = vcall_find_area(call.addr);
-		KUNIT_EXPECT_TRUE(test, vcall_steered(&call));
+		area = vmalloc_area_of(call.addr);
+		KUNIT_EXPECT_TRUE(test, vmalloc_call_in_place(&call));
 		KUNIT_EXPECT_TRUE(test, area);
 		if (area) {
 			KUNIT_EXPECT_EQ(test, get_vm_area_size(area), pages * PAGE_SIZE);
@@ -120,7 +120,7 @@ static void size_right(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, (unsigned long)area->nr_pages, pages);
 		}
 		KUNIT_EXPECT_TRUE(test, vmalloc_to_page(call.addr + pages * PAGE_SIZE - 1));
-		vcall_free(&call);
+		vmalloc_call_free(&call);
 	}
 }
 
@@ -130,7 +130,7 @@ static void freed(struct kunit *test)
 
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		for (j = 0; j < ARRAY_SIZE(masks); j++) {
-			struct vcall call = {
+			struct vmalloc_call call = {
 				.alloc = alloc_vmalloc,
 				.size = sizes[i],
 				.gfp = masks[j],
@@ -139,11 +139,11 @@ static void freed(struct kunit *test)
 			if (!have(test, &call))
 				return;
 			/* Or what follows looks for nothing. */
-			KUNIT_EXPECT_GT(test, vcall_areas_left(&call), 0u);
-			KUNIT_EXPECT_GT(test, watch_objects_left(), 0u);
-			KUNIT_EXPECT_GE(test, (unsigned long)watch_pages_left() << PAGE_SHIFT,
+			KUNIT_EXPECT_GT(test, vmalloc_call_areas_left(&call), 0u);
+			KUNIT_EXPECT_GT(test, alloc_watch_objects_left(), 0u);
+			KUNIT_EXPECT_GE(test, (unsigned long)alloc_watch_pages_left() << PAGE_SHIFT,
 					PAGE_ALIGN(call.size));
-			vcall_free(&call);
+			vmalloc_call_free(&call);
 			expect_gone(test, &call);
 		}
 	}
@@ -159,21 +159,21 @@ static void failed_call_leaves_nothing(struct kunit *test)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(places); i++) {
-		struct vcall call = {
+		struct vmalloc_call call = {
 			.alloc = alloc_vmalloc,
 			.size = LARGE_ARRAY,
 			.gfp = GFP_KERNEL | __GFP_NOWARN,
 			.plan = { .first = places[i] },
 		};
 
-		if (vcall_run(&call)) {
+		if (vmalloc_call_run(&call)) {
 			KUNIT_FAIL(test, "the call does not return");
 			return;
 		}
 		failed += !call.addr;
 		/* A preloaded descriptor or a bulk of pages may be failed without harm. */
 		KUNIT_EXPECT_TRUE(test, call.addr || call.injected);
-		vcall_free(&call);
+		vmalloc_call_free(&call);
 		expect_gone(test, &call);
 	}
 	kunit_info(test, "%u of %zu calls failed\n", failed, ARRAY_SIZE(places));
@@ -198,23 +198,23 @@ static void page_count_balanced(struct kunit *test)
 		bool balanced = false;
 
 		for (tries = 0; tries < 10 && !balanced; tries++) {
-			struct vcall call = {
+			struct vmalloc_call call = {
 				.alloc = alloc_vmalloc,
 				.size = LARGE_ARRAY,
 				.gfp = GFP_KERNEL | __GFP_NOWARN,
 				.plan = { .first = places[i] },
 			};
 
-			before = vcall_nr_pages();
-			if (vcall_run(&call)) {
+			before = vmalloc_pages_count();
+			if (vmalloc_call_run(&call)) {
 				KUNIT_FAIL(test, "the call does not return");
 				return;
 			}
-			during = vcall_nr_pages() - before;
+			during = vmalloc_pages_count() - before;
 			balanced = !call.addr ||
-				   during >= (long)(LARGE_ARRAY / PAGE_SIZE) - VCALL_STRAY;
-			vcall_free(&call);
-			drift = vcall_drift(before);
+				   during >= (long)(LARGE_ARRAY / PAGE_SIZE) - VMALLOC_PAGES_STRAY;
+			vmalloc_call_free(&call);
+			drift = vmalloc_pages_drift(before);
 			balanced = balanced && !drift;
 		}
 		KUNIT_EXPECT_TRUE_MSG(test, balanced,
@@ -252,6 +252,6 @@ static struct kunit_case vmalloc_zero_leak_cases[] = {
 };
 
 #define vmalloc_zero_leak_NAME "vmalloc-zero-leak"
-HARNESS_SUITE(vmalloc_zero_leak, vcall_open, vcall_close);
+HARNESS_SUITE(vmalloc_zero_leak, vmalloc_call_open, vmalloc_call_close);
 MODULE_DESCRIPTION("Zeroing, sizes and leaks of vmalloc");
 MODULE_LICENSE("GPL");

@@ -6,14 +6,15 @@
  * Page tables are what this is about: their allocators take no gfp flags, and without the patch
  * use GFP_KERNEL whatever the caller said.
  */
-#include <harness/vcall.h>
+#include <harness/vmalloc_call.h>
+#include <harness/vmalloc_place.h>
 
 #define EIGHT_MIB (8UL << 20)
 
 /* Make the call and judge what holds for every one; false if there is nothing to judge. */
-static bool observe(struct kunit *test, struct vcall *call)
+static bool observe(struct kunit *test, struct vmalloc_call *call)
 {
-	int error = vcall_run(call);
+	int error = vmalloc_call_run(call);
 
 	if (error) {
 		KUNIT_FAIL(test, "the call does not return");
@@ -30,11 +31,16 @@ static bool observe(struct kunit *test, struct vcall *call)
 			    "the call found page tables that were there before");
 	/* A scope that was open stays open, one that the call opened is closed. */
 	KUNIT_EXPECT_EQ_MSG(test, call->scope, call->outer, "scopes of the task were changed");
-	vcall_free(call);
+	vmalloc_call_free(call);
 	return true;
 }
 
-static void judge_no_fs(struct kunit *test, struct vcall call)
+/* The parameters of a case: the call that it makes. */
+#define SCOPE_CASE(case_name, function, ...)						\
+	HARNESS_CASE_PARAM(case_name, function, struct vmalloc_call,			\
+			   .alloc = alloc_vmalloc, __VA_ARGS__)
+
+static void expect_no_fs(struct kunit *test, struct vmalloc_call call)
 {
 	if (!observe(test, &call))
 		return;
@@ -44,14 +50,16 @@ static void judge_no_fs(struct kunit *test, struct vcall call)
 		KUNIT_EXPECT_EQ_MSG(test, call.seen.tables_io, call.seen.tables, "gave up I/O too");
 }
 
-static void expect_no_fs(struct kunit *test, unsigned long size, gfp_t gfp, unsigned int outer)
+static void no_fs(struct kunit *test)
 {
-	judge_no_fs(test, (struct vcall){
-		.alloc = alloc_vmalloc, .size = size, .gfp = gfp, .outer = outer,
-	});
+	const struct vmalloc_call *call = harness_param(test);
+
+	if (call->crossing && !vmalloc_place_can_cross())
+		harness_skip(test, VMALLOC_PLACE_UNCROSSABLE);
+	expect_no_fs(test, *call);
 }
 
-static void judge_no_io(struct kunit *test, struct vcall call)
+static void expect_no_io(struct kunit *test, struct vmalloc_call call)
 {
 	if (!observe(test, &call))
 		return;
@@ -59,37 +67,17 @@ static void judge_no_io(struct kunit *test, struct vcall call)
 	KUNIT_EXPECT_EQ_MSG(test, call.seen.pages_io, 0u, "a request could start I/O");
 }
 
-static void expect_no_io(struct kunit *test, unsigned long size, gfp_t gfp, unsigned int outer)
+static void no_io(struct kunit *test)
 {
-	judge_no_io(test, (struct vcall){
-		.alloc = alloc_vmalloc, .size = size, .gfp = gfp, .outer = outer,
-	});
-}
+	const struct vmalloc_call *call = harness_param(test);
 
-static void nofs_one_page(struct kunit *test)
-{
-	expect_no_fs(test, PAGE_SIZE, GFP_NOFS, 0);
-}
-
-static void nofs_8mib(struct kunit *test)
-{
-	expect_no_fs(test, EIGHT_MIB, GFP_NOFS, 0);
-}
-
-static void nofs_zeroed(struct kunit *test)
-{
-	expect_no_fs(test, PMD_SIZE, GFP_NOFS | __GFP_ZERO, 0);
-}
-
-static void nofs_nofail(struct kunit *test)
-{
-	expect_no_fs(test, PMD_SIZE, GFP_NOFS | __GFP_NOFAIL, 0);
+	expect_no_io(test, *call);
 }
 
 /* The same said in so many words, as this is what a scope that is too narrow would break. */
 static void nofs_keeps_io(struct kunit *test)
 {
-	struct vcall call = { .alloc = alloc_vmalloc, .size = PMD_SIZE, .gfp = GFP_NOFS };
+	struct vmalloc_call call = { .alloc = alloc_vmalloc, .size = PMD_SIZE, .gfp = GFP_NOFS };
 
 	if (!observe(test, &call))
 		return;
@@ -97,45 +85,9 @@ static void nofs_keeps_io(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, call.seen.tables_io, call.seen.tables);
 }
 
-/* Across two entries of the top-level table, each with tables of its own to build. */
-static void nofs_crossing_top_level(struct kunit *test)
-{
-	if (!vcall_can_cross())
-		harness_skip(test, VCALL_UNCROSSABLE);
-	judge_no_fs(test, (struct vcall){
-		.alloc = alloc_vmalloc, .size = 2 * PMD_SIZE, .gfp = GFP_NOFS, .crossing = true,
-	});
-}
-
-static void noio_one_page(struct kunit *test)
-{
-	expect_no_io(test, PAGE_SIZE, GFP_NOIO, 0);
-}
-
-static void noio_8mib(struct kunit *test)
-{
-	expect_no_io(test, EIGHT_MIB, GFP_NOIO, 0);
-}
-
-static void noio_zeroed(struct kunit *test)
-{
-	expect_no_io(test, PMD_SIZE, GFP_NOIO | __GFP_ZERO, 0);
-}
-
-static void noio_nofail(struct kunit *test)
-{
-	expect_no_io(test, PMD_SIZE, GFP_NOIO | __GFP_NOFAIL, 0);
-}
-
-/* The narrower of two scopes holds. */
-static void noio_inside_nofs(struct kunit *test)
-{
-	expect_no_io(test, PMD_SIZE, GFP_NOIO, PF_MEMALLOC_NOFS);
-}
-
 static void control_kernel(struct kunit *test)
 {
-	struct vcall call = { .alloc = alloc_vmalloc, .size = EIGHT_MIB, .gfp = GFP_KERNEL };
+	struct vmalloc_call call = { .alloc = alloc_vmalloc, .size = EIGHT_MIB, .gfp = GFP_KERNEL };
 
 	if (!observe(test, &call))
 		return;
@@ -146,12 +98,26 @@ static void control_kernel(struct kunit *test)
 /* The scope of the caller has always held for all that vmalloc does. */
 static void control_callers_scope(struct kunit *test)
 {
-	expect_no_fs(test, PMD_SIZE, GFP_KERNEL, PF_MEMALLOC_NOFS);
-	expect_no_io(test, PMD_SIZE, GFP_KERNEL, PF_MEMALLOC_NOIO);
-	expect_no_io(test, PMD_SIZE, GFP_NOFS, PF_MEMALLOC_NOIO);
-	expect_no_fs(test, PMD_SIZE, GFP_NOFS, PF_MEMALLOC_NOFS);
-	expect_no_io(test, PMD_SIZE, GFP_NOIO, PF_MEMALLOC_NOIO);
-	expect_no_io(test, PMD_SIZE, GFP_KERNEL, PF_MEMALLOC_NOFS | PF_MEMALLOC_NOIO);
+	static const struct {
+		gfp_t gfp;
+		unsigned int outer;
+		void (*expect)(struct kunit *test, struct vmalloc_call call);
+	} scopes[] = {
+		{ GFP_KERNEL, PF_MEMALLOC_NOFS, expect_no_fs },
+		{ GFP_KERNEL, PF_MEMALLOC_NOIO, expect_no_io },
+		{ GFP_NOFS, PF_MEMALLOC_NOIO, expect_no_io },
+		{ GFP_NOFS, PF_MEMALLOC_NOFS, expect_no_fs },
+		{ GFP_NOIO, PF_MEMALLOC_NOIO, expect_no_io },
+		{ GFP_KERNEL, PF_MEMALLOC_NOFS | PF_MEMALLOC_NOIO, expect_no_io },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(scopes); i++) {
+		scopes[i].expect(test, (struct vmalloc_call){
+			.alloc = alloc_vmalloc, .size = PMD_SIZE,
+			.gfp = scopes[i].gfp, .outer = scopes[i].outer,
+		});
+	}
 }
 
 /* Every combination, whether the call works or fails half way, leaves the task as it was. */
@@ -164,7 +130,7 @@ static void control_scopes_restored(struct kunit *test)
 	unsigned int i, nth;
 
 	for (i = 0; i < ARRAY_SIZE(masks) * ARRAY_SIZE(outer); i++) {
-		struct vcall call = {
+		struct vmalloc_call call = {
 			.alloc = alloc_vmalloc,
 			.size = PAGE_SIZE,
 			.gfp = masks[i / ARRAY_SIZE(outer)] | __GFP_NOWARN,
@@ -175,7 +141,7 @@ static void control_scopes_restored(struct kunit *test)
 		/* Up to the call in which there is nothing more to fail. */
 		for (nth = 1; nth < 32; nth++) {
 			call.plan.first = nth;
-			if (vcall_run(&call)) {
+			if (vmalloc_call_run(&call)) {
 				KUNIT_FAIL(test, "the call does not return");
 				return;
 			}
@@ -183,7 +149,7 @@ static void control_scopes_restored(struct kunit *test)
 			KUNIT_EXPECT_EQ_MSG(test, call.scope, call.outer,
 					    "gfp %#x in scope %#x, failure %u",
 					    (__force unsigned int)call.gfp, call.outer, nth);
-			vcall_free(&call);
+			vmalloc_call_free(&call);
 			if (!call.injected)
 				break;
 		}
@@ -194,17 +160,21 @@ static void control_scopes_restored(struct kunit *test)
 }
 
 static struct kunit_case vmalloc_scope_cases[] = {
-	KUNIT_CASE(nofs_one_page),
-	KUNIT_CASE(nofs_8mib),
-	KUNIT_CASE(nofs_zeroed),
-	KUNIT_CASE(nofs_nofail),
+	SCOPE_CASE(nofs_one_page, no_fs, .size = PAGE_SIZE, .gfp = GFP_NOFS),
+	SCOPE_CASE(nofs_8mib, no_fs, .size = EIGHT_MIB, .gfp = GFP_NOFS),
+	SCOPE_CASE(nofs_zeroed, no_fs, .size = PMD_SIZE, .gfp = GFP_NOFS | __GFP_ZERO),
+	SCOPE_CASE(nofs_nofail, no_fs, .size = PMD_SIZE, .gfp = GFP_NOFS | __GFP_NOFAIL),
 	KUNIT_CASE(nofs_keeps_io),
-	KUNIT_CASE(nofs_crossing_top_level),
-	KUNIT_CASE(noio_one_page),
-	KUNIT_CASE(noio_8mib),
-	KUNIT_CASE(noio_zeroed),
-	KUNIT_CASE(noio_nofail),
-	KUNIT_CASE(noio_inside_nofs),
+	/* Across two entries of the top-level table, each with tables of its own to build. */
+	SCOPE_CASE(nofs_crossing_top_level, no_fs, .size = 2 * PMD_SIZE, .gfp = GFP_NOFS,
+		   .crossing = true),
+	SCOPE_CASE(noio_one_page, no_io, .size = PAGE_SIZE, .gfp = GFP_NOIO),
+	SCOPE_CASE(noio_8mib, no_io, .size = EIGHT_MIB, .gfp = GFP_NOIO),
+	SCOPE_CASE(noio_zeroed, no_io, .size = PMD_SIZE, .gfp = GFP_NOIO | __GFP_ZERO),
+	SCOPE_CASE(noio_nofail, no_io, .size = PMD_SIZE, .gfp = GFP_NOIO | __GFP_NOFAIL),
+	/* The narrower of two scopes holds. */
+	SCOPE_CASE(noio_inside_nofs, no_io, .size = PMD_SIZE, .gfp = GFP_NOIO,
+		   .outer = PF_MEMALLOC_NOFS),
 	KUNIT_CASE(control_kernel),
 	KUNIT_CASE(control_callers_scope),
 	KUNIT_CASE(control_scopes_restored),
@@ -212,6 +182,6 @@ static struct kunit_case vmalloc_scope_cases[] = {
 };
 
 #define vmalloc_scope_NAME "vmalloc-scope"
-HARNESS_SUITE(vmalloc_scope, vcall_open, vcall_close);
+HARNESS_SUITE(vmalloc_scope, vmalloc_call_open, vmalloc_call_close);
 MODULE_DESCRIPTION("Reclaim scopes of vmalloc with GFP_NOFS and GFP_NOIO");
 MODULE_LICENSE("GPL");

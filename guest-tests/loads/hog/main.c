@@ -9,11 +9,12 @@
  * instead, and leaves it alone for a while.
  */
 #include <linux/delay.h>
+#include <linux/kthread.h>
 #include <linux/mm.h>
+#include <linux/module.h>
 #include <linux/vmstat.h>
 
-#include <harness/compat.h>
-#include <harness/hoard.h>
+#include <harness/balloon.h>
 
 #define GIVE_PAGES 512 /* at a time */
 #define TAKE (__GFP_HIGH | __GFP_MEMALLOC | __GFP_NOWARN)
@@ -36,11 +37,11 @@ static void take(unsigned long leave)
 {
 	struct page *page;
 
-	while (now_free() > leave && !hoard_left_alone()) {
+	while (now_free() > leave && !balloon_is_left_alone()) {
 		page = alloc_page(TAKE);
 		if (!page)
 			break;
-		hoard_keep(page);
+		balloon_keep(page);
 		cond_resched();
 	}
 }
@@ -50,9 +51,9 @@ static unsigned long allowed(unsigned long all, unsigned long begun)
 {
 	unsigned long passed = jiffies_to_msecs(jiffies - begun);
 
-	if (passed >= ramp_ms || all <= intensity)
+	if (passed >= balloon_ramp_ms || all <= intensity)
 		return intensity;
-	return all - (all - intensity) / 1000 * (1000 * passed / ramp_ms);
+	return all - (all - intensity) / 1000 * (1000 * passed / balloon_ramp_ms);
 }
 
 /* The count of free pages is kept by CPU, and is not exact. */
@@ -65,8 +66,8 @@ static int work(void *unused)
 {
 	unsigned long all, begun;
 
-	if (after_ms)
-		schedule_timeout_interruptible(msecs_to_jiffies(after_ms));
+	if (balloon_after_ms)
+		schedule_timeout_interruptible(msecs_to_jiffies(balloon_after_ms));
 	all = now_free();
 	begun = jiffies;
 	while (!kthread_should_stop()) {
@@ -80,24 +81,25 @@ static int work(void *unused)
 
 static int __init hog_init(void)
 {
-	int error = hoard_open(GIVE_PAGES);
+	int error = balloon_open(GIVE_PAGES);
+	struct task_struct *thread;
 
 	if (error)
 		return error;
-	if (!ramp_ms && !after_ms)
+	if (!balloon_ramp_ms && !balloon_after_ms)
 		take(intensity);
-	error = hoard_start(work, NULL, "hog");
-	if (error)
-		return error;
+	thread = balloon_start(work, NULL, "hog");
+	if (IS_ERR(thread))
+		return PTR_ERR(thread);
 	/* Before those who would use what has become free. */
-	sched_set_fifo(hoard_thread);
-	wake_up_process(hoard_thread);
+	sched_set_fifo(thread);
+	wake_up_process(thread);
 	return 0;
 }
 
 static void __exit hog_exit(void)
 {
-	hoard_close();
+	balloon_close();
 }
 
 module_init(hog_init);

@@ -12,11 +12,12 @@
  * before that, and left alone for a while.
  */
 #include <linux/prandom.h>
+#include <linux/kthread.h>
 #include <linux/mm.h>
+#include <linux/module.h>
 #include <linux/vmstat.h>
 
-#include <harness/compat.h>
-#include <harness/hoard.h>
+#include <harness/balloon.h>
 
 #define ORDER 3
 #define BLOCK (1U << ORDER)
@@ -44,14 +45,14 @@ static bool break_block(gfp_t gfp)
 		if (i != kept)
 			__free_page(block + i);
 	}
-	hoard_keep(block + kept);
+	balloon_keep(block + kept);
 	return true;
 }
 
 /* Break up free blocks, without reclaim, until @most pages are held, of one block each. */
 static void break_free(unsigned long most)
 {
-	while (held < most && !hoard_left_alone() && break_block(QUIET))
+	while (balloon_held < most && !balloon_is_left_alone() && break_block(QUIET))
 		cond_resched();
 }
 
@@ -61,9 +62,9 @@ static unsigned long allowed(unsigned long all, unsigned long begun)
 	unsigned long passed = jiffies_to_msecs(jiffies - begun);
 
 	/* All of them: blocks that form later as well. */
-	if (passed >= ramp_ms)
+	if (passed >= balloon_ramp_ms)
 		return intensity >= 100 ? ULONG_MAX : all;
-	return all * passed / ramp_ms;
+	return all * passed / balloon_ramp_ms;
 }
 
 static unsigned long all_blocks(void)
@@ -75,14 +76,14 @@ static int work(void *what)
 {
 	unsigned long all = (unsigned long)what, begun;
 
-	if (after_ms)
-		schedule_timeout_interruptible(msecs_to_jiffies(after_ms));
+	if (balloon_after_ms)
+		schedule_timeout_interruptible(msecs_to_jiffies(balloon_after_ms));
 	begun = jiffies;
 	while (!kthread_should_stop()) {
 		unsigned long most = allowed(all, begun);
 
 		break_free(most);
-		if (held < most && !hoard_left_alone())
+		if (balloon_held < most && !balloon_is_left_alone())
 			break_block(GFP_KERNEL | QUIET);
 		schedule_timeout_interruptible(msecs_to_jiffies(PERIOD_MS));
 	}
@@ -91,28 +92,29 @@ static int work(void *what)
 
 static int __init fragment_init(void)
 {
+	struct task_struct *thread;
 	unsigned long all;
 	int error;
 
 	if (!intensity || intensity > 100)
 		return -EINVAL;
-	prandom_seed_state(&which, seed);
-	error = hoard_open(GIVE_PAGES);
+	prandom_seed_state(&which, balloon_seed);
+	error = balloon_open(GIVE_PAGES);
 	if (error)
 		return error;
 	all = all_blocks();
-	if (!ramp_ms && !after_ms)
+	if (!balloon_ramp_ms && !balloon_after_ms)
 		break_free(allowed(all, jiffies));
-	error = hoard_start(work, (void *)all, "fragment");
-	if (error)
-		return error;
-	wake_up_process(hoard_thread);
+	thread = balloon_start(work, (void *)all, "fragment");
+	if (IS_ERR(thread))
+		return PTR_ERR(thread);
+	wake_up_process(thread);
 	return 0;
 }
 
 static void __exit fragment_exit(void)
 {
-	hoard_close();
+	balloon_close();
 }
 
 module_init(fragment_init);

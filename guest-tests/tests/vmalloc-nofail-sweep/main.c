@@ -8,6 +8,7 @@
  * without the patch returns NULL for.
  */
 #include <harness/sweep.h>
+#include <harness/vmalloc_place.h>
 
 #define ONE_PAGE PAGE_SIZE
 #define ONE_TABLE PMD_SIZE		       /* fills one page-table page */
@@ -16,17 +17,12 @@
 
 /*
  * The largest size that works: what one table maps, where more than that cannot be taken back.
- * LARGE_ARRAY needs a second table, but its array, steered like the rest, lies right behind it and
- * has built that one: when the first is refused, nothing has been mapped.
+ * LARGE_ARRAY needs a second table, but its array, sent where the rest goes, lies right behind it
+ * and has built that one: when the first is refused, nothing has been mapped.
  */
 #define LARGEST (HARNESS_TAKES_BACK ? EIGHT_MIB : ONE_TABLE)
 
-#define NEED_TAKING_BACK(test)							\
-	do {									\
-		if (!HARNESS_TAKES_BACK)					\
-			harness_skip(test, "known in mainline: tries again "	\
-				     "without taking back what was mapped");	\
-	} while (0)
+#define NOT_TAKEN_BACK "known in mainline: tries again without taking back what was mapped"
 
 static void expect_never_null(struct kunit *test, struct sweep sweep)
 {
@@ -43,44 +39,24 @@ static struct sweep nofail(unsigned long size, gfp_t gfp, unsigned int count)
 	};
 }
 
-static void nofail_one_page(struct kunit *test)
-{
-	expect_never_null(test, nofail(ONE_PAGE, GFP_KERNEL, 1));
-}
+#define SIZES 3
 
-static void nofail_one_table(struct kunit *test)
-{
-	expect_never_null(test, nofail(ONE_TABLE, GFP_KERNEL, 1));
-}
+/* The parameters of a case: what is swept. */
+struct nofail_param {
+	gfp_t gfp;
+	unsigned long sizes[SIZES]; /* those that are 0 are none */
+	bool takes_back;	    /* only where a kernel takes back what was mapped */
+};
 
-static void nofail_large_array(struct kunit *test)
+static void never_null(struct kunit *test)
 {
-	expect_never_null(test, nofail(LARGE_ARRAY, GFP_KERNEL, 1));
-}
+	const struct nofail_param *param = harness_param(test);
+	size_t i;
 
-static void nofail_8mib(struct kunit *test)
-{
-	NEED_TAKING_BACK(test);
-	expect_never_null(test, nofail(EIGHT_MIB, GFP_KERNEL, 1));
-}
-
-static void nofail_zeroed(struct kunit *test)
-{
-	expect_never_null(test, nofail(ONE_PAGE, GFP_KERNEL | __GFP_ZERO, 1));
-	expect_never_null(test, nofail(LARGE_ARRAY, GFP_KERNEL | __GFP_ZERO, 1));
-	expect_never_null(test, nofail(LARGEST, GFP_KERNEL | __GFP_ZERO, 1));
-}
-
-static void nofail_nofs(struct kunit *test)
-{
-	expect_never_null(test, nofail(ONE_PAGE, GFP_NOFS, 1));
-	expect_never_null(test, nofail(LARGEST, GFP_NOFS, 1));
-}
-
-static void nofail_noio(struct kunit *test)
-{
-	expect_never_null(test, nofail(ONE_PAGE, GFP_NOIO, 1));
-	expect_never_null(test, nofail(LARGEST, GFP_NOIO, 1));
+	if (param->takes_back && !HARNESS_TAKES_BACK)
+		harness_skip(test, NOT_TAKEN_BACK);
+	for (i = 0; i < SIZES && param->sizes[i]; i++)
+		expect_never_null(test, nofail(param->sizes[i], param->gfp, 1));
 }
 
 /*
@@ -93,7 +69,8 @@ static void nofail_huge(struct kunit *test)
 	struct sweep page = nofail(ONE_PAGE, GFP_KERNEL, 1);
 	struct sweep once = nofail(EIGHT_MIB, GFP_KERNEL, 1), often = once;
 
-	NEED_TAKING_BACK(test);
+	if (!HARNESS_TAKES_BACK)
+		harness_skip(test, NOT_TAKEN_BACK);
 	if (sweep_run(test, &page))
 		return;
 	sweep_judge_nofail(test, &page);
@@ -114,9 +91,10 @@ static void nofail_crossing_top_level(struct kunit *test)
 {
 	struct sweep sweep = nofail(2 * PMD_SIZE, GFP_KERNEL, 1);
 
-	NEED_TAKING_BACK(test);
-	if (!vcall_can_cross())
-		harness_skip(test, VCALL_UNCROSSABLE);
+	if (!HARNESS_TAKES_BACK)
+		harness_skip(test, NOT_TAKEN_BACK);
+	if (!vmalloc_place_can_cross())
+		harness_skip(test, VMALLOC_PLACE_UNCROSSABLE);
 	sweep.call.crossing = true;
 	expect_never_null(test, sweep);
 }
@@ -140,7 +118,8 @@ static void nofail_seeded_bursts(struct kunit *test)
 	static const gfp_t masks[] = { GFP_KERNEL, GFP_NOFS | __GFP_ZERO, GFP_NOIO };
 	size_t i;
 
-	NEED_TAKING_BACK(test);
+	if (!HARNESS_TAKES_BACK)
+		harness_skip(test, NOT_TAKEN_BACK);
 	for (i = 0; i < ARRAY_SIZE(masks); i++) {
 		struct sweep sweep = nofail(3 * PMD_SIZE, masks[i], 0);
 
@@ -214,19 +193,19 @@ static void control_may_fail(struct kunit *test)
 /* More than there is can never be had: the flag must not turn that into an endless wait. */
 static void control_impossible_size(struct kunit *test)
 {
-	struct vcall call = {
+	struct vmalloc_call call = {
 		.alloc = alloc_vmalloc,
 		.size = (totalram_pages() + 1) << PAGE_SHIFT,
 		.gfp = GFP_KERNEL | __GFP_NOFAIL | __GFP_NOWARN,
 	};
 
-	if (vcall_run(&call)) {
+	if (vmalloc_call_run(&call)) {
 		KUNIT_FAIL(test, "a call for more than all memory does not return");
 		return;
 	}
 	KUNIT_EXPECT_TRUE(test, !call.addr);
 	KUNIT_EXPECT_EQ(test, call.did.sleeps, 0u);
-	vcall_free(&call);
+	vmalloc_call_free(&call);
 }
 
 /*
@@ -253,14 +232,18 @@ static void control_killed_may_fail(struct kunit *test)
 	KUNIT_EXPECT_GT(test, sweep.nulls, alive.nulls);
 }
 
+#define NOFAIL_CASE(case_name, ...)							\
+	HARNESS_CASE_PARAM(case_name, never_null, struct nofail_param, __VA_ARGS__)
+
 static struct kunit_case vmalloc_nofail_sweep_cases[] = {
-	KUNIT_CASE(nofail_one_page),
-	KUNIT_CASE(nofail_one_table),
-	KUNIT_CASE(nofail_large_array),
-	KUNIT_CASE(nofail_8mib),
-	KUNIT_CASE(nofail_zeroed),
-	KUNIT_CASE(nofail_nofs),
-	KUNIT_CASE(nofail_noio),
+	NOFAIL_CASE(nofail_one_page, .gfp = GFP_KERNEL, .sizes = { ONE_PAGE }),
+	NOFAIL_CASE(nofail_one_table, .gfp = GFP_KERNEL, .sizes = { ONE_TABLE }),
+	NOFAIL_CASE(nofail_large_array, .gfp = GFP_KERNEL, .sizes = { LARGE_ARRAY }),
+	NOFAIL_CASE(nofail_8mib, .gfp = GFP_KERNEL, .sizes = { EIGHT_MIB }, .takes_back = true),
+	NOFAIL_CASE(nofail_zeroed, .gfp = GFP_KERNEL | __GFP_ZERO,
+		    .sizes = { ONE_PAGE, LARGE_ARRAY, LARGEST }),
+	NOFAIL_CASE(nofail_nofs, .gfp = GFP_NOFS, .sizes = { ONE_PAGE, LARGEST }),
+	NOFAIL_CASE(nofail_noio, .gfp = GFP_NOIO, .sizes = { ONE_PAGE, LARGEST }),
 	KUNIT_CASE(nofail_huge),
 	KUNIT_CASE(nofail_crossing_top_level),
 	KUNIT_CASE(nofail_runs_of_failures),
@@ -274,6 +257,6 @@ static struct kunit_case vmalloc_nofail_sweep_cases[] = {
 };
 
 #define vmalloc_nofail_sweep_NAME "vmalloc-nofail-sweep"
-HARNESS_SUITE(vmalloc_nofail_sweep, vcall_open, vcall_close);
+HARNESS_SUITE(vmalloc_nofail_sweep, vmalloc_call_open, vmalloc_call_close);
 MODULE_DESCRIPTION("Nth-failure sweep of vmalloc with __GFP_NOFAIL");
 MODULE_LICENSE("GPL");
