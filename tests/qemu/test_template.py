@@ -14,6 +14,7 @@ import pytest
 from harness.arch import arch_names, load_arch
 from harness.errors import GuestError
 from harness.model import Plan
+from harness.session import Guest, boot
 from harness.stages import Workspace, bare_bench, guest_spec, make_kernel, prepare
 from harness.store import sha256_of
 from harness.template import Template, clone, make_template
@@ -27,6 +28,19 @@ def template(request: pytest.FixtureRequest, space: Workspace) -> Template:
     ready = prepare(plan, space)
     bench = bare_bench(ready, arch, make_kernel(ready, arch, 4, space), space)
     return make_template(guest_spec(plan, arch, bench, 128, "tcg"), space.store)
+
+
+def work(guest: Guest) -> int:
+    """Return the CPU time that the emulator took so far, in ticks: the same on a busy host."""
+    stat = Path(f"/proc/{guest.pid}/stat").read_text().rpartition(")")[2].split()
+    return int(stat[11]) + int(stat[12])
+
+
+def test_a_clone_takes_a_part_of_the_work_of_a_boot(template: Template, tmp_path: Path) -> None:
+    with boot(template.spec, tmp_path / "booted") as guest:
+        booted = work(guest)
+    with clone(template, tmp_path / "clone") as guest:
+        assert work(guest) < booted / 2
 
 
 def test_clones_differ_where_they_must(template: Template, tmp_path: Path) -> None:
