@@ -39,7 +39,7 @@ def test_a_profile_says_where_the_time_of_the_boot_goes(harness: Harness, arch: 
     phases = {phase["name"]: phase["seconds"] for phase in profile["phases"]}
     assert sum(phases.values()) == pytest.approx(profile["ready_s"])
     assert phases["decompression"] == 0.0
-    assert 0.0 < profile["clone_s"] < profile["ready_s"]
+    assert profile["clone_s"] > 0.0
     assert all(phases[name] > 0.0 for name in ("QEMU, firmware", "initcalls", "init"))
     slowest = [call["name"] for call in profile["initcalls"][:20]]
     assert "populate_rootfs" in slowest
