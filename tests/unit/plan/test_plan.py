@@ -12,15 +12,8 @@ from hypothesis import strategies as st
 from harness.host.paths import Checkout
 from harness.model.errors import UserError
 from harness.model.values import Plan
-from harness.plan.plan import (
-    check_plan,
-    load_plan,
-    parse_names,
-    parse_positions,
-    parse_ram,
-    parse_rams,
-    plan_from,
-)
+from harness.plan.options import load_plan, plan_from
+from harness.plan.plan import check_plan, parse_names, parse_positions, parse_ram, parse_rams
 from harness.run.prepare import completed
 from tests.unit.checkout import error_of, make_checkout
 
