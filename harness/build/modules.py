@@ -9,19 +9,18 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from harness.host import resources
-from harness.host import process
+
+from harness.build.kbuild import Kbuild
+from harness.build.make_log import MakeLog, all_warnings, first_error
+from harness.build.toolchain import Toolchain, find_toolchain
+from harness.cache.store import Store, digest_kept
+from harness.host import process, resources
+from harness.host.disk_space import clear_when_full, full, says_full
+from harness.host.files import digest_files, key_of
+from harness.host.paths import Cache
 from harness.model.errors import BuildError, InfraError, UserError
 from harness.model.events import Event, Note, Stage
-from harness.build.kbuild import Kbuild
-from harness.host.paths import Cache
-from harness.build.make_log import MakeLog, all_warnings, first_error
 from harness.model.values import Arch, GuestTest, Kernel, Load
-from harness.host.disk_space import clear_when_full, full, says_full
-from harness.cache.store import Store, digest_kept
-from harness.host.files import digest_files, key_of
-from harness.build.toolchain import Toolchain, find_toolchain
-
 
 Report = Callable[[Event], None]
 Modular = GuestTest | Load  # has a module
@@ -30,6 +29,7 @@ MODULE, PROGRAM = "module", "program"
 CACHE_VERSION = "4"
 # -Os: the guests' RAM is small. Static: their root has no shared library to rely on.
 PROGRAM_FLAGS = ("-static", "-Os", "-Wall", "-Wextra", "-Werror", "-std=gnu11")
+
 
 @dataclass(frozen=True)
 class _ModuleBuild:
@@ -45,6 +45,7 @@ class _ModuleBuild:
     @property
     def stage(self) -> str:
         return f"modules {self.kernel.arch} p{self.kernel.position}"
+
 
 def build_modules(
     kernel: Kernel,
@@ -70,7 +71,8 @@ def build_modules(
     shared: tuple[str, ...] = (kernel.arch, kernel.compiler, digest_kept(kernel.kit))
     shared += (digest_files(include),) if include.is_dir() else ()
     keys = {
-        test.name: key_of(CACHE_VERSION, *shared, test.module, digest_files(test.folder)) for test in tests
+        test.name: key_of(CACHE_VERSION, *shared, test.module, digest_files(test.folder))
+        for test in tests
     }
 
     def found() -> dict[str, Path | None]:
@@ -90,9 +92,11 @@ def build_modules(
         raise InfraError(f"{cache.store} does not keep what is written to it")
     return modules
 
+
 def _module(store: Store, key: str, test: Modular) -> Path | None:
     folder = store.get(MODULE, key)
     return folder / f"{test.module}.ko" if folder else None
+
 
 def _make_modules(job: _ModuleBuild, store: Store, keys: dict[str, str]) -> None:
     """Build the modules in a copy of their folders: nothing is written into the checkout."""
@@ -112,6 +116,7 @@ def _make_modules(job: _ModuleBuild, store: Store, keys: dict[str, str]) -> None
     for warning in warnings:
         job.report(Note(f"{job.stage}: {warning}", "warning"))
 
+
 def _lay_out(job: _ModuleBuild, top: Path) -> None:
     for test in job.tests:
         if not (test.folder / "Kbuild").is_file():
@@ -124,6 +129,7 @@ def _lay_out(job: _ModuleBuild, top: Path) -> None:
         shutil.copytree(job.include, top / "include")
     folders = "".join(f"obj-m += {test.name}/\n" for test in job.tests)
     (top / "Kbuild").write_text(folders)
+
 
 def _make(job: _ModuleBuild, top: Path, log: Path) -> tuple[str, ...]:
     # Without ccache: each copy has a path of its own, so nothing would ever be found again.
@@ -152,9 +158,11 @@ def _make(job: _ModuleBuild, top: Path, log: Path) -> tuple[str, ...]:
         detail=block,
     )
 
+
 def debug_of(module: Path) -> Path:
     """Return the file beside *module* that holds its debug info, which no guest has room for."""
     return module.with_suffix(".debug")
+
 
 def _keep(store: Store, key: str, test: Modular, top: Path, tools: Toolchain) -> None:
     built = top / test.name / f"{test.module}.ko"
@@ -174,6 +182,7 @@ def _keep(store: Store, key: str, test: Modular, top: Path, tools: Toolchain) ->
 
     store.put(MODULE, key, fill)
 
+
 def _part(tools: Toolchain, option: str, module: Path, into: Path) -> None:
     done = process.run((f"{tools.prefix}objcopy", option, module, into))
     if done.ok:
@@ -181,6 +190,7 @@ def _part(tools: Toolchain, option: str, module: Path, into: Path) -> None:
     if says_full(done.stderr):
         raise full(into.parent, f"module {module.name}")
     raise InfraError(f"cannot copy {module.name}: {done.stderr.strip()[-500:]}")
+
 
 # ---------------------------------------------------------------- programs
 
@@ -215,6 +225,7 @@ def build_program(
         )
         report(Stage(stage, f"{folder.name} for {arch.name} is compiled", finished=True))
     return kept / folder.name
+
 
 def _compile(
     tools: Toolchain, sources: Sequence[Path], program: Path, include: Path | None
