@@ -117,7 +117,7 @@ class Store:
             waiting.mkdir(parents=True, exist_ok=True)
             _sweep(waiting)
             new = waiting / f"{kind}-{key[:12]}-{secrets.token_hex(6)}"
-            new.mkdir()
+            new.mkdir(parents=True)  # a prune takes the folder around it away when it is empty
             try:
                 fill(new)
                 _seal(new)

@@ -29,12 +29,36 @@ def test_shelves_are_apart(tmp_path: Path) -> None:
     assert in_use(tmp_path / "b") == frozenset()
 
 
-def test_a_lease_that_nobody_holds_is_dropped(tmp_path: Path) -> None:
+def test_lease_of_a_dead_process_counts_for_nothing_and_goes_with_the_next_removal(
+    tmp_path: Path,
+) -> None:
     use(tmp_path, "one")
     left = tmp_path / LEASES / "1-dead.lease"
     left.write_text("two\n")
     assert in_use(tmp_path) == {"one"}
+    with taking_away(tmp_path) as used:
+        assert used == {"one"}
     assert not left.exists()
+
+
+def test_lease_read_between_its_creation_and_its_lock_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = fcntl.flock
+    read: list[frozenset[str]] = []
+
+    def read_before_the_lock(fd: int, how: int) -> None:
+        # The guard is locked as well, but shared: whoever asks what is in use gets by.
+        if how == fcntl.LOCK_EX and not read:
+            read.append(in_use(tmp_path))
+        real(fd, how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("harness.cache.lease.fcntl.flock", read_before_the_lock)
+        use(tmp_path, "one")
+    assert read == [frozenset()]
+    with taking_away(tmp_path) as used:
+        assert used == {"one"}
 
 
 def test_a_holder_may_end_while_its_lease_is_read(
