@@ -13,11 +13,12 @@ from pathlib import Path
 from unidiff.errors import UnidiffParseError
 from unidiff.patch import PatchSet
 
+from harness.cache.store import Store
 from harness.host import process
-from harness.host.files import sha256_of
+from harness.host.files import key_of, sha256_of
 from harness.model.errors import UserError
 from harness.model.values import Patch
-from harness.source.git_series import cut_once, slug
+from harness.source.git_series import cut_series, slug
 
 QUILT = "series"
 _PREFIX = re.compile(r"^(?:\s*\[[^\]]*\])+\s*")
@@ -59,7 +60,7 @@ def below(folder: Path, name: str) -> Path:
     return file
 
 
-def from_mbox(file: Path, kept: Path) -> list[Path]:
+def from_mbox(file: Path, store: Store) -> list[Path]:
     """Cut an mbox, or one mail, into patches, as `git am` does; mails without a diff are passed."""
     process.require_tool("git")
 
@@ -77,7 +78,7 @@ def from_mbox(file: Path, kept: Path) -> list[Path]:
             (into / f"{number:04d}-{slug(title)}.patch").write_bytes(text)
         shutil.rmtree(mails)
 
-    return cut_once(kept / f"mbox-{sha256_of(file)[:16]}", cut)
+    return cut_series(store, key_of("mbox", sha256_of(file)), cut)
 
 
 def _mail(file: Path) -> tuple[int | None, str, bytes] | None:
