@@ -13,7 +13,7 @@ from harness.build.kconfig import Asked, Dropped, dropped, laid_over, merged_tex
 from harness.build.kconfig_explain import explain
 from harness.build.make_log import first_error
 from harness.host.disk_space import full, says_full
-from harness.host.files import key_of, sha256_of, write_atomically
+from harness.host.files import key_of, sha256_of, write_whole
 from harness.model.errors import BuildError, UserError
 
 _STAMP = ".harness-config.json"
@@ -51,7 +51,7 @@ def configure(kbuild: Kbuild, wanted: Configuration, log: Path) -> Path:
     lost = dropped(wanted.asked, parse_config(config.read_text()))
     if lost:
         raise _dropped(kbuild, wanted, config, lost)
-    write_atomically(stamp, json.dumps({"aim": aim, "config": sha256_of(config)}))
+    write_whole(stamp, json.dumps({"aim": aim, "config": sha256_of(config)}))
     return config
 
 

@@ -20,11 +20,10 @@ from harness.cache.store import Store
 from harness.host.files import digest_files, key_of
 from harness.host.paths import Cache, Checkout
 from harness.model.errors import InfraError
-from harness.model.events import Event, Stage
+from harness.model.events import Report, Stage
 from harness.model.values import Arch
 from harness.source.apt import Apt, unpack_deb
 
-Report = Callable[[Event], None]
 KIND = "image"
 FILE = "initramfs.cpio"
 SSH = "ssh"  # beside it: the SSH server and all it needs, by their paths in the guest
@@ -178,7 +177,7 @@ def _from_root(root: Path, name: str) -> Path:
     if file is None:
         raise InfraError(
             f"Debian's packages for the guest have no /{name} any more",
-            hint=f"harness/image.py names the packages of {SUITE}; find where it went",
+            hint=f"harness/build/initramfs.py names the packages of {SUITE}; find where it went",
         )
     return file
 

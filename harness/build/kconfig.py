@@ -6,7 +6,6 @@ Text in, values out; only :func:`topic_files` and :func:`read_fragments` look at
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.model.errors import UserError
+from harness.model.jsonio import suggest
 
 # Every kernel has these; the architecture's own fragment comes second.
 DEFAULT_TOPICS = ("base", "kunit", "fault-injection", "trace", "swap-zram")
@@ -208,12 +208,8 @@ def topic_files(folder: Path, arch: str, extra: Sequence[str] = ()) -> tuple[Pat
 def _topic_file(folder: Path, topic: str) -> Path:
     file = folder / f"{topic}.config"
     if not file.is_file():
-        there = sorted(f.stem for f in folder.glob("*.config"))
-        close = difflib.get_close_matches(topic, there, n=1)
-        raise UserError(
-            f"unknown config topic '{topic}'",
-            hint=f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(there)}",
-        )
+        there = [file.stem for file in folder.glob("*.config")]
+        raise UserError(f"unknown config topic '{topic}'", hint=suggest(topic, there))
     return file
 
 

@@ -23,15 +23,14 @@ from harness.build.toolchain import Toolchain, find_toolchain
 from harness.cache.store import Store
 from harness.host import resources
 from harness.host.disk_space import clear_when_full, full, require_space, says_full
-from harness.host.files import key_of, sha256_of, write_atomically
+from harness.host.files import key_of, sha256_of, write_whole
 from harness.host.paths import Cache
 from harness.model.errors import BuildError, InfraError
-from harness.model.events import Event, Note, Stage
+from harness.model.events import Note, Report, Stage
 from harness.model.values import Arch, Kernel, Series, SourceTree
 from harness.source.apply import Contents, contents_at
 from harness.source.worktree import WorkTree
 
-Report = Callable[[Event], None]
 KERNEL = "kernel"
 GCOV = "gcov"  # in a kernel's folder: the compiler's notes on files that count their lines
 # Raise it when the same inputs would be built differently from now on.
@@ -332,4 +331,4 @@ class _Memory:
             first = "whole" not in self._objects
             self._objects["whole" if first else str(job.position)] = follow.done
         facts = {"warnings": self.warnings, "objects": self._objects}
-        write_atomically(self._file, json.dumps(facts))
+        write_whole(self._file, json.dumps(facts))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,10 +19,9 @@ from harness.host.disk_space import clear_when_full, full, says_full
 from harness.host.files import digest_files, key_of
 from harness.host.paths import Cache
 from harness.model.errors import BuildError, InfraError, UserError
-from harness.model.events import Event, Note, Stage
+from harness.model.events import Note, Report, Stage
 from harness.model.values import Arch, GuestTest, Kernel, Load
 
-Report = Callable[[Event], None]
 Modular = GuestTest | Load  # has a module
 MODULE, PROGRAM = "module", "program"
 # Raise it when the same inputs would be built differently from now on.

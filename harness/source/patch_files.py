@@ -7,7 +7,6 @@ import email
 import email.policy
 import re
 import shutil
-from email.utils import parseaddr
 from pathlib import Path
 
 from unidiff.errors import UnidiffParseError
@@ -115,13 +114,10 @@ def read_patch(file: Path) -> Patch:
         raw = file.read_bytes()
     except OSError as error:
         raise UserError(f"no patch {file}") from error
-    subject, sender = _header(raw, "Subject"), _header(raw, "From")
-    name, address = parseaddr(sender)
     return Patch(
         number=0,
         file=file,
-        title=_PREFIX.sub("", subject).strip() or file.stem,
-        author=f"{name} <{address}>" if name else address,
+        title=_PREFIX.sub("", _header(raw, "Subject")).strip() or file.stem,
         sha256=sha256_of(file),
         touches=_touched(file, raw.decode("utf-8", errors="replace")),
     )

@@ -102,7 +102,6 @@ def test_a_folder_of_format_patch(
     series = series_from(str(folder), checkout, tree, store)
     check(series)
     assert series.patches[0].title == "mm: change one"
-    assert series.patches[0].author == "A Tester <t@localhost>"
     assert series.name == "my-patches"
 
 

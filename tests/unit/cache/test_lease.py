@@ -12,7 +12,7 @@ from harness.cache import lease
 from harness.cache.lease import LEASES, end_all, in_use, taking_away, use
 
 
-def test_what_is_used_is_in_use_until_the_end(tmp_path: Path) -> None:
+def test_lease_lasts_until_the_end_of_its_process(tmp_path: Path) -> None:
     assert in_use(tmp_path) == frozenset()
     use(tmp_path, "kind/one")
     use(tmp_path, "kind/two")
@@ -24,7 +24,7 @@ def test_what_is_used_is_in_use_until_the_end(tmp_path: Path) -> None:
     assert in_use(tmp_path) == {"kind/two"}
 
 
-def test_shelves_are_apart(tmp_path: Path) -> None:
+def test_lease_on_one_shelf_says_nothing_of_another(tmp_path: Path) -> None:
     use(tmp_path / "a", "name")
     assert in_use(tmp_path / "b") == frozenset()
 
@@ -61,7 +61,7 @@ def test_lease_read_between_its_creation_and_its_lock_stays(
         assert used == {"one"}
 
 
-def test_a_holder_may_end_while_its_lease_is_read(
+def test_lease_whose_process_ends_while_it_is_read_still_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(tmp_path, "one")
@@ -79,14 +79,14 @@ def test_a_holder_may_end_while_its_lease_is_read(
     assert in_use(tmp_path) == {"one"}
 
 
-def test_using_something_known_takes_no_lock(tmp_path: Path) -> None:
+def test_use_of_a_leased_name_takes_no_lock(tmp_path: Path) -> None:
     use(tmp_path, "one")
     with taking_away(tmp_path) as used:
         assert used == {"one"}
         use(tmp_path, "one")  # would wait for ever
 
 
-def test_a_newcomer_waits_while_something_is_taken_away(tmp_path: Path) -> None:
+def test_use_during_a_removal_waits_and_finds_nothing(tmp_path: Path) -> None:
     (tmp_path / "entry").touch()
     seen: list[bool] = []
 
@@ -105,7 +105,7 @@ def test_a_newcomer_waits_while_something_is_taken_away(tmp_path: Path) -> None:
     assert seen == [False]
 
 
-def test_threads_may_use_at_the_same_time(tmp_path: Path) -> None:
+def test_use_from_several_threads_makes_one_lease_of_all_names(tmp_path: Path) -> None:
     names = [f"entry{number}" for number in range(200)]
     threads = [
         threading.Thread(target=lambda part=part: [use(tmp_path, name) for name in names[part::4]])
@@ -119,7 +119,7 @@ def test_threads_may_use_at_the_same_time(tmp_path: Path) -> None:
     assert len(list((tmp_path / LEASES).glob("*.lease"))) == 1
 
 
-def test_a_forked_child_has_leases_of_its_own(
+def test_forked_child_has_leases_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(tmp_path, "parent")
