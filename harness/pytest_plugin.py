@@ -42,7 +42,7 @@ from harness.model.errors import HarnessError
 from harness.model.results import CellResult
 from harness.model.values import Arch, Cell, GuestTest, Kernel, Plan, Verdict
 from harness.plan.descriptions import load_tests
-from harness.plan.options import OPTIONS, plan_of
+from harness.plan.options import declare, given_options, plan_of
 from harness.report.terminal.view import View
 from harness.run.artifacts import GuestArtifacts, cell_job, guest_artifacts, guest_spec, make_kernel
 from harness.run.cell import run_cell
@@ -101,14 +101,7 @@ LABORATORY = pytest.StashKey[PytestLab]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options of a plan."""
     group = parser.getgroup("kernel patch harness")
-    for option in OPTIONS:
-        group.addoption(
-            option.flag,
-            action=option.action,
-            dest=PREFIX + option.dest,
-            metavar=option.metavar,
-            help=option.help,
-        )
+    declare(group.addoption, PREFIX)
     group.addoption("--plan", dest=PREFIX + "plan", metavar="PLAN.toml", help="plan to start from")
     group.addoption(
         "--fresh", dest=PREFIX + "fresh", action="store_true", help="boot, reuse no verdict"
@@ -122,11 +115,11 @@ def laboratory(config: pytest.Config) -> PytestLab:
         pytest.UsageError: the plan is not valid.
     """
     if LABORATORY not in config.stash:
-        values = {o.dest: config.getoption(PREFIX + o.dest) for o in OPTIONS}
-        file = config.getoption(PREFIX + "plan")
+        named = config.getoption(PREFIX + "plan")
+        file = Path(named) if named else None
         try:
             checkout = find_checkout(config.rootpath)
-            plan = completed(plan_of(values, checkout, Path(file) if file else None), checkout)
+            plan = completed(plan_of(vars(config.option), checkout, file, PREFIX), checkout)
         except HarnessError as error:
             hint = f" ({error.hint})" if error.hint else ""
             raise pytest.UsageError(f"{error.what}{hint}") from None
@@ -257,8 +250,7 @@ def _difference(result: CellResult) -> str:
 def pytest_configure(config: pytest.Config) -> None:
     """Declare our marker, and refuse a wrong option before anything is collected."""
     config.addinivalue_line("markers", "guest: boots guests of the kernel patch harness")
-    dests = [PREFIX + option.dest for option in OPTIONS] + [PREFIX + "plan"]
-    if any(config.getoption(dest) is not None for dest in dests):
+    if given_options(vars(config.option), PREFIX) or config.getoption(PREFIX + "plan"):
         laboratory(config)
 
 

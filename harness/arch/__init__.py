@@ -7,11 +7,11 @@ deals with.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 
 from harness.model.errors import UserError
+from harness.model.jsonio import suggest
 from harness.model.values import Arch
 
 
@@ -27,9 +27,7 @@ def load_arch(name: str) -> Arch:
         UserError: there is no such file in this folder.
     """
     if name not in arch_names():
-        close = difflib.get_close_matches(name, arch_names(), n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(arch_names())}"
-        raise UserError(f"unknown architecture '{name}'", hint=hint)
+        raise UserError(f"unknown architecture '{name}'", hint=suggest(name, arch_names()))
     arch: Arch = importlib.import_module(f"{__name__}.{name}").ARCH
     return arch
 

@@ -7,17 +7,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from harness.model.errors import BuildError, UserError
+
 from harness.build.kbuild import Kbuild
 from harness.build.kconfig import Asked, Dropped, dropped, laid_over, merged_text, parse_config
 from harness.build.kconfig_explain import explain
 from harness.build.make_log import first_error
 from harness.host.disk_space import full, says_full
-from harness.host.files import key_of, sha256_of, write_atomically
-
+from harness.host.files import key_of, sha256_of, write_whole
+from harness.model.errors import BuildError, UserError
 
 _STAMP = ".harness-config.json"
 _ANSWERS = ".harness-allconfig"
+
 
 @dataclass(frozen=True)
 class Configuration:
@@ -26,6 +27,7 @@ class Configuration:
     asked: tuple[Asked, ...]
     kernel_version: str
     inputs: str  # digest of all else that decides: tools, and the Kconfig files of the position
+
 
 def configure(kbuild: Kbuild, wanted: Configuration, log: Path) -> Path:
     """Make the .config of *kbuild*'s build folder and return it; as it is, if it is of *wanted*.
@@ -49,8 +51,9 @@ def configure(kbuild: Kbuild, wanted: Configuration, log: Path) -> Path:
     lost = dropped(wanted.asked, parse_config(config.read_text()))
     if lost:
         raise _dropped(kbuild, wanted, config, lost)
-    write_atomically(stamp, json.dumps({"aim": aim, "config": sha256_of(config)}))
+    write_whole(stamp, json.dumps({"aim": aim, "config": sha256_of(config)}))
     return config
+
 
 def _stamped(stamp: Path, aim: str, config: Path) -> bool:
     try:
@@ -58,6 +61,7 @@ def _stamped(stamp: Path, aim: str, config: Path) -> bool:
         return bool(facts["aim"] == aim and facts["config"] == sha256_of(config))
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
 
 def _make(kbuild: Kbuild, goal: str, log: Path, *variables: str) -> None:
     done = kbuild.make((goal,), log, variables=variables)
@@ -71,6 +75,7 @@ def _make(kbuild: Kbuild, goal: str, log: Path, *variables: str) -> None:
         hint=f"full log: {log}",
         detail=block,
     )
+
 
 def _dropped(
     kbuild: Kbuild, wanted: Configuration, config: Path, lost: Sequence[Dropped]

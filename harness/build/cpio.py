@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-
 _ALIGN = 4
 _LAST = "TRAILER!!!"
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -27,17 +27,22 @@ class Entry:
     content: bytes = b""  # of a file; the target of a symlink
     device: tuple[int, int] = (0, 0)  # major, minor of a device node
 
+
 def directory(path: str, mode: int = 0o755) -> Entry:
     return Entry(path, stat.S_IFDIR | mode)
+
 
 def regular(path: str, content: bytes, mode: int = 0o644) -> Entry:
     return Entry(path, stat.S_IFREG | mode, content)
 
+
 def symlink(path: str, target: str) -> Entry:
     return Entry(path, stat.S_IFLNK | 0o777, target.encode())
 
+
 def character_device(path: str, major: int, minor: int, mode: int = 0o600) -> Entry:
     return Entry(path, stat.S_IFCHR | mode, device=(major, minor))
+
 
 def write_cpio(entries: Iterable[Entry], out: BinaryIO) -> None:
     """Write an archive of *entries*: sorted by path, missing parent folders made.
@@ -61,6 +66,7 @@ def write_cpio(entries: Iterable[Entry], out: BinaryIO) -> None:
         _write(out, name, tree[name], number)
     _write(out, _LAST, Entry(_LAST, 0), 0)
 
+
 def _clean(path: str) -> str:
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if not parts or ".." in parts:
@@ -70,6 +76,7 @@ def _clean(path: str) -> str:
         raise ValueError(f"/{name} would end the archive")
     return name
 
+
 def _write(out: BinaryIO, name: str, entry: Entry, inode: int) -> None:
     raw = name.encode() + b"\0"
     size = len(entry.content)
@@ -78,6 +85,7 @@ def _write(out: BinaryIO, name: str, entry: Entry, inode: int) -> None:
     header = b"070701" + b"".join(b"%08X" % field for field in fields)
     out.write(_padded(header + raw))
     out.write(_padded(entry.content))
+
 
 def _padded(raw: bytes) -> bytes:
     return raw + bytes(-len(raw) % _ALIGN)

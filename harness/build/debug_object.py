@@ -7,11 +7,12 @@ import os
 import re
 import shlex
 from pathlib import Path, PurePosixPath
+
 from harness.host import process
 from harness.source.apply import Contents, write_content
 
-
 _COMMAND = re.compile(r"^(?:saved)?cmd_\S+ := (.*)$", re.M)  # savedcmd_ since 6.2
+
 
 def compile_again(build: Path, name: str, source: Path, into: Path, deadline_s: float) -> None:
     """Compile the object *name* of *build* from the tree at *source* into the file *into*.
@@ -36,6 +37,7 @@ def compile_again(build: Path, name: str, source: Path, into: Path, deadline_s: 
     )
     process.run(argv, cwd=build, deadline_s=deadline_s)
 
+
 def source_view(pristine: Path, contents: Contents, into: Path) -> Path:
     """Lay out the tree at *pristine* with *contents* in it, as links; return its folder.
 
@@ -56,6 +58,7 @@ def source_view(pristine: Path, contents: Contents, into: Path) -> Path:
         if content is not None:
             write_content(into, name, content)
     return into
+
 
 def _compiler_words(text: str, name: str) -> list[str] | None:
     """Return the compiler's command without what it writes; None where it is another's."""
@@ -79,6 +82,7 @@ def _compiler_words(text: str, name: str) -> list[str] | None:
         return None
     words = [*words[: at - 1], *words[at + 1 :]]
     return [word for word in words if not word.startswith(("-Wp,-MMD", "-Wp,-MD"))]
+
 
 def _moved(word: str, places: tuple[tuple[str, str], ...]) -> str:
     for old, new in places:

@@ -10,14 +10,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
+
 from elftools.common.exceptions import ELFError
 from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
 from elftools.elf.segments import InterpSegment
+
 from harness.model.errors import InfraError
 
-
 MAX_LINKS = 16
+
 
 @dataclass(frozen=True)
 class Elf:
@@ -26,6 +28,7 @@ class Elf:
     machine: str  # e_machine as pyelftools names it: "EM_X86_64"
     interpreter: str  # path of its loader, "" for a static program or a library
     needed: tuple[str, ...]  # sonames
+
 
 def read_elf(file: Path) -> Elf:
     """Return the headers of *file* that decide where and with what it runs.
@@ -46,6 +49,7 @@ def read_elf(file: Path) -> Elf:
             return Elf(elf.header.e_machine, interpreter, tuple(needed))
     except (ELFError, UnicodeDecodeError) as error:
         raise InfraError(f"{file.name} is no ELF file: {error}") from error
+
 
 def in_root(root: Path, path: str) -> Path | None:
     """Return the file at *path* as seen from inside *root*, links followed; None if none is."""
@@ -68,6 +72,7 @@ def in_root(root: Path, path: str) -> Path | None:
             at.append(part)
     file = root.joinpath(*at)
     return file if file.is_file() and not file.is_symlink() else None
+
 
 def closure(root: Path, programs: Iterable[str], machine: str, triplet: str) -> dict[str, Path]:
     """Return the loaders and libraries that *programs* need: path in the guest → file.
@@ -103,6 +108,7 @@ def closure(root: Path, programs: Iterable[str], machine: str, triplet: str) -> 
             found[path] = library
             waiting.append((soname, library))
     return found
+
 
 def _existing(root: Path, path: str) -> Path:
     file = in_root(root, path)

@@ -13,18 +13,17 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from harness.source.apt import Apt, unpack_deb
+
 from harness.build.cpio import Entry, character_device, directory, regular, symlink, write_cpio
-from harness.model.errors import InfraError
-from harness.model.events import Event, Stage
 from harness.build.modules import build_program
-from harness.host.paths import Cache, Checkout
-from harness.model.values import Arch
 from harness.cache.store import Store
 from harness.host.files import digest_files, key_of
+from harness.host.paths import Cache, Checkout
+from harness.model.errors import InfraError
+from harness.model.events import Report, Stage
+from harness.model.values import Arch
+from harness.source.apt import Apt, unpack_deb
 
-
-Report = Callable[[Event], None]
 KIND = "image"
 FILE = "initramfs.cpio"
 SSH = "ssh"  # beside it: the SSH server and all it needs, by their paths in the guest
@@ -62,6 +61,7 @@ TEXTS = {
     "etc/shells": f"/bin/sh\n/{SESSION}\n",
 }
 
+
 def base_image(arch: Arch, checkout: Checkout, cache: Cache, mirror: str, report: Report) -> Path:
     """Return the archive of PID 1 and busybox for *arch*; the SSH server lies beside it.
 
@@ -73,7 +73,9 @@ def base_image(arch: Arch, checkout: Checkout, cache: Cache, mirror: str, report
         UserError, InfraError: the packages cannot be had, or are not what they were.
     """
     init = build_program(arch, checkout.init, cache, report)
-    key = key_of(CACHE_VERSION, arch.name, SUITE, *PACKAGES, *APPLETS, repr(TEXTS), digest_files(init))
+    key = key_of(
+        CACHE_VERSION, arch.name, SUITE, *PACKAGES, *APPLETS, repr(TEXTS), digest_files(init)
+    )
     store = Store(cache.store)
     kept = store.get(KIND, key)
     if kept is None:
@@ -82,6 +84,7 @@ def base_image(arch: Arch, checkout: Checkout, cache: Cache, mirror: str, report
                 KIND, key, lambda into: _make_base(arch, init, cache, mirror, report, into)
             )
     return kept / FILE
+
 
 def extra_image(files: Mapping[str, Path], cache: Cache) -> Path:
     """Return an archive of *files*, path in the guest → file of the host, modes kept."""
@@ -95,6 +98,7 @@ def extra_image(files: Mapping[str, Path], cache: Cache) -> Path:
 
     return _kept(cache, key, fill)
 
+
 def assemble(parts: Sequence[Path], cache: Cache) -> Path:
     """Return the initramfs that is *parts*, one after the other."""
     key = key_of(CACHE_VERSION, "whole", *(digest_files(part) for part in parts))
@@ -107,9 +111,11 @@ def assemble(parts: Sequence[Path], cache: Cache) -> Path:
 
     return _kept(cache, key, fill)
 
+
 def _kept(cache: Cache, key: str, fill: Callable[[Path], None]) -> Path:
     store = Store(cache.store)
     return (store.get(KIND, key) or store.put(KIND, key, fill)) / FILE
+
 
 def _make_base(
     arch: Arch, init: Path, cache: Cache, mirror: str, report: Report, into: Path
@@ -135,6 +141,7 @@ def _make_base(
     count = len(PACKAGES)
     report(Stage(stage, f"{arch.name} guest image", count, count, finished=True))
 
+
 def _ssh_server(arch: Arch, root: Path) -> dict[str, Path]:
     """Return dropbear, the libraries it needs and their loader: path in the guest → file."""
     from harness.build.elf import closure
@@ -144,6 +151,7 @@ def _ssh_server(arch: Arch, root: Path) -> dict[str, Path]:
     files |= closure(root, files, arch.elf_machine, arch.triplet)
     del files[BUSYBOX]
     return files
+
 
 def _base_entries(init: Path, root: Path, later: Iterable[str]) -> list[Entry]:
     """Return all of the base: *root* holds the unpacked packages; *later* are files to come."""
@@ -161,6 +169,7 @@ def _base_entries(init: Path, root: Path, later: Iterable[str]) -> list[Entry]:
         *(regular(name, text.encode()) for name, text in TEXTS.items()),
     ]
 
+
 def _from_root(root: Path, name: str) -> Path:
     from harness.build.elf import in_root
 
@@ -168,9 +177,10 @@ def _from_root(root: Path, name: str) -> Path:
     if file is None:
         raise InfraError(
             f"Debian's packages for the guest have no /{name} any more",
-            hint=f"harness/image.py names the packages of {SUITE}; find where it went",
+            hint=f"harness/build/initramfs.py names the packages of {SUITE}; find where it went",
         )
     return file
+
 
 def _copied(name: str, file: Path) -> Entry:
     executable = file.stat().st_mode & stat.S_IXUSR

@@ -7,13 +7,14 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from harness.build.toolchain import Toolchain, build_env
 from harness.host import process
 from harness.host.paths import Cache
-from harness.build.toolchain import Toolchain, build_env
-
 
 # In the build folder while make runs: what make had no time to clean up may be half-written.
 MARKER = ".harness-building"
+
 
 @dataclass(frozen=True)
 class Kbuild:

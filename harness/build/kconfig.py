@@ -6,14 +6,14 @@ Text in, values out; only :func:`topic_files` and :func:`read_fragments` look at
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from harness.model.errors import UserError
 
+from harness.model.errors import UserError
+from harness.model.jsonio import suggest
 
 # Every kernel has these; the architecture's own fragment comes second.
 DEFAULT_TOPICS = ("base", "kunit", "fault-injection", "trace", "swap-zram")
@@ -26,6 +26,7 @@ _TAKES = re.compile(r"^#[ \t]*Takes (?P<mib>\d{1,5}) MiB of a guest's RAM\b", re
 _MAKE = re.compile(r"^#[ \t]*make: (?P<variable>[A-Z][\w.-]*=\S*)$", re.M)
 _STRING = re.compile(r'^"(?:[^"\\]|\\.)*"$')
 _NUMBER = re.compile(r"^(?:-?\d+|0[xX][0-9a-fA-F]+)$")
+
 
 @dataclass(frozen=True)
 class Fragment:
@@ -41,6 +42,7 @@ class Fragment:
     may_drop: Mapping[str, str] = field(default_factory=dict)
     make: tuple[str, ...] = ()  # variables that make is given, for what no symbol says: "X=n"
     takes_mib: int = 0  # what of a guest's RAM is gone with it, in MiB
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -58,12 +60,14 @@ class Asked:
             return f"# CONFIG_{self.symbol} is not set"
         return f"CONFIG_{self.symbol}={self.value}"
 
+
 @dataclass(frozen=True)
 class Dropped:
     """A symbol whose value in the final .config is not the one asked for."""
 
     asked: Asked
     got: str  # "n" where the symbol is absent
+
 
 def parse_fragment(topic: str, text: str) -> Fragment:
     """Read the text of a fragment: settings, comments, and comments that mean something.
@@ -103,8 +107,10 @@ def parse_fragment(topic: str, text: str) -> Fragment:
         takes_mib=sum(int(found["mib"]) for found in _TAKES.finditer(lines)),
     )
 
+
 def _is_value(text: str) -> bool:
     return text in ("y", "m", "n") or bool(_STRING.match(text) or _NUMBER.match(text))
+
 
 def merge(fragments: Iterable[Fragment]) -> tuple[Asked, ...]:
     """Merge *fragments*, sorted by symbol: neither order nor comments change the outcome.
@@ -130,13 +136,16 @@ def merge(fragments: Iterable[Fragment]) -> tuple[Asked, ...]:
                 asked[symbol] = replace(item, may_drop_without=tuple(dict.fromkeys(known)))
     return tuple(asked[symbol] for symbol in sorted(asked))
 
+
 def make_variables(fragments: Iterable[Fragment]) -> tuple[str, ...]:
     """Return the variables that *fragments* want make to be given, sorted."""
     return tuple(sorted({variable for fragment in fragments for variable in fragment.make}))
 
+
 def merged_text(asked: Sequence[Asked]) -> str:
     """Return *asked* as lines that can be appended to a .config."""
     return "".join(f"{item.line}\n" for item in asked)
+
 
 def laid_over(config: str, asked: Sequence[Asked]) -> str:
     """Return the text of *config*, a .config, with what is *asked* instead of its own values."""
@@ -144,18 +153,22 @@ def laid_over(config: str, asked: Sequence[Asked]) -> str:
     kept = (line for line in config.splitlines() if _symbol_of(line) not in names)
     return "".join(f"{line}\n" for line in kept) + merged_text(asked)
 
+
 def _symbol_of(line: str) -> str:
     match = _SET.match(line) or _UNSET.match(line)
     return match["symbol"] if match else ""
+
 
 def digest(asked: Sequence[Asked]) -> str:
     """Return the digest of a merged configuration, hex."""
     return hashlib.sha256(merged_text(asked).encode()).hexdigest()
 
+
 def parse_config(text: str) -> dict[str, str]:
     """Return the symbols that a .config sets, without ``CONFIG_``; those not set are left out."""
     found = (_SET.match(line) for line in text.splitlines())
     return {match["symbol"]: match["value"] for match in found if match}
+
 
 def dropped(asked: Sequence[Asked], final: Mapping[str, str]) -> tuple[Dropped, ...]:
     """Return what *final*, a parsed .config, does not grant of *asked* and may not drop."""
@@ -167,6 +180,7 @@ def dropped(asked: Sequence[Asked], final: Mapping[str, str]) -> tuple[Dropped, 
         and all(final.get(symbol, "n") != "n" for symbol in item.may_drop_without)
     )
 
+
 def same_value(one: str, other: str) -> bool:
     """Say whether two values mean the same: 0x10 is 16."""
     if one == other:
@@ -176,6 +190,7 @@ def same_value(one: str, other: str) -> bool:
             other, 0 if other[:2] in ("0x", "0X") else 10
         )
     return False
+
 
 # ---------------------------------------------------------------- files
 
@@ -189,16 +204,14 @@ def topic_files(folder: Path, arch: str, extra: Sequence[str] = ()) -> tuple[Pat
     topics = (DEFAULT_TOPICS[0], arch, *DEFAULT_TOPICS[1:], *extra)
     return tuple(_topic_file(folder, topic) for topic in dict.fromkeys(topics))
 
+
 def _topic_file(folder: Path, topic: str) -> Path:
     file = folder / f"{topic}.config"
     if not file.is_file():
-        there = sorted(f.stem for f in folder.glob("*.config"))
-        close = difflib.get_close_matches(topic, there, n=1)
-        raise UserError(
-            f"unknown config topic '{topic}'",
-            hint=f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(there)}",
-        )
+        there = [file.stem for file in folder.glob("*.config")]
+        raise UserError(f"unknown config topic '{topic}'", hint=suggest(topic, there))
     return file
+
 
 def read_fragments(files: Iterable[Path]) -> tuple[Fragment, ...]:
     """Read fragments; a topic is its file's name.

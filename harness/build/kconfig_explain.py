@@ -14,14 +14,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from harness.host import process
-from harness.build.kconfig import Dropped
 
+from harness.build.kconfig import Dropped
+from harness.host import process
 
 UNKNOWN = "no such symbol in this kernel"
 _DEADLINE_S = 120.0
 _NEWER = re.compile(r"^[ \t]+(?:modules|transitional)[ \t]*$", re.M)
 _CONDITIONAL = re.compile(r"^([ \t]+depends on )([^#\n]+?) if ([^#\n]+)$", re.M)
+
 
 def explain(
     lost: Sequence[Dropped], config: Path, env: Mapping[str, str], cwd: Path
@@ -45,6 +46,7 @@ def explain(
     nothing = "its dependency cannot be told: kconfiglib cannot read this kernel's Kconfig files"
     return {item.asked.symbol: answers.get(item.asked.symbol, nothing) for item in lost}
 
+
 # ---------------------------------------------------------------- in the other process
 
 
@@ -57,6 +59,7 @@ def main() -> None:
     tree.load_config(request["config"])
     answers = {symbol: reason(tree, symbol, value) for symbol, value in request["symbols"]}
     json.dump(answers, sys.stdout)
+
 
 def load(kconfiglib: Any) -> Any:
     """Read the tree's Kconfig files, those of newer kernels included."""
@@ -77,6 +80,7 @@ def load(kconfiglib: Any) -> Any:
             return io.StringIO(_CONDITIONAL.sub(r"\1(\2) || !(\3)", _NEWER.sub("", text)))
 
     return Newer(warn=False)
+
 
 def reason(tree: Any, name: str, wanted: str) -> str:
     """Say in one line why symbol *name* of a loaded kconfiglib tree does not have *wanted*."""
@@ -110,6 +114,7 @@ def reason(tree: Any, name: str, wanted: str) -> str:
             return f"its value must lie between {low.str_value} and {high.str_value}"
     return f"its value is {symbol.str_value}, and nothing forbids {wanted}"
 
+
 def _forced(kconfiglib: Any, symbol: Any) -> str:
     """Name what selects a symbol that was to be off, or why it cannot be switched off."""
     selects = [
@@ -125,12 +130,14 @@ def _forced(kconfiglib: Any, symbol: Any) -> str:
         return "it is the default of its choice: ask for another of that choice"
     return "it has no prompt here, and its default is on"
 
+
 def _unmet(kconfiglib: Any, expression: Any, level: int) -> str:
     """Return the parts of an and-expression that are below *level*, with the values they have."""
     parts = kconfiglib.split_expr(expression, kconfiglib.AND)
     low = [part for part in parts if kconfiglib.expr_value(part) < level]
     texts = dict.fromkeys(kconfiglib.expr_str(part, _with_value(kconfiglib)) for part in low)
     return " && ".join(texts)
+
 
 def _with_value(kconfiglib: Any) -> Any:
     def text(item: Any) -> str:
@@ -139,6 +146,7 @@ def _with_value(kconfiglib: Any) -> Any:
         return name if constant else f"{name} [={item.str_value}]"
 
     return text
+
 
 if __name__ == "__main__":
     main()

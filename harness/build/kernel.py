@@ -13,25 +13,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from harness.host import resources
+
 from harness.build.configure import Configuration, configure
-from harness.model.errors import BuildError, InfraError
-from harness.model.events import Event, Note, Stage
 from harness.build.kbuild import Kbuild
 from harness.build.kconfig import Asked, digest, make_variables, merge, read_fragments
 from harness.build.kernel_devel import headers_whole, keep_headers, make_kit
-from harness.host.paths import Cache
 from harness.build.make_log import MakeLog, all_warnings, merge_warnings
+from harness.build.toolchain import Toolchain, find_toolchain
+from harness.cache.store import Store
+from harness.host import resources
+from harness.host.disk_space import clear_when_full, full, require_space, says_full
+from harness.host.files import key_of, sha256_of, write_whole
+from harness.host.paths import Cache
+from harness.model.errors import BuildError, InfraError
+from harness.model.events import Note, Report, Stage
 from harness.model.values import Arch, Kernel, Series, SourceTree
 from harness.source.apply import Contents, contents_at
-from harness.host.disk_space import clear_when_full, full, require_space, says_full
-from harness.cache.store import Store
-from harness.host.files import key_of, sha256_of, write_atomically
-from harness.build.toolchain import Toolchain, find_toolchain
 from harness.source.worktree import WorkTree
 
-
-Report = Callable[[Event], None]
 KERNEL = "kernel"
 GCOV = "gcov"  # in a kernel's folder: the compiler's notes on files that count their lines
 # Raise it when the same inputs would be built differently from now on.
@@ -42,6 +41,7 @@ _REPORTS_PER_S = 4.0
 # Lines that make prints for each symbol set to y, as measured on 5.10 (1778 for 696); serves for
 # the very first build of a folder, before its own number is known.
 _OBJECTS_PER_SYMBOL = 2.55
+
 
 @dataclass(frozen=True)
 class _Job:
@@ -90,7 +90,6 @@ class _Job:
         """Report progress."""
         self.report(Stage(self.stage, text, done, total, finished))
 
-BUILD_TRIES = 3
 
 def build_kernel(
     tree: SourceTree,
@@ -132,16 +131,14 @@ def build_kernel(
     with WorkTree(tree, series, cache, report) as work:
         # Another harness may have built it while we waited for the tree.
         kernel = _from_store(job, reused=True)
-        for _ in range(BUILD_TRIES):
-            if kernel is not None:
-                break
+        if kernel is None:
             _build(job, work)
-            # One that prunes may take it before it is seen that we use it.
             kernel = _from_store(job, reused=False)
     if kernel is None:
         raise InfraError(f"{cache.store} does not keep what is written to it")
     job.tell(f"{arch.name} position {position}: built in {kernel.seconds:.0f} s", finished=True)
     return kernel
+
 
 def build_folder(
     tree: SourceTree, series: Series, arch: Arch, fragments: tuple[Path, ...], cache: Cache
@@ -149,8 +146,10 @@ def build_folder(
     """Return where kernels with *fragments* are built, whether or not there is anything yet."""
     return _folder(WorkTree(tree, series, cache), arch, merge(read_fragments(fragments)))
 
+
 def _folder(work: WorkTree, arch: Arch, asked: tuple[Asked, ...]) -> Path:
     return work.folder / f"build-{arch.name}-{digest(asked)[:8]}"
+
 
 # ---------------------------------------------------------------- the store
 
@@ -177,6 +176,7 @@ def _from_store(job: _Job, *, reused: bool) -> Kernel | None:
         seconds=meta["seconds"],
         reused=reused,
     )
+
 
 def _keep(job: _Job, kbuild: Kbuild, facts: dict[str, Any], headers: Path) -> None:
     def fill(into: Path) -> None:
@@ -205,10 +205,12 @@ def _keep(job: _Job, kbuild: Kbuild, facts: dict[str, Any], headers: Path) -> No
 
     job.store.put(KERNEL, job.key, fill)
 
+
 # ---------------------------------------------------------------- make
 
 _LOG = ".harness-build.log"
 _MEMORY = ".harness-memory.json"
+
 
 def _build(job: _Job, work: WorkTree) -> None:
     begun = time.monotonic()
@@ -232,6 +234,7 @@ def _build(job: _Job, work: WorkTree) -> None:
         seconds = round(time.monotonic() - begun, 1)
         _keep(job, kbuild, {"seconds": seconds, "warnings": warnings}, headers)
 
+
 def _inputs(job: _Job, contents: Contents) -> str:
     """Digest what, beside fragments and tree, decides about a .config."""
     parts = [job.tools.identity]
@@ -239,6 +242,7 @@ def _inputs(job: _Job, contents: Contents) -> str:
         if name.rpartition("/")[2].startswith(("Kconfig", "Makefile")):
             parts += (name, repr(content))
     return key_of(*parts)
+
 
 def _profile(sources: tuple[str, ...]) -> tuple[str, ...]:
     """Return the variables that make objects of *sources* count, for make's command line.
@@ -250,6 +254,7 @@ def _profile(sources: tuple[str, ...]) -> tuple[str, ...]:
     stems = [Path(source).stem for source in sources]
     counts = [f"GCOV_PROFILE_{stem}.o=y" for stem in stems]
     return (*counts, *(f"CFLAGS_{stem}.o=-fno-early-inlining" for stem in stems))
+
 
 def _compile(job: _Job, kbuild: Kbuild, log: Path) -> tuple[str, ...]:
     """Run make to the end; return the warnings of the whole kernel, objects made before included.
@@ -285,6 +290,7 @@ def _compile(job: _Job, kbuild: Kbuild, log: Path) -> tuple[str, ...]:
         )
     return all_warnings(memory.warnings)
 
+
 def _failure(job: _Job, follow: MakeLog, kbuild: Kbuild, log: Path) -> InfraError:
     line, block = follow.error()
     if any(says_full(text) for text in follow.lines):
@@ -297,6 +303,7 @@ def _failure(job: _Job, follow: MakeLog, kbuild: Kbuild, log: Path) -> InfraErro
         hint=f"full log: {kept}",
         detail=block,
     )
+
 
 class _Memory:
     """What a build folder knows of its builds: warnings by object, objects by position."""
@@ -324,4 +331,4 @@ class _Memory:
             first = "whole" not in self._objects
             self._objects["whole" if first else str(job.position)] = follow.done
         facts = {"warnings": self.warnings, "objects": self._objects}
-        write_atomically(self._file, json.dumps(facts))
+        write_whole(self._file, json.dumps(facts))

@@ -12,15 +12,15 @@ import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from harness.host import process
-from harness.model.errors import InfraError
+
 from harness.build.kbuild import Kbuild
+from harness.cache.store import Store
+from harness.host import process
+from harness.host.disk_space import full, says_full
+from harness.host.files import key_of
+from harness.model.errors import InfraError
 from harness.model.values import SourceTree
 from harness.source.apply import Contents
-from harness.host.disk_space import full, says_full
-from harness.cache.store import Store
-from harness.host.files import key_of
-
 
 HEADERS = "headers"
 _RECIPE = "1"
@@ -32,6 +32,7 @@ _SINGLE_FILES = ("tools/objtool/objtool", "tools/bpf/resolve_btfids/resolve_btfi
 _whole: set[tuple[Path, str]] = set()
 _whole_lock = threading.Lock()
 _LEFTOVER_SUFFIXES = frozenset((".o", ".a", ".cmd", ".d", ".so"))
+
 
 def keep_headers(store: Store, kbuild: Kbuild, tree: SourceTree, contents: Contents) -> Path:
     """Keep what a module build reads of the source, at the position the work tree has now.
@@ -52,6 +53,7 @@ def keep_headers(store: Store, kbuild: Kbuild, tree: SourceTree, contents: Conte
         return kept
     return store.put(HEADERS, key, lambda into: _copy_headers(kbuild.source, srcarch, into))
 
+
 def headers_whole(store: Store, kit: Path) -> bool:
     """Say whether the headers that *kit* points to are there and as they were written.
 
@@ -65,14 +67,17 @@ def headers_whole(store: Store, kit: Path) -> bool:
             _whole.add((store.root, key))
     return (kit / "source" / "Makefile").is_file()
 
+
 def forget_headers() -> None:
     """Look at headers again when they are next needed."""
     with _whole_lock:
         _whole.clear()
 
+
 def _source_prefixes(srcarch: str) -> tuple[str, ...]:
     arch = f"arch/{srcarch}"
     return ("Makefile", "include/", "scripts/", f"{arch}/include/", f"{arch}/Makefile")
+
 
 def _copy_headers(source: Path, srcarch: str, into: Path) -> None:
     arch = Path("arch") / srcarch
@@ -81,6 +86,7 @@ def _copy_headers(source: Path, srcarch: str, into: Path) -> None:
     archs = [source / arch / "include", *(source / arch).glob("Makefile*")]
     for paths, folder in ((tops, into / "source"), (archs, into / "source" / arch)):
         _link(paths, folder)
+
 
 def _link(paths: list[Path], folder: Path) -> None:
     """Link files into *folder*; the work tree replaces files and never writes in place."""
@@ -92,6 +98,7 @@ def _link(paths: list[Path], folder: Path) -> None:
             raise full(folder, "kernel headers")
         raise InfraError("cannot copy kernel headers", detail=done.stderr.strip()[-2000:])
 
+
 def make_kit(kbuild: Kbuild, headers: Path, kit: Path) -> None:
     """Fill the folder *kit*, which lies in ``<store>/<kind>/<key>/``, from a finished build."""
     kit.mkdir()
@@ -102,6 +109,7 @@ def make_kit(kbuild: Kbuild, headers: Path, kit: Path) -> None:
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(file, copy)
 
+
 def _built_files(kbuild: Kbuild) -> Iterator[Path]:
     out = kbuild.out
     arch = out / "arch" / kbuild.srcarch
@@ -111,6 +119,7 @@ def _built_files(kbuild: Kbuild) -> Iterator[Path]:
         for file in folder.rglob("*"):
             if file.is_file() and not _leftover(file, out):
                 yield file
+
 
 def _leftover(file: Path, out: Path) -> bool:
     """Say whether *file* serves only to build the kernel again."""

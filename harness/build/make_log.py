@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-
 _OBJECT = re.compile(r"^  [A-Z][A-Z0-9_-]*(?: \[[A-Z]\])?\s+(?P<object>\S.*)$")
 _WARNING = re.compile(r"\bwarning: |^WARNING: ")
 _ERROR = re.compile(
@@ -19,6 +18,7 @@ _ERROR = re.compile(
 _ABOVE = re.compile(r"^In file included from |^\s+from |: In function |: At top level")
 _GAVE_UP = re.compile(r"^(?:make(?:\[\d+\])?|\S+:\d+): \*\*\* ")
 _MAX_LINES = 16
+
 
 class MakeLog:
     """Follows a make that runs, line by line."""
@@ -55,6 +55,7 @@ class MakeLog:
         """Return the first error as one line, and with the lines around it that explain it."""
         return first_error(self.lines)
 
+
 def merge_warnings(
     before: Mapping[str, Sequence[str]], now: Mapping[str, Sequence[str]]
 ) -> dict[str, list[str]]:
@@ -62,9 +63,11 @@ def merge_warnings(
     merged = {**before, **now}
     return {name: list(lines) for name, lines in sorted(merged.items()) if lines}
 
+
 def all_warnings(by_object: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """Return each warning once: a header's is printed for every object that includes it."""
     return tuple(dict.fromkeys(line for lines in by_object.values() for line in lines))
+
 
 def first_error(lines: Sequence[str]) -> tuple[str, str]:
     """Return the compiler's first error of a failed make: its line, and its block of lines.
@@ -82,6 +85,7 @@ def first_error(lines: Sequence[str]) -> tuple[str, str]:
             return (line if own_words else spoken[-1]).strip(), "\n".join(before)
     return "", ""
 
+
 def _block(lines: Sequence[str], number: int) -> list[str]:
     start = number
     while start and _ABOVE.search(lines[start - 1]):
@@ -90,6 +94,7 @@ def _block(lines: Sequence[str], number: int) -> list[str]:
     while end < len(lines) and end - start < _MAX_LINES and not _foreign(lines[end]):
         end += 1
     return [line for line in lines[start:end] if line.strip()]
+
 
 def _foreign(line: str) -> bool:
     """Say whether *line* begins another message."""

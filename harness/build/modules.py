@@ -6,24 +6,22 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from harness.host import resources
-from harness.host import process
-from harness.model.errors import BuildError, InfraError, UserError
-from harness.model.events import Event, Note, Stage
+
 from harness.build.kbuild import Kbuild
-from harness.host.paths import Cache
 from harness.build.make_log import MakeLog, all_warnings, first_error
-from harness.model.values import Arch, GuestTest, Kernel, Load
-from harness.host.disk_space import clear_when_full, full, says_full
-from harness.cache.store import Store, digest_kept
-from harness.host.files import digest_files, key_of
 from harness.build.toolchain import Toolchain, find_toolchain
+from harness.cache.store import Store, digest_kept
+from harness.host import process, resources
+from harness.host.disk_space import clear_when_full, full, says_full
+from harness.host.files import digest_files, key_of
+from harness.host.paths import Cache
+from harness.model.errors import BuildError, InfraError, UserError
+from harness.model.events import Note, Report, Stage
+from harness.model.values import Arch, GuestTest, Kernel, Load
 
-
-Report = Callable[[Event], None]
 Modular = GuestTest | Load  # has a module
 LIBRARY = "library"  # objects that modules link
 OBJECTS = "harness"  # the folder of their sources below the headers', and of themselves in a test's
@@ -51,6 +49,7 @@ class _ModuleBuild:
     def stage(self) -> str:
         return f"modules {self.kernel.arch} p{self.kernel.position}"
 
+
 def build_modules(
     kernel: Kernel,
     arch: Arch,
@@ -76,7 +75,8 @@ def build_modules(
     shared: tuple[str, ...] = (kernel.arch, kernel.compiler, digest_kept(kernel.kit))
     shared += (digest_files(include),) if include.is_dir() else ()
     keys = {
-        test.name: key_of(CACHE_VERSION, *shared, test.module, digest_files(test.folder)) for test in tests
+        test.name: key_of(CACHE_VERSION, *shared, test.module, digest_files(test.folder))
+        for test in tests
     }
 
     def found() -> dict[str, Path | None]:
@@ -95,6 +95,7 @@ def build_modules(
     if len(modules) != len(tests):
         raise InfraError(f"{cache.store} does not keep what is written to it")
     return modules
+
 
 def _module(store: Store, key: str, test: Modular) -> Path | None:
     folder = store.get(MODULE, key)
@@ -187,9 +188,11 @@ def _make(job: _ModuleBuild, top: Path, log: Path, goals: Sequence[str]) -> tupl
         detail=block,
     )
 
+
 def debug_of(module: Path) -> Path:
     """Return the file beside *module* that holds its debug info, which no guest has room for."""
     return module.with_suffix(".debug")
+
 
 def _keep(store: Store, key: str, test: Modular, top: Path, tools: Toolchain) -> None:
     built = top / test.name / f"{test.module}.ko"
@@ -209,6 +212,7 @@ def _keep(store: Store, key: str, test: Modular, top: Path, tools: Toolchain) ->
 
     store.put(MODULE, key, fill)
 
+
 def _part(tools: Toolchain, option: str, module: Path, into: Path) -> None:
     done = process.run((f"{tools.prefix}objcopy", option, module, into))
     if done.ok:
@@ -216,6 +220,7 @@ def _part(tools: Toolchain, option: str, module: Path, into: Path) -> None:
     if says_full(done.stderr):
         raise full(into.parent, f"module {module.name}")
     raise InfraError(f"cannot copy {module.name}: {done.stderr.strip()[-500:]}")
+
 
 # ---------------------------------------------------------------- programs
 
@@ -251,6 +256,7 @@ def build_program(
         )
         report(Stage(stage, f"{folder.name} for {arch.name} is compiled", finished=True))
     return kept / folder.name
+
 
 def _compile(
     tools: Toolchain, sources: Sequence[Path], program: Path, library: Path | None

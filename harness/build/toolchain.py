@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+
 from harness.cache import ccache
 from harness.host import process
-from harness.model.errors import InfraError
 from harness.host.paths import Cache
+from harness.model.errors import InfraError
 from harness.model.values import Arch
-
 
 # What kbuild runs beside the compiler; it reports a missing one late and in its own words.
 _TOOLS = ("make", "gcc", "flex", "bison", "bc", "perl")
@@ -21,6 +21,7 @@ _FIXED = {
     "KBUILD_BUILD_HOST": "harness",
     "KBUILD_BUILD_VERSION": "1",
 }
+
 
 @dataclass(frozen=True)
 class Toolchain:
@@ -57,6 +58,7 @@ class Toolchain:
             f"HOSTCC={through}gcc",
         )
 
+
 def find_toolchain(arch: Arch) -> Toolchain:
     """Return the tools that build for *arch* on this host.
 
@@ -72,6 +74,7 @@ def find_toolchain(arch: Arch) -> Toolchain:
         ccache=shutil.which("ccache") is not None,
     )
 
+
 def _version(arch: Arch, tool: str) -> str:
     name = f"{arch.triplet}-{tool}"
     if shutil.which(name) is None:
@@ -81,6 +84,7 @@ def _version(arch: Arch, tool: str) -> str:
             f"(Debian packages gcc here, or {' '.join(arch.cross_packages)} to cross-compile)",
         )
     return process.run((name, "--version")).stdout.partition("\n")[0]
+
 
 def build_env(cache: Cache) -> dict[str, str]:
     """Return what the environment of every build has beyond the user's own."""

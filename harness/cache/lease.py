@@ -93,7 +93,7 @@ def in_use(shelf: Path) -> frozenset[str]:
     if not folder.is_dir():
         return frozenset()
     with _guarded(folder, fcntl.LOCK_SH):
-        return _read(folder)
+        return frozenset().union(*_held(folder).values())
 
 
 @contextmanager
@@ -102,7 +102,11 @@ def taking_away(shelf: Path) -> Iterator[frozenset[str]]:
     folder = shelf / LEASES
     folder.mkdir(parents=True, exist_ok=True)
     with _guarded(folder, fcntl.LOCK_EX):
-        yield _read(folder)
+        held = _held(folder)
+        # Only here: elsewhere a file without a lock may be one that its process is about to lock.
+        for file in set(folder.glob("*.lease")) - held.keys():
+            file.unlink(missing_ok=True)
+        yield frozenset().union(*held.values())
 
 
 @contextmanager
@@ -116,9 +120,9 @@ def _guarded(folder: Path, how: int) -> Iterator[None]:
         os.close(fd)
 
 
-def _read(folder: Path) -> frozenset[str]:
-    """Read the leases of living processes; drop those of dead ones. The guard is held."""
-    names: set[str] = set()
+def _held(folder: Path) -> dict[Path, list[str]]:
+    """Return the names in each lease whose process lives. The guard is held."""
+    held: dict[Path, list[str]] = {}
     for file in folder.glob("*.lease"):
         try:
             fd = os.open(file, os.O_RDONLY)
@@ -128,10 +132,8 @@ def _read(folder: Path) -> frozenset[str]:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             # By what was opened: its process may end just now, and take the name away.
-            with os.fdopen(os.dup(fd)) as held:
-                names.update(held.read().splitlines())
-        else:
-            file.unlink(missing_ok=True)
+            with os.fdopen(os.dup(fd)) as lease:
+                held[file] = lease.read().splitlines()
         finally:
             os.close(fd)
-    return frozenset(names)
+    return held

@@ -22,9 +22,8 @@ from harness.cache.inventory import CCACHE, UNTOUCHED_S, Item, Stock
 from harness.cache.lease import taking_away
 from harness.host.paths import Cache
 from harness.model.errors import UserError
-from harness.model.events import Event, Stage
+from harness.model.events import Report, Stage
 
-Report = Callable[[Event], None]
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _NAMES = ("KiB", "MiB", "GiB", "TiB")
 _SPANS = {"m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}

@@ -27,7 +27,7 @@ from typing import Any
 
 from harness.cache.lease import use
 from harness.host.disk_space import clear_when_full
-from harness.host.files import digest_files, files_below, key_of, sha256_of, write_atomically
+from harness.host.files import digest_files, files_below, key_of, sha256_of, write_whole
 
 MANIFEST = ".manifest.json"
 STAMP = ".verified.json"
@@ -117,7 +117,7 @@ class Store:
             waiting.mkdir(parents=True, exist_ok=True)
             _sweep(waiting)
             new = waiting / f"{kind}-{key[:12]}-{secrets.token_hex(6)}"
-            new.mkdir()
+            new.mkdir(parents=True)  # a prune takes the folder around it away when it is empty
             try:
                 fill(new)
                 _seal(new)
@@ -308,7 +308,7 @@ def _one_look(looks: list[str]) -> str:
 
 def _stamp(folder: Path, looks: list[str], when: float) -> None:
     """Note that all of an entry was read at *when* and was as it should be."""
-    write_atomically(folder / STAMP, json.dumps({"look": _one_look(looks), "when": when}))
+    write_whole(folder / STAMP, json.dumps({"look": _one_look(looks), "when": when}))
 
 
 def _stamped(folder: Path, looks: list[str], now: float) -> bool:

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from harness.cache.inventory import Item, Stock
 from harness.host import resources
-from harness.model.events import Event, Stage
+from harness.model.events import Report, Stage
 
-Report = Callable[[Event], None]
 # Of an entry's path and of a function that is told each count of bytes read: what is wrong, "" for
 # nothing.
 Checker = Callable[[Path, Callable[[int], None]], str]

@@ -4,18 +4,20 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 import stat
-import threading
 from pathlib import Path
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write *text* so that a reader sees the old file or the new one, never half of it."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+def write_whole(file: Path, text: str) -> None:
+    """Replace *file* atomically by one that holds *text*; its folder is made if need be."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def key_of(*parts: str) -> str:
@@ -54,14 +56,3 @@ def digest_files(*paths: Path) -> str:
 
 def files_below(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.is_symlink() or p.is_file())
-
-
-def write_atomically(file: Path, text: str) -> None:
-    """Replace *file* by one that holds *text*; a reader sees the old or the new one, whole."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    new = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    try:
-        new.write_text(text)
-        new.replace(file)
-    finally:
-        new.unlink(missing_ok=True)

@@ -91,7 +91,7 @@ class Cache:
 
     @property
     def store(self) -> Path:
-        """Finished results by content key: kernels, modules, programs, images."""
+        """Finished results by content key: series, kernels, modules, programs, images."""
         return self.root / "store"
 
     @property

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,3 +39,4 @@ class CellDone:
 
 
 Event = Stage | Note | CellDone
+Report = Callable[[Event], None]  # whoever is told of progress

@@ -119,7 +119,6 @@ def _first_fault(error: ValidationError) -> str:
     expected = str(fault.get("ctx", {}).get("expected", ""))
     if isinstance(wrong, str) and expected:
         names = [name for name in expected.split("'") if name.strip(" ,") not in ("", "or")]
-        close = difflib.get_close_matches(wrong, names, n=1)
-        allowed += f": did you mean '{close[0]}'?" if close else ""
+        allowed = suggest(wrong, names, "allowed are") if names else allowed
     shown = repr(wrong) if len(repr(wrong)) < 80 else f"{repr(wrong)[:76]}..."
     return f"{key} = {shown}: {allowed}" if key else f"{shown}: {allowed}"

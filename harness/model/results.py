@@ -156,7 +156,6 @@ class CellResult:
     seconds: float = 0.0
     boot: str = "cold"  # how the guest came to be: "cold", "clone"
     reused: bool = False  # verdict of an earlier run with the same content
-    kernel_key: str = ""
     argv: tuple[str, ...] = ()
     qemu_version: str = ""
     evidence: tuple[tuple[str, str], ...] = ()  # (what, path below the run folder)

@@ -104,7 +104,6 @@ class Patch:
     number: int  # 1-based place in the series; 0 for a base patch
     file: Path
     title: str  # subject without "[PATCH n/m]"
-    author: str
     sha256: str
     touches: tuple[str, ...]  # files of the kernel tree, sorted
 

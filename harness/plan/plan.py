@@ -1,26 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a run is asked to do: plans, guest tests and loads as people write them, checked.
+"""Values of a plan as people write them, and the check of its names against the checkout.
 
-The command line, pytest's options and a plan's TOML file all come through :func:`plan_from`, so
-``--ram 64M,96M`` and ``ram = ["64M", "96M"]`` mean the same and are refused in the same words.
-Every error is one line that names the file or option, the key, the value and what is allowed.
+A value is text from a command line or what TOML makes of it: "64M,96M" and ["64M", 96] mean the
+same. Every error is one line that names the value and what is allowed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from harness.host.paths import Checkout
 from harness.model.errors import UserError
 from harness.model.jsonio import suggest
 from harness.model.values import NO_SERIES, AccelChoice, Plan
-from harness.plan.descriptions import described_below, load_loads, read_toml
-from harness.plan.loads import check_pressures, parse_loads
+from harness.plan.descriptions import described_below, load_loads
+from harness.plan.loads import check_pressures
 
 MIN_RAM_MIB = 16  # below it a kernel of these configurations has not even room for itself
 MAX_RAM_MIB = 1 << 20
@@ -92,13 +90,16 @@ def _parts(value: object, what: str) -> Iterable[object]:
     return parts
 
 
-def _text(value: object) -> str:
+def parse_text(value: object) -> str:
+    """Return text that is not empty, without the blanks around it."""
     if not isinstance(value, str) or not value.strip():
         raise UserError(f"{value!r} must be text that is not empty")
     return value.strip()
 
 
-def _count(lowest: int) -> Callable[[object], int]:
+def parse_count(lowest: int) -> Callable[[object], int]:
+    """Return what converts a whole number from *lowest* up: 2 or "2"."""
+
     def convert(value: object) -> int:
         found = re.fullmatch(r"\d{1,4}", str(value).strip())
         if not found or int(str(value)) < lowest:
@@ -108,80 +109,15 @@ def _count(lowest: int) -> Callable[[object], int]:
     return convert
 
 
-def _accel(value: object) -> str:
+def parse_accel(value: object) -> str:
+    """Return one of the accelerators that may be asked for."""
     if value not in get_args(AccelChoice):
         known = get_args(AccelChoice)
         raise UserError(f"unknown accelerator {value!r}: {suggest(str(value), known)}")
     return str(value)
 
 
-# ---------------------------------------------------------------- a plan
-
-
-@dataclass(frozen=True)
-class _Key:
-    """How a key of a plan becomes a field of it."""
-
-    field: str
-    convert: Callable[[object], Any]
-
-
-_KEYS: dict[str, _Key] = {
-    "series": _Key("series", _text),
-    "base": _Key("base", _text),
-    "arch": _Key("arch", parse_names),
-    "positions": _Key("positions", parse_positions),
-    "ram": _Key("ram_mib", parse_rams),
-    "cpus": _Key("cpus", _count(1)),
-    "tests": _Key("tests", parse_names),
-    "loads": _Key("loads", parse_loads),
-    "config": _Key("config", parse_names),
-    "accel": _Key("accel", _accel),
-    "jobs": _Key("jobs", _count(0)),
-    "repeat": _Key("repeat", _count(1)),
-    "mirror": _Key("mirror", _text),
-}
-_ALIASES = {"position": "positions", "ram_mib": "ram", "test": "tests", "load": "loads"}
-# Empty lists that mean something: no further fragments, every test.
-_MAY_BE_EMPTY = ("config", "tests", "positions")
-
-
-def plan_from(plan: Plan, given: Mapping[str, tuple[str, object]]) -> Plan:
-    """Lay *given* over *plan*.
-
-    ``given`` maps a plan's key to where it stands, for errors ("--ram", "plan.toml: ram"), and
-    the value as it was written there: text, or what TOML makes of it.
-
-    Raises:
-        UserError: a key that no plan has, one that is there twice, or a value not allowed.
-    """
-    changed: dict[str, Any] = {}
-    for key, (where, value) in given.items():
-        known = _KEYS.get(_ALIASES.get(key, key))
-        if known is None:
-            raise UserError(f"{where}: unknown key '{key}': {suggest(key, _KEYS, 'allowed are')}")
-        if known.field in changed:
-            raise UserError(f"{where}: the same is given twice under two names")
-        if value == [] and key in _MAY_BE_EMPTY:
-            changed[known.field] = ()
-            continue
-        try:
-            changed[known.field] = known.convert(value)
-        except UserError as error:
-            raise UserError(f"{where}: {error.what}", hint=error.hint) from None
-    return replace(plan, **changed)
-
-
-def load_plan(file: Path, checkout: Checkout, *, archs: Collection[str] = ()) -> Plan:
-    """Return the plan in the TOML file *file*, its names checked as by :func:`check_plan`.
-
-    Raises:
-        UserError: the file cannot be read, is not TOML, or says something that is not allowed.
-    """
-    table = read_toml(file)
-    given = {key: (f"{file}: {key}", value) for key, value in table.items()}
-    plan = plan_from(Plan(), given)
-    return check_plan(plan, checkout, archs=archs, where=f"{file}: ")
+# ---------------------------------------------------------------- names
 
 
 def check_plan(plan: Plan, checkout: Checkout, *, archs: Collection[str], where: str = "") -> Plan:

@@ -119,7 +119,6 @@ def run_cell(
     result = replace(
         result,
         reused=kept is not None,
-        kernel_key=job.kernel.key,
         qemu_version=job.qemu_version,
         evidence=_evidence(run, folder),
     )

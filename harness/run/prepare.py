@@ -127,7 +127,7 @@ def prepare(plan: Plan, workspace: Workspace) -> ResolvedPlan:
     loads = load_loads(workspace.checkout)
     tree = known(plan.base, workspace.cache)
     tree = tree or fetch(plan.base, workspace.cache, plan.mirror, workspace.report)
-    series = series_from(plan.series, workspace.checkout, tree)
+    series = series_from(plan.series, workspace.checkout, tree, workspace.store)
     return ResolvedPlan(
         plan=plan,
         tree=tree,

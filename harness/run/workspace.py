@@ -8,9 +8,7 @@ from dataclasses import dataclass
 
 from harness.cache.store import Store
 from harness.host.paths import Cache, Checkout
-from harness.model.events import Event
-
-Report = Callable[[Event], None]
+from harness.model.events import Report
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,10 @@ from harness.cache.lease import use
 from harness.cache.store import hold, touch
 from harness.host import process
 from harness.host.disk_space import clear_when_full, full, says_full
-from harness.host.files import sha256_of, write_atomically
+from harness.host.files import sha256_of, write_whole
 from harness.host.paths import Cache
 from harness.model.errors import HarnessError, InfraError, UserError
-from harness.model.events import Event, Note, Stage
+from harness.model.events import Note, Report, Stage
 from harness.source.apt_sources import (
     AptSource,
     Mirrors,
@@ -38,7 +38,6 @@ from harness.source.apt_sources import (
     parse_list,
 )
 
-Report = Callable[[Event], None]
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 LISTS_FRESH_S = 24 * 3600.0
 # Suites that stand alone: no security archive goes with them.
@@ -68,8 +67,8 @@ class Apt:
     # For an archive without a signature, as the project's own tests make one.
     source_options: tuple[str, ...] = ()
 
-    def candidate(self, package: str, suite: str | None, arch: str) -> str:
-        """Return the newest version of *package* (or of ``package=version``) in *suite*.
+    def find(self, package: str, suite: str | None, arch: str) -> Candidate:
+        """Return the newest version of *package* (or that of ``package=version``) in *suite*.
 
         None is the suite that the host runs. Lists are fetched when there are none younger than
         a day, or when the package is not in them.
@@ -78,10 +77,6 @@ class Apt:
             UserError: the suite has no such package, or the host has no Debian mirror.
             InfraError: no network, or apt does not trust what it got.
         """
-        return self.find(package, suite, arch).version
-
-    def find(self, package: str, suite: str | None, arch: str) -> Candidate:
-        """Return what apt would fetch for *package*; see :meth:`candidate`."""
         instance = self._instance(suite, arch)
         with self._held(instance):
             fresh = self._refresh(instance)
@@ -97,7 +92,7 @@ class Apt:
         """Return the .deb of *package* in the cache's downloads, verified by apt.
 
         Raises:
-            UserError, InfraError: as :meth:`candidate`; InfraError also when the disk is full.
+            UserError, InfraError: as :meth:`find`; InfraError also when the disk is full.
         """
         found = self.find(package, suite, arch)
         kept = self.cache.downloads / found.file
@@ -111,7 +106,7 @@ class Apt:
             with tempfile.TemporaryDirectory(prefix=".new-", dir=self.cache.downloads) as new:
                 self._fetch(instance, package, found, Path(new))
                 (Path(new) / found.file).replace(kept)
-            write_atomically(digest_file(kept), found.sha256)
+            write_whole(digest_file(kept), found.sha256)
         os.utime(kept)  # apt gives it the time it has in the archive
         return kept
 
@@ -167,7 +162,7 @@ class Apt:
             raise _explain(instance, done)
         sources = instance.sources(self.source_options)
         text = json.dumps({"sources": sources, "updated": time.time()})
-        write_atomically(instance.state_file, text)
+        write_whole(instance.state_file, text)
         self.report(Stage(key, f"package lists of {instance.suite} are there", finished=True))
 
     def _look(self, instance: _Instance, package: str) -> Candidate | None:

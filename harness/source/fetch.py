@@ -7,21 +7,16 @@ and ``fetch(rest, cache, mirror, report)``, which returns a pristine tree kept i
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable
 from dataclasses import replace
 from types import ModuleType
 
-from harness.host.paths import FACTS, Cache
+from harness.host.paths import Cache
 from harness.model.errors import UserError
-from harness.model.events import Event
+from harness.model.events import Report
 from harness.model.values import SourceTree
 from harness.source import schemes as scheme_modules
-from harness.source.trees import damage
-
-__all__ = ["FACTS", "damage", "fetch", "known", "schemes"]
 
 
 def schemes() -> dict[str, ModuleType]:
@@ -31,7 +26,7 @@ def schemes() -> dict[str, ModuleType]:
     return dict(sorted((module.SCHEME, module) for module in modules))
 
 
-def fetch(spec: str, cache: Cache, mirror: str, report: Callable[[Event], None]) -> SourceTree:
+def fetch(spec: str, cache: Cache, mirror: str, report: Report) -> SourceTree:
     """Return the pristine kernel tree that *spec* names; what is in the cache is not fetched again.
 
     *mirror* is a Debian mirror, "" for the host's own.
@@ -43,11 +38,8 @@ def fetch(spec: str, cache: Cache, mirror: str, report: Callable[[Event], None])
     scheme, colon, rest = spec.partition(":")
     known = schemes()
     if scheme not in known or not colon or not rest:
-        close = difflib.get_close_matches(scheme, known, n=1)
-        hint = "; ".join(f"{name}:{module.HELP}" for name, module in known.items())
-        if close and not colon:
-            hint = f"did you mean '{close[0]}:...'? {hint}"
-        raise UserError(f"'{spec}' is no kernel source", hint=hint)
+        forms = "; ".join(f"{name}:{module.HELP}" for name, module in known.items())
+        raise UserError(f"'{spec}' is no kernel source", hint=f"allowed are {forms}")
     tree: SourceTree = known[scheme].fetch(rest, cache, mirror, report)
     return replace(tree, spec=spec)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-import secrets
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from harness.cache.store import Store
 from harness.host import process
 from harness.host.files import key_of
 from harness.model.errors import UserError
@@ -19,17 +19,18 @@ from harness.source.git_repository import git, git_dir, resolve
 
 EDITS = "edits"  # scheme of a series that is what a work tree holds beyond a commit
 UNCOMMITTED = "what is not committed yet"
+SERIES = "series"  # kind of the store: patches that were cut out of something
 # Whatever the user's git configuration says of diffs, the text is this.
 _PLAIN_DIFF = ("--no-ext-diff", "--no-color", "--src-prefix=a/", "--dst-prefix=b/")
 
 
-def from_range(spec: str, kept: Path) -> list[Path]:
+def from_range(spec: str, store: Store) -> list[Path]:
     """Write the commits of ``git:REPO#A..B`` as patches."""
     repository, first, last = _split_range(spec)
-    store = git_dir(repository)
-    begin, end = resolve(store, first), resolve(store, last)
+    repo = git_dir(repository)
+    begin, end = resolve(repo, first), resolve(repo, last)
     span = f"{begin}..{end}"
-    merges = git(store, "rev-list", "--merges", span).split()
+    merges = git(repo, "rev-list", "--merges", span).split()
     if merges:
         raise UserError(
             f"{spec} holds a merge ({merges[0][:12]}), so it is no series of patches",
@@ -39,20 +40,20 @@ def from_range(spec: str, kept: Path) -> list[Path]:
     def cut(into: Path) -> None:
         options = ("--no-signature", "--no-cover-letter", "--no-base", "--zero-commit",
                    "--no-numbered", "--subject-prefix=PATCH", *_PLAIN_DIFF)  # fmt: skip
-        git(store, "format-patch", "-q", f"-o{into}", *options, span)
+        git(repo, "format-patch", "-q", f"-o{into}", *options, span)
 
-    return cut_once(kept / f"git-{key_of(begin, end)[:16]}", cut)
+    return cut_series(store, key_of(GIT, begin, end), cut)
 
 
-def from_edits(spec: str, kept: Path) -> list[Path]:
+def from_edits(spec: str, store: Store) -> list[Path]:
     """Write what a work tree has beyond a commit as patches: later commits, then what is in none.
 
     Files that git does not know count unless they are ignored.
     """
     repository, first = _split_edits(spec)
-    store = git_dir(repository)
-    begin, end = resolve(store, first), resolve(store, "HEAD")
-    committed = from_range(f"{GIT}:{repository}#{begin}..{end}", kept) if begin != end else []
+    repo = git_dir(repository)
+    begin, end = resolve(repo, first), resolve(repo, "HEAD")
+    committed = from_range(f"{GIT}:{repository}#{begin}..{end}", store) if begin != end else []
     changes = _uncommitted(repository)
     if not changes:
         return committed
@@ -65,7 +66,7 @@ def from_edits(spec: str, kept: Path) -> list[Path]:
         (into / name).write_bytes(head.encode() + changes)
 
     digest = hashlib.sha256(changes).hexdigest()
-    return cut_once(kept / f"edits-{key_of(begin, end, digest)[:16]}", cut)
+    return cut_series(store, key_of(EDITS, begin, end, digest), cut)
 
 
 def _uncommitted(repository: Path) -> bytes:
@@ -114,17 +115,9 @@ def _split_range(spec: str) -> tuple[Path, str, str]:
     return Path(repository).expanduser(), first, last
 
 
-def cut_once(folder: Path, cut: Callable[[Path], None]) -> list[Path]:
-    """Let *cut* write patches into *folder*, whole or not at all; return them in order."""
-    if not folder.is_dir():
-        new = folder.with_name(f".new-{folder.name}-{secrets.token_hex(4)}")
-        new.mkdir(parents=True)
-        try:
-            cut(new)
-            if not folder.is_dir():
-                new.rename(folder)
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
+def cut_series(store: Store, key: str, cut: Callable[[Path], None]) -> list[Path]:
+    """Return the patches that *store* keeps under *key*, in order; *cut* writes them if need be."""
+    folder = store.get(SERIES, key) or store.put(SERIES, key, cut)
     return sorted(folder.glob("*.patch"))
 
 

@@ -7,17 +7,17 @@ import email
 import email.policy
 import re
 import shutil
-from email.utils import parseaddr
 from pathlib import Path
 
 from unidiff.errors import UnidiffParseError
 from unidiff.patch import PatchSet
 
+from harness.cache.store import Store
 from harness.host import process
-from harness.host.files import sha256_of
+from harness.host.files import key_of, sha256_of
 from harness.model.errors import UserError
 from harness.model.values import Patch
-from harness.source.git_series import cut_once, slug
+from harness.source.git_series import cut_series, slug
 
 QUILT = "series"
 _PREFIX = re.compile(r"^(?:\s*\[[^\]]*\])+\s*")
@@ -59,7 +59,7 @@ def below(folder: Path, name: str) -> Path:
     return file
 
 
-def from_mbox(file: Path, kept: Path) -> list[Path]:
+def from_mbox(file: Path, store: Store) -> list[Path]:
     """Cut an mbox, or one mail, into patches, as `git am` does; mails without a diff are passed."""
     process.require_tool("git")
 
@@ -77,7 +77,7 @@ def from_mbox(file: Path, kept: Path) -> list[Path]:
             (into / f"{number:04d}-{slug(title)}.patch").write_bytes(text)
         shutil.rmtree(mails)
 
-    return cut_once(kept / f"mbox-{sha256_of(file)[:16]}", cut)
+    return cut_series(store, key_of("mbox", sha256_of(file)), cut)
 
 
 def _mail(file: Path) -> tuple[int | None, str, bytes] | None:
@@ -114,13 +114,10 @@ def read_patch(file: Path) -> Patch:
         raw = file.read_bytes()
     except OSError as error:
         raise UserError(f"no patch {file}") from error
-    subject, sender = _header(raw, "Subject"), _header(raw, "From")
-    name, address = parseaddr(sender)
     return Patch(
         number=0,
         file=file,
-        title=_PREFIX.sub("", subject).strip() or file.stem,
-        author=f"{name} <{address}>" if name else address,
+        title=_PREFIX.sub("", _header(raw, "Subject")).strip() or file.stem,
         sha256=sha256_of(file),
         touches=_touched(file, raw.decode("utf-8", errors="replace")),
     )

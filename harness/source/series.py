@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Sequence
@@ -13,8 +12,10 @@ from typing import ClassVar
 
 import pydantic
 
-from harness.host.paths import Cache, Checkout, default_cache
+from harness.cache.store import Store
+from harness.host.paths import Checkout
 from harness.model.errors import UserError
+from harness.model.jsonio import suggest
 from harness.model.values import NO_SERIES, Patch, Series, SourceTree
 from harness.source.git_repository import SCHEME as GIT
 from harness.source.git_series import EDITS, from_edits, from_range
@@ -48,25 +49,22 @@ class _About:
 # ---------------------------------------------------------------- where a series comes from
 
 
-def series_from(
-    spec: str, checkout: Checkout, tree: SourceTree, cache: Cache | None = None
-) -> Series:
+def series_from(spec: str, checkout: Checkout, tree: SourceTree, store: Store) -> Series:
     """Return the series that *spec* names, as it applies to *tree*.
 
     *spec* is a name below ``patches/``, "none", ``git:REPO#A..B``, ``edits:REPO#A``, or a path:
     a folder with a ``series.toml``, a quilt ``series`` file or ``*.patch`` files, or an mbox.
-    Patches cut out of an mbox or a repository are written to *cache* (None: the user's).
+    Patches cut out of an mbox or a repository are kept in *store*.
 
     Raises:
         UserError: no such series, not a patch, or it does not cover the tree's version.
     """
-    kept = (cache or default_cache()).downloads / "series"
     if spec == NO_SERIES:
         return _nothing(checkout, tree)
     if spec.startswith(f"{GIT}:"):
-        return _loose(spec, from_range(spec, kept), tree)
+        return _loose(spec, from_range(spec, store), tree)
     if spec.startswith(f"{EDITS}:"):
-        return _loose(spec, from_edits(spec, kept), tree, may_be_empty=True)
+        return _loose(spec, from_edits(spec, store), tree, may_be_empty=True)
     named = checkout.patches / spec
     if (named / ABOUT).is_file():
         return load_series(named, tree.version)
@@ -76,13 +74,8 @@ def series_from(
             return load_series(path.resolve(), tree.version)
         return _loose(path.resolve().name, from_folder(path.resolve()), tree)
     if path.is_file():
-        return _loose(path.stem, from_mbox(path.resolve(), kept), tree)
-    names = series_names(checkout)
-    close = difflib.get_close_matches(spec, names, n=1)
-    raise UserError(
-        f"unknown series '{spec}'",
-        hint=f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(names)}",
-    )
+        return _loose(path.stem, from_mbox(path.resolve(), store), tree)
+    raise UserError(f"unknown series '{spec}'", hint=suggest(spec, series_names(checkout)))
 
 
 def _nothing(checkout: Checkout, tree: SourceTree) -> Series:

@@ -20,13 +20,12 @@ from harness.cache.lease import use
 from harness.cache.store import hold, touch
 from harness.host import process
 from harness.host.disk_space import clear_when_full, full, require_space, says_full
-from harness.host.files import key_of, sha256_of, write_atomically
+from harness.host.files import key_of, sha256_of, write_whole
 from harness.host.paths import FACTS, Cache
 from harness.model.errors import InfraError, UserError
-from harness.model.events import Event, Note, Stage
+from harness.model.events import Note, Report, Stage
 from harness.model.values import SourceTree
 
-Report = Callable[[Event], None]
 # A tree of 6.x with its folders, and what an archive of it adds while it is unpacked.
 TREE_BYTES = int(1.6 * 2**30)
 _VERSION = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION)[ \t]*=[ \t]*(\S*)", re.M)
@@ -98,7 +97,7 @@ def keep(
             if tree is None:
                 raise InfraError(f"{cache.sources} does not keep what is written to it")
             report(Stage(f"source {spec}", f"{origin} is unpacked", finished=True))
-    write_atomically(_pin(cache, spec), json.dumps({"spec": spec, "digest": digest}))
+    write_whole(_pin(cache, spec), json.dumps({"spec": spec, "digest": digest}))
     return tree
 
 
@@ -223,7 +222,7 @@ FILE = "contents.json"
 
 def record(tree: Path, file: Path) -> None:
     """Write the digest of every regular file below *tree* to *file*."""
-    write_atomically(file, json.dumps({name: sha256_of(tree / name) for name in _names(tree)}))
+    write_whole(file, json.dumps({name: sha256_of(tree / name) for name in _names(tree)}))
 
 
 def differing(tree: Path, file: Path, on_bytes: Callable[[int], None]) -> str | None:

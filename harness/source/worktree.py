@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -20,14 +19,13 @@ from harness.cache.lease import use
 from harness.cache.store import hold
 from harness.host import process
 from harness.host.disk_space import clear_when_full, full, require_space, says_full
-from harness.host.files import write_atomically
+from harness.host.files import write_whole
 from harness.host.paths import Cache
 from harness.model.errors import InfraError
-from harness.model.events import Event, Note, Stage
+from harness.model.events import Note, Report, Stage
 from harness.model.values import Series, SourceTree
-from harness.source.apply import Contents, contents_at, read_content, write_content
+from harness.source.apply import Contents, read_content, write_content
 
-Report = Callable[[Event], None]
 # Folders of a tree, and the files that positions change; a copy without links takes a whole tree.
 _LINKED_BYTES = 200 * 2**20
 _COPIED_BYTES = int(1.6 * 2**30)
@@ -71,20 +69,14 @@ class WorkTree:
     ) -> None:
         self._stack.close()
 
-    def go_to(self, series: Series, position: int) -> tuple[str, ...]:
-        """Bring the tree to *position* of *series*; return the files that were rewritten.
-
-        Raises:
-            PatchError: a patch does not apply; the tree is as it was.
-            InfraError: no space.
-        """
-        return self.show(contents_at(self.tree, series, position))
-
     def show(self, wanted: Contents) -> tuple[str, ...]:
         """Make the tree the pristine one with *wanted* in it; return the files rewritten.
 
         Every file that may differ is compared, so a move that was cut short is made good by the
         next one.
+
+        Raises:
+            InfraError: no space.
         """
         names = sorted(self._dirty() | wanted.keys())
         self._remember(names)
@@ -126,7 +118,7 @@ class WorkTree:
     def _remember(self, dirty: list[str]) -> None:
         text = json.dumps({"dirty": dirty, "origin": self._origin(), "since": self._since()})
         with clear_when_full(self.folder, "the state of the work tree"):
-            write_atomically(self._state, text)
+            write_whole(self._state, text)
 
     def _origin(self) -> list[str]:
         """Which pristine folder this one was linked from: not a later one of the same name."""

@@ -168,3 +168,32 @@ class Bench:
     @property
     def notes(self) -> list[str]:
         return [event.text for event in self.events if isinstance(event, Note)]
+
+
+def git(folder: Path, *argv: str) -> str:
+    """Run git in *folder* as somebody; return what it prints."""
+    done = subprocess.run(
+        ("git", "-c", "user.name=A Tester", "-c", "user.email=t@localhost", "-C", folder, *argv),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def toy_repository(folder: Path) -> Path:
+    """Make *folder* a repository of the toy kernel with two commits on top: base, one, two."""
+    subprocess.run(("cp", "-r", TOYKERNEL, folder), check=True)
+    git(folder, "init", "-q")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "base")
+    git(folder, "tag", "base")
+    for tag, file, old, new in (
+        ("one", VMALLOC, "return -1;", "return -12;"),
+        ("two", HEADER, "TOY_LIMIT 16", "TOY_LIMIT 32"),
+    ):
+        path = folder / file
+        path.write_text(path.read_text().replace(old, new))
+        git(folder, "commit", "-qam", f"mm: change {tag}\n\nFrom here on.")
+        git(folder, "tag", tag)
+    return folder

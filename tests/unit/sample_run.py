@@ -170,7 +170,6 @@ def _cell(folder: Path, suite: Suite, cell: Cell) -> CellResult:
         cases=cases,
         splats=splats,
         seconds=2.1 + cell.position / 10 + (3.4 if cell.load != "none" else 0),
-        kernel_key=hashlib.sha256(f"kernels/{cell.arch}-p{cell.position}".encode()).hexdigest(),
         argv=_argv(cell),
         qemu_version="QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)",
     )

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from harness.host.paths import Cache
 from harness.model.errors import InfraError, UserError
-from harness.model.events import Event
+from harness.model.events import Report
 from harness.model.values import SourceTree
 from harness.source.apt import Apt, Candidate, unpack_deb
 from harness.source.trees import keep, kept, unpack_tar
@@ -26,7 +25,7 @@ INDEX_ARCH = "amd64"
 _REST = re.compile(r"^(?P<version>\d+\.\d+)(?:=(?P<exact>[0-9][A-Za-z0-9.+~-]*))?$")
 
 
-def fetch(rest: str, cache: Cache, mirror: str, report: Callable[[Event], None]) -> SourceTree:
+def fetch(rest: str, cache: Cache, mirror: str, report: Report) -> SourceTree:
     """Return Debian's tree of kernel *rest*; once in the cache, it stays at that version."""
     spec = f"{SCHEME}:{rest}"
     match = _REST.match(rest)

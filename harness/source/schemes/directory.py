@@ -7,14 +7,13 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Callable
 from pathlib import Path
 
 from harness.host import process
-from harness.host.files import key_of, sha256_of, write_atomically
+from harness.host.files import key_of, sha256_of, write_whole
 from harness.host.paths import Cache
 from harness.model.errors import UserError
-from harness.model.events import Event, Stage
+from harness.model.events import Report, Stage
 from harness.model.values import SourceTree
 from harness.source.trees import keep, tree_version
 
@@ -24,7 +23,7 @@ HELP = "PATH (a folder that holds a kernel tree; uncommitted changes count)"
 _BUILT_IN = (".config", "include/config")
 
 
-def fetch(rest: str, cache: Cache, mirror: str, report: Callable[[Event], None]) -> SourceTree:  # noqa: ARG001
+def fetch(rest: str, cache: Cache, mirror: str, report: Report) -> SourceTree:  # noqa: ARG001
     """Return a copy of the tree as it is now; its content decides whether it is a new one."""
     folder = Path(rest).expanduser().absolute()
     if not folder.is_dir():
@@ -84,7 +83,7 @@ def _digest(folder: Path, names: list[str], cache: Cache) -> str:
             content = sha256_of(path)
         now[name] = [*look, content]
         parts += (name, oct(status.st_mode & 0o170100), content)
-    write_atomically(memory, json.dumps(now))
+    write_whole(memory, json.dumps(now))
     return key_of(*parts)
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from harness.cache.lease import use
@@ -13,13 +12,13 @@ from harness.host.disk_space import full, says_full
 from harness.host.files import key_of
 from harness.host.paths import Cache
 from harness.model.errors import HarnessError, InfraError, UserError
-from harness.model.events import Event, Stage
+from harness.model.events import Report, Stage
 from harness.model.values import SourceTree
 from harness.source.git_repository import HELP, SCHEME, git, git_dir, is_url, resolve
 from harness.source.trees import keep, kept, unpacked
 
 
-def fetch(rest: str, cache: Cache, mirror: str, report: Callable[[Event], None]) -> SourceTree:  # noqa: ARG001
+def fetch(rest: str, cache: Cache, mirror: str, report: Report) -> SourceTree:  # noqa: ARG001
     """Return the tree of a commit. At a path, REF is looked up each time; at a URL, once."""
     spec = f"{SCHEME}:{rest}"
     repository, hash_sign, ref = rest.partition("#")
@@ -52,9 +51,7 @@ def _content(store: Path, commit: str) -> str:
     return git(store, "rev-parse", f"{commit}^{{tree}}").strip()
 
 
-def _from_url(
-    url: str, ref: str, cache: Cache, report: Callable[[Event], None]
-) -> tuple[Path, str]:
+def _from_url(url: str, ref: str, cache: Cache, report: Report) -> tuple[Path, str]:
     """Fetch one commit without its history into a bare repository in the cache."""
     process.require_tool("git")
     store = cache.downloads / f"git-{key_of(url)[:16]}"

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from harness.host.files import sha256_of
 from harness.host.paths import Cache
 from harness.model.errors import UserError
-from harness.model.events import Event
+from harness.model.events import Report
 from harness.model.values import SourceTree
 from harness.source.trees import keep, kept, unpack_tar
 
@@ -17,7 +16,7 @@ SCHEME = "tar"
 HELP = "PATH#sha256=HEX (a tar archive and the sha256 it must have)"
 
 
-def fetch(rest: str, cache: Cache, mirror: str, report: Callable[[Event], None]) -> SourceTree:  # noqa: ARG001
+def fetch(rest: str, cache: Cache, mirror: str, report: Report) -> SourceTree:  # noqa: ARG001
     """Return the tree in the archive, after its sha256 was found to be the one asked for."""
     spec = f"{SCHEME}:{rest}"
     name, _, wanted = rest.partition("#sha256=")

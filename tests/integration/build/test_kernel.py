@@ -15,10 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.build.kernel import kernel as kernel_module
-from harness.build.kernel import kernel_devel
 from harness.build.kbuild import MARKER, Kbuild
-from harness.build.kernel import build_kernel
+from harness.build.kernel import build_kernel, kernel_devel
+from harness.build.kernel import kernel as kernel_module
 from harness.build.toolchain import find_toolchain
 from harness.cache.store import Store
 from harness.host.files import sha256_of
@@ -66,26 +65,20 @@ def test_progress_is_told_and_ends(bench: Bench) -> None:
     assert any(stage.done for stage in stages)
 
 
-@pytest.mark.parametrize("pruned", [1, kernel_module.BUILD_TRIES])
-def test_a_kernel_that_is_pruned_before_its_use_is_built_again(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, pruned: int
+def test_kernel_gone_right_after_its_put_is_an_error_of_the_store(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put, left = Store.put, [pruned]
+    put = Store.put
 
-    def put_and_pruned(store: Store, kind: str, key: str, fill: Callable[[Path], None]) -> Path:
+    def put_and_lost(store: Store, kind: str, key: str, fill: Callable[[Path], None]) -> Path:
         folder = put(store, kind, key, fill)
-        if kind == kernel_module.KERNEL and left[0]:
-            left[0] -= 1
+        if kind == kernel_module.KERNEL:
             shutil.rmtree(folder)
         return folder
 
-    monkeypatch.setattr(Store, "put", put_and_pruned)
-    if pruned < kernel_module.BUILD_TRIES:
-        assert bench.kernel(0).image.is_file()
-    else:
-        with pytest.raises(InfraError, match="does not keep what is written"):
-            bench.kernel(0)
-    assert left == [0]
+    monkeypatch.setattr(Store, "put", put_and_lost)
+    with pytest.raises(InfraError, match="does not keep what is written"):
+        bench.kernel(0)
 
 
 def test_a_second_build_runs_no_make_at_all(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

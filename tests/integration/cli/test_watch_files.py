@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.cache.store import Store
 from harness.cli.watch_files import Watcher, watched_paths
-from harness.host.paths import Cache, Checkout
+from harness.host.paths import Checkout
 from harness.model.values import SourceTree
 from harness.source.git_series import UNCOMMITTED, range_base
 from harness.source.series import series_from
@@ -39,7 +40,7 @@ def tree(tmp_path: Path) -> Path:
 def series(tree: Path, tmp_path: Path, first: str = "") -> tuple[str, ...]:
     pristine = SourceTree("git:x", "5.10.1", "", "d", tree)
     spec = f"edits:{tree}" + (f"#{first}" if first else "")
-    found = series_from(spec, Checkout(tmp_path), pristine, Cache(tmp_path / "cache"))
+    found = series_from(spec, Checkout(tmp_path), pristine, Store(tmp_path / "store"))
     return tuple(patch.title for patch in found.patches)
 
 
@@ -66,8 +67,8 @@ def test_the_users_index_is_left_alone(tree: Path, tmp_path: Path) -> None:
 def test_the_patch_of_a_tree_gives_its_very_files(tree: Path, tmp_path: Path) -> None:
     (tree / "mm" / "a.c").write_bytes(b"one\n2\n\xe9\n")
     pristine = SourceTree("git:x", "5.10.1", "", "d", tree)
-    cache = Cache(tmp_path / "cache")
-    found = series_from(f"edits:{tree}", Checkout(tmp_path), pristine, cache)
+    store = Store(tmp_path / "store")
+    found = series_from(f"edits:{tree}", Checkout(tmp_path), pristine, store)
     other = tmp_path / "other"
     (other / "mm").mkdir(parents=True)
     (other / "mm" / "a.c").write_text("one\ntwo\nthree\n")

@@ -102,7 +102,7 @@ def apt(tmp_path: Path, archive: Archive, events: list[Event]) -> Apt:
 
 
 def test_the_newest_version_is_found_and_downloaded(apt: Apt, events: list[Event]) -> None:
-    assert apt.candidate("toy", "toysuite", "amd64") == "1:2.0-1"
+    assert apt.find("toy", "toysuite", "amd64").version == "1:2.0-1"
     deb = apt.download("toy", suite="toysuite", arch="amd64")
     assert deb.parent == apt.cache.downloads
     assert deb.name == "toy_1%3a2.0-1_amd64.deb"
@@ -122,28 +122,28 @@ def test_an_exact_version_can_be_had(apt: Apt, tmp_path: Path) -> None:
 def test_lists_are_fetched_once(
     apt: Apt, archive: Archive, events: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    apt.candidate("toy", "toysuite", "amd64")
+    apt.find("toy", "toysuite", "amd64")
     events.clear()
-    apt.candidate("toy", "toysuite", "amd64")
+    apt.find("toy", "toysuite", "amd64")
     assert events == []
     # A day later they are fetched again; if they cannot be, those of before still serve.
     monkeypatch.setattr(apt_module, "LISTS_FRESH_S", 0.0)
     shutil.rmtree(archive.root / "dists")
-    assert apt.candidate("toy", "toysuite", "amd64") == "1:2.0-1"
+    assert apt.find("toy", "toysuite", "amd64").version == "1:2.0-1"
     assert [event.level for event in events if isinstance(event, Note)] == ["warning"]
 
 
 def test_a_package_that_is_not_in_the_lists_has_them_fetched_again(
     apt: Apt, archive: Archive, tmp_path: Path
 ) -> None:
-    apt.candidate("toy", "toysuite", "amd64")
+    apt.find("toy", "toysuite", "amd64")
     archive.add("late", "1", "amd64", tmp_path / "late")
-    assert apt.candidate("late", "toysuite", "amd64") == "1"
+    assert apt.find("late", "toysuite", "amd64").version == "1"
 
 
 def test_a_package_that_does_not_exist_is_the_users_error(apt: Apt) -> None:
     with pytest.raises(UserError, match="Debian toysuite has no package none for arm64"):
-        apt.candidate("none", "toysuite", "arm64")
+        apt.find("none", "toysuite", "arm64")
 
 
 def test_a_cached_package_needs_no_archive(apt: Apt, archive: Archive) -> None:
@@ -173,7 +173,7 @@ def test_without_a_signature_nothing_is_trusted(tmp_path: Path, archive: Archive
     keyring.touch()
     plain = Apt(Cache(tmp_path / "plain"), archive.mirror, source_options=(f"signed-by={keyring}",))
     with pytest.raises(InfraError) as caught:
-        plain.candidate("toy", "toysuite", "amd64")
+        plain.find("toy", "toysuite", "amd64")
     assert "signature cannot be verified" in caught.value.what
     assert "\n" not in caught.value.what
 
@@ -184,7 +184,7 @@ def test_an_expired_release_is_told(
     monkeypatch.setattr(apt_module, "_host_acquire", lambda: ['Acquire::Check-Valid-Until "true";'])
     archive.publish("Valid-Until: Sun, 02 Jan 2022 00:00:00 UTC\n")
     with pytest.raises(InfraError, match=r"toysuite at .* is expired") as caught:
-        apt.candidate("toy", "toysuite", "amd64")
+        apt.find("toy", "toysuite", "amd64")
     assert "Check-Valid-Until" in caught.value.hint
 
 
@@ -195,7 +195,7 @@ def test_what_the_host_says_of_acquiring_is_inherited(
         apt_module, "_host_acquire", lambda: ['Acquire::Check-Valid-Until "false";']
     )
     archive.publish("Valid-Until: Sun, 02 Jan 2022 00:00:00 UTC\n")
-    assert apt.candidate("toy", "toysuite", "amd64") == "1:2.0-1"
+    assert apt.find("toy", "toysuite", "amd64").version == "1:2.0-1"
     (config,) = apt.cache.apt.glob("*/apt.conf")
     assert config.stat().st_mode & 0o077 == 0
 
@@ -203,18 +203,18 @@ def test_what_the_host_says_of_acquiring_is_inherited(
 def test_a_mirror_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
     gone = Apt(Cache(tmp_path / "cache"), "http://localhost:1/debian", source_options=TRUSTED)
     with pytest.raises(InfraError, match="the mirror does not answer") as caught:
-        gone.candidate("toy", "toysuite", "amd64")
+        gone.find("toy", "toysuite", "amd64")
     assert "\n" not in caught.value.what
     assert "--mirror" in caught.value.hint
     assert "localhost" in caught.value.detail
 
 
 def test_another_mirror_means_other_lists(apt: Apt, tmp_path: Path) -> None:
-    apt.candidate("toy", "toysuite", "amd64")
+    apt.find("toy", "toysuite", "amd64")
     other = Archive(tmp_path / "other", "toysuite")
     other.add("toy", "9", "amd64", tmp_path / "nine")
     again = Apt(apt.cache, other.mirror, source_options=TRUSTED)
-    assert again.candidate("toy", "toysuite", "amd64") == "9"
+    assert again.find("toy", "toysuite", "amd64").version == "9"
 
 
 def test_a_missing_keyring_names_its_package(
@@ -223,7 +223,7 @@ def test_a_missing_keyring_names_its_package(
     monkeypatch.setattr(apt_module, "KEYRING", tmp_path / "none.gpg")
     plain = Apt(Cache(tmp_path / "plain"), archive.mirror)
     with pytest.raises(InfraError, match="archive keys are missing") as caught:
-        plain.candidate("toy", "toysuite", "amd64")
+        plain.find("toy", "toysuite", "amd64")
     assert "debian-archive-keyring" in caught.value.hint
 
 

@@ -3,23 +3,36 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from harness.cache.store import Store
 from harness.host.paths import Cache, Checkout
 from harness.model.errors import UserError
 from harness.model.values import Series, SourceTree
 from harness.source.fetch import fetch
 from harness.source.git_series import range_base
 from harness.source.series import series_from, series_names
-from tests.integration.toy import HEADER, TOYKERNEL, VMALLOC, PatchWriter, ignore, two_patches
+from tests.integration.toy import (
+    HEADER,
+    VMALLOC,
+    PatchWriter,
+    git,
+    ignore,
+    toy_repository,
+    two_patches,
+)
 
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Cache:
     return Cache(tmp_path / "cache")
+
+
+@pytest.fixture
+def store(cache: Cache) -> Store:
+    return Store(cache.store)
 
 
 @pytest.fixture
@@ -34,34 +47,9 @@ def tree(tmp_path: Path) -> SourceTree:
     return SourceTree("toy", "5.10.99", "toy", "d" * 64, tmp_path)
 
 
-def git(folder: Path, *argv: str) -> str:
-    done = subprocess.run(
-        ("git", "-c", "user.name=A Tester", "-c", "user.email=t@localhost", "-C", folder, *argv),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout
-
-
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """The toy kernel with two commits on top, tagged base, one, two."""
-    folder = tmp_path / "repository"
-    subprocess.run(("cp", "-r", TOYKERNEL, folder), check=True)
-    git(folder, "init", "-q")
-    git(folder, "add", "-A")
-    git(folder, "commit", "-qm", "base")
-    git(folder, "tag", "base")
-    for tag, file, old, new in (
-        ("one", VMALLOC, "return -1;", "return -12;"),
-        ("two", HEADER, "TOY_LIMIT 16", "TOY_LIMIT 32"),
-    ):
-        path = folder / file
-        path.write_text(path.read_text().replace(old, new))
-        git(folder, "commit", "-qam", f"mm: change {tag}\n\nFrom here on.")
-        git(folder, "tag", tag)
-    return folder
+    return toy_repository(tmp_path / "repository")
 
 
 def check(series: Series) -> None:
@@ -70,66 +58,65 @@ def check(series: Series) -> None:
     assert series.covers.startswith("5.10")
 
 
-def test_by_name(checkout: Checkout, tree: SourceTree, cache: Cache) -> None:
+def test_by_name(checkout: Checkout, tree: SourceTree, store: Store) -> None:
     two_patches(checkout.patches / "toy")
-    series = series_from("toy", checkout, tree, cache)
+    series = series_from("toy", checkout, tree, store)
     check(series)
     assert series.name == "toy"
     assert series_names(checkout) == ("toy",)
 
 
 def test_an_unknown_name_is_told_with_the_nearest(
-    checkout: Checkout, tree: SourceTree, cache: Cache
+    checkout: Checkout, tree: SourceTree, store: Store
 ) -> None:
     two_patches(checkout.patches / "vmalloc")
     with pytest.raises(UserError, match="unknown series 'vmaloc'") as caught:
-        series_from("vmaloc", checkout, tree, cache)
+        series_from("vmaloc", checkout, tree, store)
     assert caught.value.hint == "did you mean 'vmalloc'?"
 
 
 def test_no_series_is_the_kernel_as_it_is(
-    checkout: Checkout, tree: SourceTree, cache: Cache
+    checkout: Checkout, tree: SourceTree, store: Store
 ) -> None:
-    series = series_from("none", checkout, tree, cache)
+    series = series_from("none", checkout, tree, store)
     assert (series.name, series.covers, series.positions) == ("none", tree.version, (0,))
     assert series.applied(0) == ()
     assert tree.origin in series.title
 
 
 def test_a_folder_with_a_series_toml(
-    checkout: Checkout, tree: SourceTree, cache: Cache, tmp_path: Path
+    checkout: Checkout, tree: SourceTree, store: Store, tmp_path: Path
 ) -> None:
     two_patches(tmp_path / "mine")
-    series = series_from(str(tmp_path / "mine"), checkout, tree, cache)
+    series = series_from(str(tmp_path / "mine"), checkout, tree, store)
     check(series)
     assert series.name == "mine"
 
 
 def test_a_folder_of_format_patch(
-    checkout: Checkout, tree: SourceTree, cache: Cache, repository: Path, tmp_path: Path
+    checkout: Checkout, tree: SourceTree, store: Store, repository: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "my patches"
     git(repository, "format-patch", "-q", "--cover-letter", "-o", str(folder), "base..two")
     assert len(list(folder.iterdir())) == 3
-    series = series_from(str(folder), checkout, tree, cache)
+    series = series_from(str(folder), checkout, tree, store)
     check(series)
     assert series.patches[0].title == "mm: change one"
-    assert series.patches[0].author == "A Tester <t@localhost>"
     assert series.name == "my-patches"
 
 
-def test_a_quilt_series(checkout: Checkout, tree: SourceTree, cache: Cache, tmp_path: Path) -> None:
+def test_a_quilt_series(checkout: Checkout, tree: SourceTree, store: Store, tmp_path: Path) -> None:
     folder = two_patches(tmp_path / "mine").folder
-    series = series_from(str(folder), checkout, tree, cache)
+    series = series_from(str(folder), checkout, tree, store)
     check(series)
     order = (folder / "series").read_text().splitlines()
     (folder / "series").write_text("\n".join(reversed(order)))
-    swapped = series_from(str(folder), checkout, tree, cache)
+    swapped = series_from(str(folder), checkout, tree, store)
     assert [p.touches for p in swapped.patches] == [(HEADER,), (VMALLOC,)]
 
 
 def test_an_mbox_in_any_order_with_cover_and_answers(
-    checkout: Checkout, tree: SourceTree, cache: Cache, repository: Path, tmp_path: Path
+    checkout: Checkout, tree: SourceTree, store: Store, repository: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "mails"
     git(repository, "format-patch", "-q", "-v2", "--cover-letter", "-o", str(folder), "base..two")
@@ -146,19 +133,31 @@ def test_an_mbox_in_any_order_with_cover_and_answers(
     mbox = tmp_path / "thread.mbox"
     mbox.write_text(cover.read_text() + "\n" + two.read_text() + "\n" + answer + quoted)
 
-    series = series_from(str(mbox), checkout, tree, cache)
+    series = series_from(str(mbox), checkout, tree, store)
     check(series)
     assert [p.title for p in series.patches] == ["mm: change one", "mm: change two"]
     assert "+\t\treturn -12;" in series.patches[0].file.read_text()
-    assert series.patches[0].file.is_relative_to(cache.downloads)
-    assert series_from(str(mbox), checkout, tree, cache) == series
+    assert series.patches[0].file.is_relative_to(store.root / "series")
+    assert series_from(str(mbox), checkout, tree, store) == series
+
+
+def test_series_from_git_damaged_in_the_store_is_cut_again(
+    checkout: Checkout, tree: SourceTree, store: Store, repository: Path
+) -> None:
+    spec = f"git:{repository}#base..two"
+    series = series_from(spec, checkout, tree, store)
+    file = series.patches[0].file
+    text = file.read_text()
+    file.write_text(text.replace("-12", "-13"))
+    assert series_from(spec, checkout, tree, store) == series
+    assert file.read_text() == text
 
 
 def test_a_git_range_and_the_base_it_is_for(
-    checkout: Checkout, tree: SourceTree, cache: Cache, repository: Path
+    checkout: Checkout, tree: SourceTree, cache: Cache, store: Store, repository: Path
 ) -> None:
     spec = f"git:{repository}#base..two"
-    series = series_from(spec, checkout, tree, cache)
+    series = series_from(spec, checkout, tree, store)
     check(series)
     base = fetch(range_base(spec), cache, "", ignore)
     assert base.version == "5.10.99"
@@ -166,7 +165,7 @@ def test_a_git_range_and_the_base_it_is_for(
 
 
 def test_a_range_with_a_merge_is_no_series(
-    checkout: Checkout, tree: SourceTree, cache: Cache, repository: Path
+    checkout: Checkout, tree: SourceTree, store: Store, repository: Path
 ) -> None:
     git(repository, "checkout", "-qb", "side", "base")
     (repository / "README").write_text("x\n")
@@ -174,23 +173,23 @@ def test_a_range_with_a_merge_is_no_series(
     git(repository, "commit", "-qm", "side")
     git(repository, "merge", "-q", "--no-edit", "two")
     with pytest.raises(UserError, match="holds a merge"):
-        series_from(f"git:{repository}#base..side", checkout, tree, cache)
+        series_from(f"git:{repository}#base..side", checkout, tree, store)
 
 
 @pytest.mark.parametrize("span", ["base", "base..", "..two", "base...two", "base..none"])
 def test_a_range_that_is_none(
-    checkout: Checkout, tree: SourceTree, cache: Cache, repository: Path, span: str
+    checkout: Checkout, tree: SourceTree, store: Store, repository: Path, span: str
 ) -> None:
     with pytest.raises(UserError):
-        series_from(f"git:{repository}#{span}", checkout, tree, cache)
+        series_from(f"git:{repository}#{span}", checkout, tree, store)
 
 
 def test_an_empty_folder_is_no_series(
-    checkout: Checkout, tree: SourceTree, cache: Cache, tmp_path: Path
+    checkout: Checkout, tree: SourceTree, store: Store, tmp_path: Path
 ) -> None:
     (tmp_path / "none").mkdir()
     with pytest.raises(UserError, match="holds no patch"):
-        series_from(str(tmp_path / "none"), checkout, tree, cache)
+        series_from(str(tmp_path / "none"), checkout, tree, store)
 
 
 def test_a_position_is_known_by_its_patches(tmp_path: Path) -> None:

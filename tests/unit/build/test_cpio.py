@@ -42,7 +42,7 @@ def unpack(raw: bytes) -> dict[str, tuple[int, bytes, tuple[int, int]]]:
     return found
 
 
-def test_files_folders_links_and_devices() -> None:
+def test_write_cpio_of_files_folders_links_and_devices() -> None:
     found = unpack(
         archive(
             [
@@ -59,35 +59,35 @@ def test_files_folders_links_and_devices() -> None:
     assert found["root"][0] == 0o040700
 
 
-def test_folders_on_the_way_are_made_once_and_come_first() -> None:
+def test_parent_folders_are_made_once_and_come_first() -> None:
     found = unpack(archive([regular("a/b/c", b""), regular("a/b/d", b""), directory("a", 0o711)]))
     assert list(found) == ["a", "a/b", "a/b/c", "a/b/d"]
     assert found["a"][0] == 0o040711
     assert found["a/b"][0] == 0o040755
 
 
-def test_the_order_of_entries_does_not_change_a_byte() -> None:
+def test_order_of_entries_changes_no_byte() -> None:
     entries = [regular("b", b"1"), regular("a/x", b"22"), symlink("c", "b")]
     assert archive(entries) == archive(entries[::-1])
 
 
-def test_archives_can_follow_each_other() -> None:
+def test_archives_can_be_concatenated() -> None:
     first, second = archive([regular("a", b"1")]), archive([regular("b", b"22222")])
     assert set(unpack(first + second)) == {"a", "b"}
 
 
 @pytest.mark.parametrize("path", ["", "/", "../a", "a/../../b", "."])
-def test_nothing_leaves_the_root(path: str) -> None:
+def test_path_outside_the_root_is_refused(path: str) -> None:
     with pytest.raises(ValueError, match="below the root"):
         archive([regular(path, b"")])
 
 
-def test_two_files_of_one_name_are_an_error() -> None:
+def test_two_entries_of_one_path_are_refused() -> None:
     with pytest.raises(ValueError, match="two entries for /a/b"):
         archive([regular("a/b", b"1"), regular("/a//b", b"2")])
 
 
-def test_no_file_ends_the_archive() -> None:
+def test_entry_called_as_the_trailer_is_refused() -> None:
     with pytest.raises(ValueError, match="would end the archive"):
         archive([regular("/TRAILER!!!", b"")])
     assert set(unpack(archive([regular("a/TRAILER!!!", b"1"), regular("b", b"2")]))) == {
@@ -101,13 +101,13 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0/"), min_size
 
 
 @given(st.dictionaries(NAMES, st.binary(max_size=64), max_size=8))
-def test_any_content_comes_back(files: dict[str, bytes]) -> None:
+def test_round_trip_of_any_content(files: dict[str, bytes]) -> None:
     found = unpack(archive(regular(name, content) for name, content in files.items()))
     assert {name: content for name, (_, content, _) in found.items()} == files
 
 
 @pytest.mark.skipif(shutil.which("cpio") is None, reason="no cpio program on this host")
-def test_the_cpio_program_agrees() -> None:
+def test_cpio_program_reads_the_same() -> None:
     raw = archive([regular("init", b"x" * 5, 0o755), symlink("bin/sh", "busybox")])
     done = subprocess.run(("cpio", "-t", "--quiet"), input=raw, capture_output=True, check=True)
     assert done.stdout.split() == [b"bin", b"bin/sh", b"init"]

@@ -23,7 +23,7 @@ from harness.build.kconfig import (
 from harness.model.errors import UserError
 
 
-def test_a_fragment_is_settings_and_comments() -> None:
+def test_parse_fragment_of_settings_and_comments() -> None:
     fragment = parse_fragment(
         "base",
         "# SPDX-License-Identifier: x\n\nCONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=m\n"
@@ -36,17 +36,17 @@ def test_a_fragment_is_settings_and_comments() -> None:
 
 
 @pytest.mark.parametrize("line", ["CONFIG_A", "A=y", "CONFIG_A=yes", "CONFIG_A=", "set A"])
-def test_a_line_that_is_no_setting_is_named(line: str) -> None:
+def test_parse_fragment_with_a_line_that_is_no_setting_names_it(line: str) -> None:
     with pytest.raises(UserError, match=r"base\.config:2: not a setting"):
         parse_fragment("base", f"CONFIG_B=y\n{line}\n")
 
 
-def test_a_symbol_set_twice_in_a_fragment_is_named() -> None:
+def test_parse_fragment_with_a_symbol_set_twice_names_it() -> None:
     with pytest.raises(UserError, match=r"base\.config:2: CONFIG_A is set to y and to n"):
         parse_fragment("base", "CONFIG_A=y\n# CONFIG_A is not set\n")
 
 
-def test_merge_is_sorted_and_keeps_who_asked_first() -> None:
+def test_merge_is_sorted_and_keeps_the_first_topic() -> None:
     one = parse_fragment("one", "CONFIG_B=y\nCONFIG_N=16\n")
     two = parse_fragment("two", "CONFIG_A=m\nCONFIG_B=y\nCONFIG_N=0x10\n")
     merged = merge((one, two))
@@ -55,7 +55,7 @@ def test_merge_is_sorted_and_keeps_who_asked_first() -> None:
     assert digest(merge((two, one))) != digest(merge((one,)))
 
 
-def test_a_contradiction_names_both_fragments_symbol_and_values() -> None:
+def test_merge_of_a_contradiction_names_fragments_symbol_and_values() -> None:
     one = parse_fragment("one", "CONFIG_A=y\n")
     two = parse_fragment("two", "# CONFIG_A is not set\n")
     with pytest.raises(UserError) as caught:
@@ -64,7 +64,7 @@ def test_a_contradiction_names_both_fragments_symbol_and_values() -> None:
         assert word in caught.value.what
 
 
-def test_not_set_is_written_as_kconfig_writes_it() -> None:
+def test_asked_n_is_written_as_not_set() -> None:
     assert merged_text(merge((parse_fragment("a", "CONFIG_A=n\n"),))) == "# CONFIG_A is not set\n"
 
 
@@ -80,7 +80,7 @@ def test_dropped_is_what_the_final_config_does_not_grant() -> None:
     assert lost == {"B": "y", "D": "y", "E": '"y"', "G": "n"}
 
 
-def test_what_an_architecture_cannot_do_may_be_dropped_there_and_only_there() -> None:
+def test_dropped_leaves_out_what_may_be_dropped_on_that_arch_only() -> None:
     base = parse_fragment("base", "CONFIG_STACK=y\n")
     asan = parse_fragment(
         "asan",
@@ -101,7 +101,7 @@ def test_what_an_architecture_cannot_do_may_be_dropped_there_and_only_there() ->
     assert merged_text(merge((base, asan))) == "CONFIG_ASAN=y\nCONFIG_SHADOW=y\nCONFIG_STACK=y\n"
 
 
-def test_a_symbol_may_be_dropped_for_either_of_two_reasons() -> None:
+def test_dropped_leaves_out_a_symbol_for_either_of_two_reasons() -> None:
     one = parse_fragment("one", "CONFIG_A=y\n# CONFIG_A may be dropped without CONFIG_X\n")
     two = parse_fragment("two", "CONFIG_A=y\n# CONFIG_A may be dropped without CONFIG_Y\n")
     merged = merge((one, two))
@@ -110,27 +110,27 @@ def test_a_symbol_may_be_dropped_for_either_of_two_reasons() -> None:
     assert dropped(merged, {"X": "y", "Y": "y"})
 
 
-def test_a_fragment_may_give_make_a_variable() -> None:
+def test_parse_fragment_with_a_make_variable() -> None:
     one = parse_fragment("one", "# make: KASAN_SANITIZE_early.o=n\n# make: B=\nCONFIG_A=y\n")
     two = parse_fragment("two", "# make: B=\n# make it fast: X=y\n# make sure\nCONFIG_A=y\n")
     assert make_variables((one, two)) == ("B=", "KASAN_SANITIZE_early.o=n")
     assert make_variables((parse_fragment("a", "CONFIG_A=y\n"),)) == ()
 
 
-def test_a_fragment_says_what_ram_it_takes() -> None:
+def test_parse_fragment_with_ram_it_takes() -> None:
     text = "# Slow.\n# Takes 64 MiB of a guest's RAM, and half of its speed.\nCONFIG_A=y\n"
     assert parse_fragment("a", text).takes_mib == 64
     assert parse_fragment("a", "# It takes a while.\nCONFIG_A=y\n").takes_mib == 0
 
 
-def test_same_value() -> None:
+def test_same_value_in_hex_and_decimal() -> None:
     assert same_value("0x10", "16")
     assert same_value("010", "10")
     assert not same_value("y", "m")
     assert not same_value('"1"', "1")
 
 
-def test_topics_come_in_order_each_once(tmp_path: Path) -> None:
+def test_topic_files_come_in_order_each_once(tmp_path: Path) -> None:
     for topic in ("base", "kunit", "fault-injection", "trace", "swap-zram", "toy", "xfs"):
         (tmp_path / f"{topic}.config").touch()
     files = topic_files(tmp_path, "toy", ("xfs", "kunit"))
@@ -142,7 +142,7 @@ def test_topics_come_in_order_each_once(tmp_path: Path) -> None:
     assert "'xfs'" in caught.value.hint
 
 
-def test_a_fragment_is_called_as_its_file(tmp_path: Path) -> None:
+def test_read_fragments_takes_the_topic_from_the_file(tmp_path: Path) -> None:
     (tmp_path / "a.config").write_text("CONFIG_A=y\n")
     (fragment,) = read_fragments((tmp_path / "a.config",))
     assert (fragment.topic, fragment.values) == ("a", {"A": "y"})
@@ -150,7 +150,7 @@ def test_a_fragment_is_called_as_its_file(tmp_path: Path) -> None:
         read_fragments((tmp_path / "none.config",))
 
 
-def test_what_is_asked_replaces_the_lines_of_a_config_and_spares_the_rest() -> None:
+def test_laid_over_replaces_only_the_symbols_asked_for() -> None:
     config = "CONFIG_SLOB=y\n# CONFIG_SLUB is not set\nCONFIG_HZ=100\n# a comment\n"
     asked = (Asked("SLUB", "y", "base"), Asked("SLOB", "n", "base"), Asked("NEW", "y", "kunit"))
     assert laid_over(config, asked).splitlines() == [

@@ -77,7 +77,7 @@ def why(folder: Path, config: str, *asked: tuple[str, str]) -> dict[str, str]:
     return explain(lost, folder / ".config", env, folder)
 
 
-def test_the_reasons_why_a_symbol_is_lost(tmp_path: Path) -> None:
+def test_reason_of_each_kind_of_loss(tmp_path: Path) -> None:
     answers = why(
         tmp_path,
         "CONFIG_OTHER=y\nCONFIG_SELECTOR=y\nCONFIG_ONE=y\nCONFIG_NUMBER=5\n",
@@ -95,12 +95,12 @@ def test_the_reasons_why_a_symbol_is_lost(tmp_path: Path) -> None:
     assert "m" in answers["TRI"]
 
 
-def test_two_unmet_dependencies_are_both_named(tmp_path: Path) -> None:
+def test_reason_names_both_of_two_unmet_dependencies(tmp_path: Path) -> None:
     answers = why(tmp_path, "", ("FEATURE", "y"))
     assert answers["FEATURE"] == "unmet: SWITCH [=n] && OTHER [=n]"
 
 
-def test_kconfig_files_that_cannot_be_read_are_said_to_be(tmp_path: Path) -> None:
+def test_explain_with_unreadable_kconfig_files_says_so(tmp_path: Path) -> None:
     (tmp_path / "Kconfig").write_text("config A\n\tstrange words\n")
     (tmp_path / ".config").touch()
     lost = [Dropped(Asked("A", "y", "topic"), "n")]
@@ -108,7 +108,7 @@ def test_kconfig_files_that_cannot_be_read_are_said_to_be(tmp_path: Path) -> Non
     assert "cannot be told" in answers["A"]
 
 
-def test_a_dependency_that_holds_on_a_condition(tmp_path: Path) -> None:
+def test_load_of_a_conditional_dependency(tmp_path: Path) -> None:
     met = why(tmp_path, "CONFIG_SWITCH=n\n", ("CONDITIONAL", "y"))
     assert met["CONDITIONAL"] == "its value is n, and nothing forbids y"
     unmet = why(tmp_path, "CONFIG_SWITCH=y\n", ("CONDITIONAL", "y"))
@@ -116,5 +116,5 @@ def test_a_dependency_that_holds_on_a_condition(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["MODULES", "LATER"])
-def test_words_of_newer_kernels_do_not_stop_it(tmp_path: Path, name: str) -> None:
+def test_load_of_words_of_newer_kernels(tmp_path: Path, name: str) -> None:
     assert why(tmp_path, "", (name, "y"))[name] == "its value is n, and nothing forbids y"

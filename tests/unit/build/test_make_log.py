@@ -32,7 +32,7 @@ def read(lines: list[str], *roots: str) -> MakeLog:
     return log
 
 
-def test_objects_are_counted() -> None:
+def test_line_of_an_object_is_counted() -> None:
     log = read(
         ["  CC      a.o", "  CC [M]  b.o", "  HOSTLD  scripts/x", "  Building modules, stage 2.",
          "make[1]: Entering directory", "  CALL    scripts/y.sh"]
@@ -41,7 +41,7 @@ def test_objects_are_counted() -> None:
     assert log.current == "scripts/y.sh"
 
 
-def test_the_first_error_comes_with_the_lines_that_explain_it() -> None:
+def test_first_error_comes_with_the_lines_that_explain_it() -> None:
     line, block = read(FAILED, "/src/tree").error()
     assert line == "mm/vmalloc.c:42:9: error: 'gpf' undeclared (first use in this function)"
     assert block.splitlines() == [
@@ -53,7 +53,7 @@ def test_the_first_error_comes_with_the_lines_that_explain_it() -> None:
     ]
 
 
-def test_a_linker_that_fails() -> None:
+def test_first_error_of_the_linker() -> None:
     line, block = first_error(
         ["  LD      vmlinux", "ld: mm/vmalloc.o: in function `vmap':",
          "vmalloc.c:(.text+0x1): undefined reference to `nothing'", "make: *** [x] Error 1"]
@@ -62,12 +62,12 @@ def test_a_linker_that_fails() -> None:
     assert "make" not in block
 
 
-def test_modpost_that_fails() -> None:
+def test_first_error_of_modpost() -> None:
     line, _ = first_error(["  MODPOST x", 'ERROR: modpost: "f" [x.ko] undefined!', "make: *** y"])
     assert line == 'ERROR: modpost: "f" [x.ko] undefined!'
 
 
-def test_where_no_compiler_spoke_the_lines_before_make_gave_up_are_shown() -> None:
+def test_first_error_without_a_compiler_is_the_lines_before_make_gave_up() -> None:
     line, block = first_error(
         ["  GEN     x", "/bin/sh: 1: pahole: not found", "make: *** [Makefile:1: x] Error 127"]
     )
@@ -75,13 +75,13 @@ def test_where_no_compiler_spoke_the_lines_before_make_gave_up_are_shown() -> No
     assert "Error 127" in block
 
 
-def test_a_makefile_that_refuses_says_why_itself() -> None:
+def test_first_error_of_a_makefile_is_its_own_line() -> None:
     refusal = "../tree/Makefile:151: *** source directory cannot contain spaces.  Stop."
     line, _ = first_error(["something else", refusal])
     assert line == refusal
 
 
-def test_nothing_to_be_found() -> None:
+def test_first_error_of_nothing_is_empty() -> None:
     assert first_error([]) == ("", "")
     assert first_error(["  CC      a.o"]) == ("", "")
 
@@ -94,13 +94,13 @@ def test_warnings_belong_to_the_object_they_were_printed_for() -> None:
     assert log.warnings["mm/slab.o"] == []
 
 
-def test_an_object_made_again_replaces_its_warnings() -> None:
+def test_merge_warnings_of_an_object_made_again_replaces_them() -> None:
     before = {"a.o": ["a: warning: x"], "b.o": ["b: warning: y"]}
     merged = merge_warnings(before, {"a.o": [], "c.o": ["b: warning: y"]})
     assert merged == {"b.o": ["b: warning: y"], "c.o": ["b: warning: y"]}
     assert all_warnings(merged) == ("b: warning: y",)
 
 
-def test_modpost_warnings_count() -> None:
+def test_warnings_of_modpost_count() -> None:
     log = read(["  MODPOST vmlinux.o", "WARNING: modpost: section mismatch"])
     assert all_warnings(log.warnings) == ("WARNING: modpost: section mismatch",)

@@ -24,7 +24,7 @@ def programs(folder: Path, *names: str) -> Path:
 GENERAL = ("make", "gcc", "flex", "bison", "bc", "perl")
 
 
-def test_the_tools_of_an_architecture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_toolchain_of_an_architecture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = ("aarch64-linux-gnu-gcc", "aarch64-linux-gnu-ld")
     monkeypatch.setenv("PATH", f"{programs(tmp_path / 'bin', *GENERAL, *own)}:/bin")
     monkeypatch.setattr("harness.build.toolchain.shutil.which", only_below(tmp_path))
@@ -46,7 +46,7 @@ def only_below(folder: Path):  # type: ignore[no-untyped-def]
     return which
 
 
-def test_a_missing_cross_compiler_names_its_packages(
+def test_find_toolchain_without_a_cross_compiler_names_its_packages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(programs(tmp_path / "bin", *GENERAL)))
@@ -57,7 +57,7 @@ def test_a_missing_cross_compiler_names_its_packages(
     assert "gcc-aarch64-linux-gnu" in caught.value.hint
 
 
-def test_a_missing_bison_is_told_before_make_stumbles(
+def test_find_toolchain_without_bison_names_its_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(programs(tmp_path / "bin", "make", "gcc", "flex")))
@@ -66,14 +66,14 @@ def test_a_missing_bison_is_told_before_make_stumbles(
     assert "Debian package bison" in caught.value.hint
 
 
-def test_builds_do_not_carry_the_day_or_the_host(tmp_path: Path) -> None:
+def test_build_env_fixes_day_user_and_host(tmp_path: Path) -> None:
     env = build_env(Cache(tmp_path))
     assert env["KBUILD_BUILD_TIMESTAMP"].endswith("1970")
     assert env["KBUILD_BUILD_HOST"] == env["KBUILD_BUILD_USER"] == "harness"
     assert env["CCACHE_BASEDIR"] == str(tmp_path)
 
 
-def test_identity_tells_compilers_and_linkers_apart() -> None:
+def test_identity_differs_by_compiler_and_by_linker() -> None:
     arch = load_arch("arm64")
     one = Toolchain(arch, "gcc 12", "ld 2.40", ccache=False)
     assert one.identity == replace(one, ccache=True).identity

@@ -31,7 +31,7 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_hits_of_both_kinds_are_hits(cache: Cache, told: Path) -> None:
+def test_statistics_count_direct_and_preprocessed_hits(cache: Cache, told: Path) -> None:
     (told / "prints").write_text(
         "direct_cache_hit\t5\npreprocessed_cache_hit\t2\ncache_miss\t3\n"
         "cache_size_kibibyte\t10\nfiles_in_cache\t6\nmore\t1\n"
@@ -40,7 +40,9 @@ def test_hits_of_both_kinds_are_hits(cache: Cache, told: Path) -> None:
     assert (told / "called").read_text() == f"{cache.ccache} 2G --print-stats\n"
 
 
-def test_a_users_own_size_wins(cache: Cache, told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environ_with_a_size_of_the_user_keeps_it(
+    cache: Cache, told: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CCACHE_MAXSIZE", "9G")
     (told / "prints").touch()
     assert ccache.environ(cache)["CCACHE_MAXSIZE"] == "9G"
@@ -48,12 +50,12 @@ def test_a_users_own_size_wins(cache: Cache, told: Path, monkeypatch: pytest.Mon
     assert (told / "called").read_text() == f"{cache.ccache} 9G --evict-older-than 90s\n"
 
 
-def test_words_that_are_not_known_are_no_figures(cache: Cache, told: Path) -> None:
+def test_statistics_in_unknown_words_are_none(cache: Cache, told: Path) -> None:
     (told / "prints").write_text("stats updated   Tue Nov 24\n")
     assert ccache.statistics(cache) is None
 
 
-def test_without_ccache_there_is_nothing_to_tell(
+def test_statistics_without_ccache_are_none(
     cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -12,7 +12,7 @@ from harness.cache import lease
 from harness.cache.lease import LEASES, end_all, in_use, taking_away, use
 
 
-def test_what_is_used_is_in_use_until_the_end(tmp_path: Path) -> None:
+def test_lease_lasts_until_the_end_of_its_process(tmp_path: Path) -> None:
     assert in_use(tmp_path) == frozenset()
     use(tmp_path, "kind/one")
     use(tmp_path, "kind/two")
@@ -24,20 +24,44 @@ def test_what_is_used_is_in_use_until_the_end(tmp_path: Path) -> None:
     assert in_use(tmp_path) == {"kind/two"}
 
 
-def test_shelves_are_apart(tmp_path: Path) -> None:
+def test_lease_on_one_shelf_says_nothing_of_another(tmp_path: Path) -> None:
     use(tmp_path / "a", "name")
     assert in_use(tmp_path / "b") == frozenset()
 
 
-def test_a_lease_that_nobody_holds_is_dropped(tmp_path: Path) -> None:
+def test_lease_of_a_dead_process_counts_for_nothing_and_goes_with_the_next_removal(
+    tmp_path: Path,
+) -> None:
     use(tmp_path, "one")
     left = tmp_path / LEASES / "1-dead.lease"
     left.write_text("two\n")
     assert in_use(tmp_path) == {"one"}
+    with taking_away(tmp_path) as used:
+        assert used == {"one"}
     assert not left.exists()
 
 
-def test_a_holder_may_end_while_its_lease_is_read(
+def test_lease_read_between_its_creation_and_its_lock_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = fcntl.flock
+    read: list[frozenset[str]] = []
+
+    def read_before_the_lock(fd: int, how: int) -> None:
+        # The guard is locked as well, but shared: whoever asks what is in use gets by.
+        if how == fcntl.LOCK_EX and not read:
+            read.append(in_use(tmp_path))
+        real(fd, how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("harness.cache.lease.fcntl.flock", read_before_the_lock)
+        use(tmp_path, "one")
+    assert read == [frozenset()]
+    with taking_away(tmp_path) as used:
+        assert used == {"one"}
+
+
+def test_lease_whose_process_ends_while_it_is_read_still_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(tmp_path, "one")
@@ -55,14 +79,14 @@ def test_a_holder_may_end_while_its_lease_is_read(
     assert in_use(tmp_path) == {"one"}
 
 
-def test_using_something_known_takes_no_lock(tmp_path: Path) -> None:
+def test_use_of_a_leased_name_takes_no_lock(tmp_path: Path) -> None:
     use(tmp_path, "one")
     with taking_away(tmp_path) as used:
         assert used == {"one"}
         use(tmp_path, "one")  # would wait for ever
 
 
-def test_a_newcomer_waits_while_something_is_taken_away(tmp_path: Path) -> None:
+def test_use_during_a_removal_waits_and_finds_nothing(tmp_path: Path) -> None:
     (tmp_path / "entry").touch()
     seen: list[bool] = []
 
@@ -81,7 +105,7 @@ def test_a_newcomer_waits_while_something_is_taken_away(tmp_path: Path) -> None:
     assert seen == [False]
 
 
-def test_threads_may_use_at_the_same_time(tmp_path: Path) -> None:
+def test_use_from_several_threads_makes_one_lease_of_all_names(tmp_path: Path) -> None:
     names = [f"entry{number}" for number in range(200)]
     threads = [
         threading.Thread(target=lambda part=part: [use(tmp_path, name) for name in names[part::4]])
@@ -95,7 +119,7 @@ def test_threads_may_use_at_the_same_time(tmp_path: Path) -> None:
     assert len(list((tmp_path / LEASES).glob("*.lease"))) == 1
 
 
-def test_a_forked_child_has_leases_of_its_own(
+def test_forked_child_has_leases_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(tmp_path, "parent")

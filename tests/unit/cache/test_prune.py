@@ -37,7 +37,7 @@ def stock(*items: Item, other: int = 0) -> Stock:
     return Stock(items, other)
 
 
-def test_the_least_recently_used_goes_first_and_no_more_than_must() -> None:
+def test_least_recently_used_goes_first_and_no_more_than_must() -> None:
     three = stock(item("k/new", 10), item("k/old", 1000), item("k/middle", 100))
     assert names(three, size=300) == []
     assert names(three, size=299) == ["k/old"]
@@ -47,12 +47,12 @@ def test_the_least_recently_used_goes_first_and_no_more_than_must() -> None:
     assert (choice.before, choice.after) == (300, 200)
 
 
-def test_what_is_not_an_entry_counts_but_cannot_go() -> None:
+def test_size_of_locks_and_indexes_counts_but_cannot_go() -> None:
     choice = choose(stock(item("k/a", 1), other=500), frozenset(), size=400, now=NOW)
     assert (choice.before, choice.after, len(choice.items)) == (600, 500, 1)
 
 
-def test_by_age_alone_and_together_with_a_size() -> None:
+def test_age_limit_alone_and_with_a_size() -> None:
     three = stock(item("k/new", 10), item("k/old", 1000), item("k/middle", 100))
     assert names(three, unused_since=NOW - 500) == ["k/old"]
     assert names(three, unused_since=NOW - 50) == ["k/old", "k/middle"]
@@ -60,7 +60,7 @@ def test_by_age_alone_and_together_with_a_size() -> None:
     assert names(three, unused_since=NOW - 5000, size=300) == []
 
 
-def test_what_is_in_use_stays_with_all_that_it_needs() -> None:
+def test_entry_in_use_stays_with_all_that_it_needs() -> None:
     chain = stock(
         item("k/a", 900, needs=("h/a",)),
         item("h/a", 1000, needs=("s/a",)),
@@ -71,7 +71,7 @@ def test_what_is_in_use_stays_with_all_that_it_needs() -> None:
     assert names(chain, "h/a", size=0) == ["k/a", "k/b"]
 
 
-def test_what_a_younger_entry_needs_goes_after_it() -> None:
+def test_entry_needed_by_a_younger_one_goes_after_it() -> None:
     two = stock(item("h/a", 1000), item("k/a", 10, needs=("h/a",)), item("k/b", 100))
     assert names(two, size=0) == ["k/b", "k/a", "h/a"]
     assert names(two, size=250) == ["k/b"]
@@ -79,12 +79,12 @@ def test_what_a_younger_entry_needs_goes_after_it() -> None:
     assert names(two, unused_since=NOW - 500) == []
 
 
-def test_entries_that_need_each_other_come_to_an_end() -> None:
+def test_entries_in_a_ring_of_needs_end_the_search() -> None:
     ring = stock(item("k/a", 10, needs=("k/b",)), item("k/b", 20, needs=("k/a",)))
     assert sorted(names(ring, size=0)) == ["k/a", "k/b"]
 
 
-def test_a_linked_file_is_free_when_its_last_name_goes() -> None:
+def test_linked_file_frees_its_bytes_with_its_last_name() -> None:
     tree = item("s/tree", 1000, 10, shared={(1, 1): 500, (1, 2): 70})
     work = item("w/tree", 100, 10, shared={(1, 1): 500})
     both = stock(tree, work)
@@ -95,7 +95,7 @@ def test_a_linked_file_is_free_when_its_last_name_goes() -> None:
     assert choose(both, frozenset(), size=500, now=NOW).after == 0
 
 
-def test_a_linked_file_counts_where_it_comes_first() -> None:
+def test_linked_file_counts_where_it_comes_first() -> None:
     tree = item("s/tree", 1000, 10, shared={(1, 1): 500, (1, 2): 70})
     work = item("w/tree", 100, 10, shared={(1, 1): 500})
     assert stock(tree, work).by_kind() == (
@@ -104,7 +104,7 @@ def test_a_linked_file_counts_where_it_comes_first() -> None:
     )
 
 
-def test_what_takes_no_lease_goes_when_nobody_can_be_at_it() -> None:
+def test_unleased_entry_goes_after_a_day() -> None:
     young = item("n/young", UNTOUCHED_S - 10, unleased=True)
     old = item("n/old", UNTOUCHED_S + 10, unleased=True)
     assert names(stock(young, old), size=0) == ["n/old"]
@@ -115,12 +115,12 @@ def test_what_takes_no_lease_goes_when_nobody_can_be_at_it() -> None:
     [("0", 0), ("20G", 20 * 2**30), ("1.5 k".replace(" ", ""), 1536), ("512MiB", 2**29),
      ("2tb", 2**41), ("77", 77)],
 )  # fmt: skip
-def test_sizes(text: str, size: int) -> None:
+def test_parse_size_in_every_unit(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "G", "-1G", "20 Q", "1e3"])
-def test_what_is_no_size(text: str) -> None:
+def test_parse_size_of_no_size_is_refused(text: str) -> None:
     with pytest.raises(UserError, match="is no size"):
         parse_size(text)
 
@@ -128,12 +128,12 @@ def test_what_is_no_size(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "seconds"), [("30m", 1800), ("12h", 43200), ("14d", 1209600), ("1w", 604800)]
 )
-def test_ages(text: str, seconds: float) -> None:
+def test_parse_age_in_every_unit(text: str, seconds: float) -> None:
     assert parse_age(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "14", "d", "-1d", "1y"])
-def test_what_is_no_age(text: str) -> None:
+def test_parse_age_of_no_age_is_refused(text: str) -> None:
     with pytest.raises(UserError, match="is no age"):
         parse_age(text)
 
@@ -143,5 +143,5 @@ def test_what_is_no_age(text: str) -> None:
     [(0, "0.0 KiB"), (1536, "1.5 KiB"), (2**20 - 1, "1.0 MiB"), (20 * 2**30, "20.0 GiB"),
      (3000 * 2**40, "3000.0 TiB")],
 )  # fmt: skip
-def test_sizes_for_a_person(size: int, text: str) -> None:
+def test_size_text_in_kib_to_tib(size: int, text: str) -> None:
     assert size_text(size) == text

@@ -14,7 +14,7 @@ import pytest
 
 from harness.cache import store as store_module
 from harness.cache.store import Store, digest_kept, hold, last_used
-from harness.host.files import digest_files, key_of, write_atomically
+from harness.host.files import digest_files
 from harness.model.errors import InfraError
 
 
@@ -32,7 +32,7 @@ def filler(text: str = "content") -> Callable[[Path], None]:
     return fill
 
 
-def test_what_is_put_can_be_got(store: Store) -> None:
+def test_put_entry_can_be_got(store: Store) -> None:
     assert store.get("kind", "key") is None
     folder = store.put("kind", "key", filler())
     assert store.get("kind", "key") == folder
@@ -42,7 +42,7 @@ def test_what_is_put_can_be_got(store: Store) -> None:
 
 
 @pytest.mark.parametrize("how", [KeyboardInterrupt, RuntimeError, InfraError])
-def test_an_interrupted_put_leaves_nothing(store: Store, how: type[BaseException]) -> None:
+def test_interrupted_put_leaves_nothing(store: Store, how: type[BaseException]) -> None:
     def dies(into: Path) -> None:
         (into / "half").write_text("half")
         raise how("now")
@@ -53,7 +53,7 @@ def test_an_interrupted_put_leaves_nothing(store: Store, how: type[BaseException
     assert list(store.root.rglob("half")) == []
 
 
-def test_a_crash_before_the_rename_shows_nothing(
+def test_crash_before_the_rename_shows_nothing(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As a SIGKILL: the folder that was being filled stays behind.
@@ -67,7 +67,7 @@ def test_a_crash_before_the_rename_shows_nothing(
     assert store.get("kind", "key") is not None
 
 
-def test_old_leftovers_are_swept(store: Store) -> None:
+def test_leftovers_older_than_a_day_are_swept(store: Store) -> None:
     old = store.root / ".new" / "left"
     young = store.root / ".new" / "filling"
     old.mkdir(parents=True)
@@ -79,7 +79,7 @@ def test_old_leftovers_are_swept(store: Store) -> None:
     assert young.exists()
 
 
-def test_the_first_put_wins(store: Store) -> None:
+def test_second_put_of_a_key_keeps_the_first(store: Store) -> None:
     def late(into: Path) -> None:
         filler("late")(into)
         store.put("kind", "key", filler("early"))
@@ -88,7 +88,7 @@ def test_the_first_put_wins(store: Store) -> None:
     assert (folder / "sub" / "file").read_text() == "early"
 
 
-def test_what_was_kept_is_told_from_what_somebody_works_on(store: Store) -> None:
+def test_digest_kept_leaves_out_files_beside_the_manifest(store: Store) -> None:
     """Modules are built in a kernel's kit, where make has files of its own for a moment."""
     first = store.put("kind", "a", filler("same")) / "sub"
     before = digest_kept(first)
@@ -129,9 +129,7 @@ def damage_manifest(folder: Path) -> None:
 @pytest.mark.parametrize(
     "damage", [damage_size, damage_missing, damage_link, damage_kind, damage_manifest]
 )
-def test_a_damaged_entry_is_absent_and_replaced(
-    store: Store, damage: Callable[[Path], None]
-) -> None:
+def test_damaged_entry_is_absent_and_replaced(store: Store, damage: Callable[[Path], None]) -> None:
     damage(store.put("kind", "key", filler()))
     assert store.get("kind", "key") is None
     folder = store.put("kind", "key", filler())
@@ -174,7 +172,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize("keep_time", [False, True])
 @pytest.mark.parametrize("verify", [False, True])
 @pytest.mark.parametrize(("fill", "name"), [(filler(), "sub/file"), (large, "image")])
-def test_a_flipped_bit_is_noticed_when_an_entry_is_used(
+def test_flipped_bit_is_noticed_when_an_entry_is_got(
     store: Store, fill: Callable[[Path], None], name: str, verify: bool, keep_time: bool
 ) -> None:
     folder = store.put("kind", "key", fill)
@@ -187,9 +185,7 @@ def test_a_flipped_bit_is_noticed_when_an_entry_is_used(
     assert store.get("kind", "key", verify=verify) == folder
 
 
-def test_a_large_entry_is_read_when_it_is_written_and_not_again(
-    store: Store, reads: list[str]
-) -> None:
+def test_large_entry_is_read_when_written_and_not_again(store: Store, reads: list[str]) -> None:
     store.put("kind", "key", large)
     reads.clear()
     assert store.get("kind", "key") is not None
@@ -198,7 +194,7 @@ def test_a_large_entry_is_read_when_it_is_written_and_not_again(
     assert reads == ["image", "note"]
 
 
-def test_a_small_entry_is_read_each_time(store: Store, reads: list[str]) -> None:
+def test_small_entry_is_read_each_time(store: Store, reads: list[str]) -> None:
     store.put("kind", "key", filler())
     for _ in range(2):
         reads.clear()
@@ -206,9 +202,7 @@ def test_a_small_entry_is_read_each_time(store: Store, reads: list[str]) -> None
         assert reads == ["file"]
 
 
-def test_a_large_entry_whose_inodes_changed_is_read_once_more(
-    store: Store, reads: list[str]
-) -> None:
+def test_large_entry_with_other_inodes_is_read_again(store: Store, reads: list[str]) -> None:
     folder = store.put("kind", "key", large)
     os.link(folder / "image", store.root / "another-name")
     reads.clear()
@@ -219,7 +213,7 @@ def test_a_large_entry_whose_inodes_changed_is_read_once_more(
 
 
 @pytest.mark.parametrize("days", [2, -2])
-def test_a_reading_is_trusted_for_a_day(store: Store, reads: list[str], days: int) -> None:
+def test_large_entry_is_read_again_after_a_day(store: Store, reads: list[str], days: int) -> None:
     folder = store.put("kind", "key", large)
     stamp = folder / store_module.STAMP
     facts = json.loads(stamp.read_text())
@@ -231,14 +225,14 @@ def test_a_reading_is_trusted_for_a_day(store: Store, reads: list[str], days: in
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"look": "other", "when": 1}'])
-def test_a_stamp_that_makes_no_sense_is_worth_nothing(store: Store, text: str) -> None:
+def test_malformed_stamp_is_worth_nothing(store: Store, text: str) -> None:
     folder = store.put("kind", "key", large)
     (folder / store_module.STAMP).write_text(text)
     flip(folder / "image")
     assert store.get("kind", "key") is None
 
 
-def test_an_entry_made_of_another_entry_has_a_manifest_of_its_own(store: Store) -> None:
+def test_entry_copied_from_another_has_a_manifest_of_its_own(store: Store) -> None:
     one = store.put("kind", "one", filler("one"))
 
     def fill(into: Path) -> None:
@@ -250,7 +244,7 @@ def test_an_entry_made_of_another_entry_has_a_manifest_of_its_own(store: Store) 
     assert store.get("kind", "two", verify=True) is not None
 
 
-def test_getting_an_entry_says_when(store: Store) -> None:
+def test_get_updates_the_time_of_last_use(store: Store) -> None:
     folder = store.put("kind", "key", filler())
     past = time.time() - 3600
     os.utime(folder / store_module.MANIFEST, (past, past))
@@ -259,7 +253,7 @@ def test_getting_an_entry_says_when(store: Store) -> None:
     assert last_used(folder) > past + 1800
 
 
-def test_a_full_disk_is_one_clear_line(store: Store) -> None:
+def test_put_on_a_full_disk_is_one_clear_line(store: Store) -> None:
     def full(into: Path) -> None:  # noqa: ARG001
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -269,48 +263,7 @@ def test_a_full_disk_is_one_clear_line(store: Store) -> None:
     assert store.get("kind", "key") is None
 
 
-def test_key_of_keeps_parts_apart() -> None:
-    assert key_of("a", "bc") != key_of("ab", "c")
-    assert key_of("a") == key_of("a")
-    assert len(key_of()) == 64
-
-
-def test_digest_files_sees_names_contents_and_modes(tmp_path: Path) -> None:
-    def folder(name: str, **files: str) -> Path:
-        path = tmp_path / name
-        path.mkdir()
-        for file, text in files.items():
-            (path / file).write_text(text)
-        return path
-
-    one = folder("one", a="1", b="2")
-    assert digest_files(one) == digest_files(folder("same", a="1", b="2"))
-    assert digest_files(one) != digest_files(folder("other", a="1", b="3"))
-    assert digest_files(one) != digest_files(folder("renamed", a="1", c="2"))
-    assert digest_files(one) != digest_files(folder("more", a="1", b="2", c=""))
-    assert digest_files(one / "a", one / "b") != digest_files(one / "b", one / "a")
-    before = digest_files(one)
-    (one / "a").chmod(0o755)
-    assert digest_files(one) != before
-
-
-def test_write_atomically_leaves_the_old_file_when_it_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "file"
-    write_atomically(file, "old")
-
-    def refuse(self: Path, target: Path) -> Path:  # noqa: ARG001
-        raise OSError(errno.EIO, "broken")
-
-    monkeypatch.setattr(Path, "replace", refuse)
-    with pytest.raises(OSError, match="broken"):
-        write_atomically(file, "new")
-    assert file.read_text() == "old"
-    assert [f.name for f in tmp_path.iterdir()] == ["file"]
-
-
-def test_a_lock_is_held_by_one_and_the_other_is_told(tmp_path: Path) -> None:
+def test_lock_held_by_another_tells_and_waits(tmp_path: Path) -> None:
     told, inside = threading.Event(), threading.Event()
 
     def second() -> None:

@@ -31,7 +31,7 @@ def test_remaining_shrinks_with_the_clock_and_stops_at_zero() -> None:
     assert deadline.spent == pytest.approx(11.0)
 
 
-def test_never_does_not_pass() -> None:
+def test_never_deadline_does_not_pass() -> None:
     deadline = Deadline.never()
     assert deadline.remaining() == math.inf
     assert not deadline.passed
@@ -39,7 +39,7 @@ def test_never_does_not_pass() -> None:
 
 
 @pytest.mark.parametrize(("wanted", "granted"), [(3.0, 3.0), (30.0, 8.0)])
-def test_a_part_ends_no_later_than_the_whole(wanted: float, granted: float) -> None:
+def test_within_ends_no_later_than_the_whole(wanted: float, granted: float) -> None:
     clock = Clock()
     whole = Deadline(10.0, clock)
     clock.now += 2.0
@@ -49,22 +49,22 @@ def test_a_part_ends_no_later_than_the_whole(wanted: float, granted: float) -> N
     assert part.passed
 
 
-def test_a_slow_guest_gets_more_time_and_a_fast_one_not_less() -> None:
+def test_speed_of_a_slow_guest_scales_up_and_of_a_fast_one_not_down() -> None:
     assert speed_of(3 * REFERENCE_SPIN_US).scale(45.0) == pytest.approx(135.0)
     assert speed_of(REFERENCE_SPIN_US // 3).scale(45.0) == 45.0
 
 
 @pytest.mark.parametrize("spin_us", [0, -1])
-def test_a_guest_that_did_not_measure_counts_as_the_reference(spin_us: int) -> None:
+def test_speed_of_a_guest_without_measurement_is_the_reference(spin_us: int) -> None:
     assert speed_of(spin_us).factor == 1.0
 
 
 @pytest.mark.parametrize("spin_us", [SLOWEST * REFERENCE_SPIN_US, 10**9, 10**15, 10**400])
-def test_no_guest_makes_time_outs_of_days(spin_us: int) -> None:
+def test_speed_is_bounded_at_a_hundredth(spin_us: int) -> None:
     assert speed_of(spin_us).scale(45.0) == SLOWEST * 45.0
 
 
-def test_a_busy_host_makes_guests_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_speed_on_a_busy_host_is_lower(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
     monkeypatch.setattr("os.getloadavg", lambda: (6.0, 0.0, 0.0))
     assert host_speed().factor == 3.0

@@ -8,23 +8,23 @@ from typing import Any
 import pytest
 
 from harness.arch import all_archs, load_arch
-from harness.host import packages, resources
+from harness.host import packages
 from harness.host.packages import Requirement
 from harness.model.errors import InfraError
 
 
-def test_a_program_in_path_is_found() -> None:
+def test_requirement_of_a_program_in_path_is_found() -> None:
     assert Path(Requirement("sh", ("dash",), "").where).name == "sh"
 
 
-def test_a_file_is_found_by_its_path(tmp_path: Path) -> None:
+def test_requirement_of_a_file_is_found_by_its_path(tmp_path: Path) -> None:
     there = tmp_path / "libfoo.a"
     assert Requirement(str(there), ("foo",), "").where == ""
     there.touch()
     assert Requirement(str(there), ("foo",), "").where == str(there)
 
 
-def test_packages_of_what_is_missing_come_once_and_in_order() -> None:
+def test_missing_packages_come_once_and_in_order() -> None:
     wanted = (
         Requirement("sh", ("dash",), ""),
         Requirement("no-such-program-b", ("beta", "shared"), ""),
@@ -33,7 +33,7 @@ def test_packages_of_what_is_missing_come_once_and_in_order() -> None:
     assert packages.missing_packages(wanted) == ("beta", "shared", "alpha")
 
 
-def test_every_architecture_brings_compiler_libc_and_emulator() -> None:
+def test_requirements_of_an_arch_have_compiler_libc_and_emulator() -> None:
     for arch in all_archs():
         extra = set(packages.requirements((arch,))) - set(packages.requirements(()))
         whats = {r.what for r in extra}
@@ -41,7 +41,7 @@ def test_every_architecture_brings_compiler_libc_and_emulator() -> None:
         assert any(what.endswith("libc.a") for what in whats)
 
 
-def test_the_host_s_own_architecture_needs_no_cross_compiler(
+def test_requirements_of_the_hosts_arch_have_no_cross_compiler(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     arch = load_arch("arm64")
@@ -53,7 +53,7 @@ def test_the_host_s_own_architecture_needs_no_cross_compiler(
     assert set(arch.cross_packages) <= names
 
 
-def test_what_is_missing_is_named_with_one_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_require_names_what_is_missing_and_one_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(InfraError, match="make, gcc") as caught:
         packages.require(())
@@ -61,7 +61,7 @@ def test_what_is_missing_is_named_with_one_command(monkeypatch: pytest.MonkeyPat
     assert " make " in caught.value.hint
 
 
-def test_install_without_rights_prints_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_install_without_rights_gives_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packages, "may_install", lambda: False)
     monkeypatch.setattr(packages.os, "geteuid", lambda: 1000)
     with pytest.raises(InfraError, match="flex") as caught:
@@ -70,7 +70,7 @@ def test_install_without_rights_prints_the_command(monkeypatch: pytest.MonkeyPat
     assert caught.value.hint == f"run: {expected}"
 
 
-def test_an_install_that_fails_shows_what_apt_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_install_that_fails_shows_the_words_of_apt(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[tuple[str, ...]] = []
 
     def run(argv: tuple[str, ...], **_: Any) -> subprocess.CompletedProcess[str]:
@@ -87,13 +87,6 @@ def test_an_install_that_fails_shows_what_apt_said(monkeypatch: pytest.MonkeyPat
     assert [argv[:2] for argv in ran] == [("apt-get", "update"), ("apt-get", "install")]
 
 
-def test_nothing_to_install_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_install_of_nothing_runs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packages, "may_install", lambda: pytest.fail("asked"))
     packages.install(())
-
-
-def test_the_host_describes_itself_in_one_line() -> None:
-    assert resources.cores() >= 1
-    assert resources.memory_mib() > 0
-    assert f"{resources.cores()} cores" in resources.describe()
-    assert "\n" not in resources.describe()

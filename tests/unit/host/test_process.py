@@ -21,13 +21,13 @@ def gone(pid: int) -> bool:
         return True
 
 
-def test_both_outputs_and_the_status_are_returned() -> None:
+def test_run_returns_both_outputs_and_the_status() -> None:
     done = process.run(("sh", "-c", "echo out; echo err >&2; exit 3"))
     assert (done.stdout, done.stderr, done.status, done.ok) == ("out\n", "err\n", 3, False)
     assert process.run(("true",)).ok
 
 
-def test_a_log_gets_everything_in_order_and_is_appended_to(tmp_path: Path) -> None:
+def test_run_with_a_log_appends_both_outputs_in_order(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("before\n")
     lines: list[str] = []
@@ -39,16 +39,16 @@ def test_a_log_gets_everything_in_order_and_is_appended_to(tmp_path: Path) -> No
     assert done.stdout == "one\ntwo\nthree"
 
 
-def test_stdin_is_given_and_empty_otherwise() -> None:
+def test_run_with_stdin_gives_it_and_else_an_empty_one() -> None:
     assert process.run(("cat",), stdin="x" * 200_000).stdout == "x" * 200_000
     assert process.run(("cat",)).stdout == ""
 
 
-def test_bytes_that_are_no_text_do_not_disturb() -> None:
+def test_run_of_a_command_with_bytes_that_are_no_text_replaces_them() -> None:
     assert process.run(("printf", r"a\377b")).stdout == "a�b"
 
 
-def test_settings_of_another_build_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environ_leaves_out_settings_of_another_build(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("MAKEFLAGS", "ARCH", "KBUILD_OUTPUT", "LC_MESSAGES", "GIT_DIR", "KCFLAGS"):
         monkeypatch.setenv(name, "theirs")
     monkeypatch.setenv("http_proxy", "kept")
@@ -60,25 +60,25 @@ def test_settings_of_another_build_are_left_out(monkeypatch: pytest.MonkeyPatch)
     assert "theirs" not in found.values()
 
 
-def test_a_missing_program_names_its_package() -> None:
+def test_run_of_a_missing_program_names_doctor() -> None:
     with pytest.raises(InfraError, match="'no-such-program' is not installed") as caught:
         process.run(("no-such-program",))
     assert "harness doctor --install" in caught.value.hint
 
 
-def test_a_missing_known_tool_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_require_tool_that_is_missing_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(InfraError, match="'flex' is not installed") as caught:
         process.require_tool("flex")
     assert "Debian package flex" in caught.value.hint
 
 
-def test_a_missing_folder_is_not_taken_for_a_missing_program(tmp_path: Path) -> None:
+def test_run_in_a_missing_folder_names_the_folder(tmp_path: Path) -> None:
     with pytest.raises(InfraError, match="no such folder"):
         process.run(("true",), cwd=tmp_path / "none")
 
 
-def test_after_the_deadline_the_whole_group_is_gone(tmp_path: Path) -> None:
+def test_run_past_its_deadline_ends_the_whole_group(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     script = f"sleep 60 & echo $! > {pids}; echo $$ >> {pids}; wait"
     with pytest.raises(InfraError, match=r"'sh' did not end within 0\.5 s"):
@@ -86,7 +86,7 @@ def test_after_the_deadline_the_whole_group_is_gone(tmp_path: Path) -> None:
     assert all(gone(int(pid)) for pid in pids.read_text().split())
 
 
-def test_an_exception_of_the_reader_ends_the_command(tmp_path: Path) -> None:
+def test_run_whose_reader_raises_ends_the_command(tmp_path: Path) -> None:
     pids, marker = tmp_path / "pids", tmp_path / "marker"
 
     def stop(line: str) -> None:
@@ -101,9 +101,7 @@ def test_an_exception_of_the_reader_ends_the_command(tmp_path: Path) -> None:
     assert not marker.exists()
 
 
-def test_the_marker_stays_when_politeness_was_not_enough(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_marker_of_a_killed_command_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "GRACE_S", 0.2)
     marker = tmp_path / "marker"
 
@@ -119,7 +117,7 @@ def test_the_marker_stays_when_politeness_was_not_enough(
     assert marker.exists()
 
 
-def test_a_daemon_that_holds_the_pipe_does_not_hold_us(tmp_path: Path) -> None:
+def test_run_with_a_daemon_on_its_pipe_returns(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     begun = time.monotonic()
     done = process.run(("sh", "-c", f"sleep 30 & echo $! > {pids}; echo said"))

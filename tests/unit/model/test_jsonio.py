@@ -79,9 +79,7 @@ OBSERVATION = Observation(
     ),
     argv=("qemu",),
 )
-SERIES = Series(
-    "s", "t", Path("/p"), "5.10", (), (Patch(1, Path("/p/1"), "t", "a", "00", ("mm/x.c",)),)
-)
+SERIES = Series("s", "t", Path("/p"), "5.10", (), (Patch(1, Path("/p/1"), "t", "00", ("mm/x.c",)),))
 VALUES = [RECORD, RESULT, CELL, TEST, Plan(), OBSERVATION, Observation(None, ("x",)), SERIES]
 
 
@@ -94,7 +92,7 @@ def test_round_trip_is_exact(value: object) -> None:
 
 @settings(deadline=None)
 @given(st.text(), st.floats(allow_nan=False), st.lists(st.text(), max_size=5))
-def test_any_text_survives(text: str, number: float, lines: list[str]) -> None:
+def test_round_trip_of_any_text(text: str, number: float, lines: list[str]) -> None:
     result = CellResult(
         CELL, Verdict.PASS, Verdict.PASS, text, seconds=number,
         cases=(CaseResult(text, Verdict.PASS, diagnostics=tuple(lines)),),
@@ -104,19 +102,19 @@ def test_any_text_survives(text: str, number: float, lines: list[str]) -> None:
     assert from_json(CellResult, written) == result
 
 
-def test_bytes_that_were_no_text_survive() -> None:
+def test_round_trip_of_lone_surrogates() -> None:
     case = CaseResult(b"\xff\xfe console".decode("utf-8", "surrogateescape"), Verdict.PASS)
     assert from_json(CaseResult, to_json(case)) == case
 
 
-def test_keys_are_the_fields_and_enums_their_words() -> None:
+def test_to_json_keys_are_fields_and_enums_are_words() -> None:
     plain = json.loads(to_json(RESULT))
     assert set(plain) == {field.name for field in fields(CellResult)}
     assert plain["verdict"] == "FAIL"
     assert plain["splats"][0]["kind"] == "hung-task"
 
 
-def test_a_newer_harness_may_have_added_a_key_to_a_record() -> None:
+def test_from_json_passes_over_unknown_keys() -> None:
     plain = json.loads(to_json(CELL))
     assert from_json(Cell, json.dumps({**plain, "clone": True})) == CELL
 
@@ -132,7 +130,7 @@ def test_a_newer_harness_may_have_added_a_key_to_a_record() -> None:
         ('{"arch": "x"}', "run.json: not a Cell: key 'base' is missing"),
     ],
 )
-def test_damaged_records_are_one_line(text: str, said: str) -> None:
+def test_from_json_of_a_damaged_record_is_one_line(text: str, said: str) -> None:
     with pytest.raises(UserError) as caught:
         from_json(Cell, text, where="run.json")
     assert caught.value.what.startswith(said)
@@ -148,7 +146,7 @@ TABLE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_a_table_becomes_a_dataclass() -> None:
+def test_from_table_gives_the_dataclass() -> None:
     assert from_table(GuestTest, TABLE, where="test.toml") == TEST
 
 
@@ -161,7 +159,11 @@ def test_a_table_becomes_a_dataclass() -> None:
         ({"timeout_s": "60"}, "timeout_s = '60': must be a valid number"),
         (
             {"tolerated_splats": ["oom-kil"]},
-            "tolerated_splats[0] = 'oom-kil': must be 'panic', 'oops',",
+            "tolerated_splats[0] = 'oom-kil': did you mean 'oom-kill'?",
+        ),
+        (
+            {"tolerated_splats": ["x"]},
+            "tolerated_splats[0] = 'x': allowed are: alloc-failure, bug,",
         ),
         ({"tolerated_splats": "oom-kill"}, "tolerated_splats = 'oom-kill': must be a valid array"),
         ({"proves": [{"series": "s"}]}, "key 'proves[0].patch' is missing"),
@@ -175,25 +177,20 @@ def test_a_table_becomes_a_dataclass() -> None:
         ),
     ],
 )
-def test_faults_of_a_table_are_one_line(change: dict[str, Any], said: str) -> None:
+def test_from_table_with_a_fault_is_one_line(change: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError) as caught:
         from_table(GuestTest, TABLE | change, where="test.toml")
     assert caught.value.what.startswith(f"test.toml: {said}")
     assert "\n" not in caught.value.what
 
 
-def test_a_close_word_is_suggested() -> None:
-    with pytest.raises(UserError, match="did you mean 'oom-kill'"):
-        from_table(GuestTest, TABLE | {"tolerated_splats": ["oom-kil"]}, where="test.toml")
-
-
-def test_long_wrong_values_are_cut() -> None:
+def test_from_table_with_a_long_wrong_value_cuts_it() -> None:
     with pytest.raises(UserError) as caught:
         from_table(GuestTest, TABLE | {"module": ["x" * 1000]}, where="test.toml")
     assert len(caught.value.what) < 200
 
 
-def test_suggest() -> None:
+def test_suggest_close_word_else_all_else_none() -> None:
     assert suggest("arm46", ["x86_64", "arm64"]) == "did you mean 'arm64'?"
     assert suggest("riscv", ["x86_64", "arm64"]) == "there are: arm64, x86_64"
     assert suggest("a", []) == "there are none yet"

@@ -18,7 +18,7 @@ CELL = Cell("arm64", "debian:5.10", 2, (), 96, "sweep", "none")
 
 
 def patch(number: int) -> Patch:
-    return Patch(number, Path(f"{number:04}.patch"), f"patch {number}", "", f"{number:064x}", ())
+    return Patch(number, Path(f"{number:04}.patch"), f"patch {number}", f"{number:064x}", ())
 
 
 SERIES = Series("s", "t", Path(), "5.10", prepare=(patch(0),), patches=(patch(1), patch(2)))
@@ -41,11 +41,11 @@ def test_every_value_is_frozen() -> None:
         ("", "MISS"),
     ],
 )
-def test_the_worst_verdict_is_that_of_highest_priority(verdicts: str, worst: str) -> None:
+def test_worst_verdict_is_that_of_highest_priority(verdicts: str, worst: str) -> None:
     assert Verdict.worst(tuple(map(Verdict, verdicts.split()))) is Verdict(worst)
 
 
-def test_a_cells_id_tells_cells_apart_and_is_a_path() -> None:
+def test_cell_id_tells_cells_apart_and_is_a_path() -> None:
     other = {
         "arch": "x86_64", "base": "debian:6.1", "position": 3, "config": ("kasan",),
         "ram_mib": 64, "test": "scope", "load": "anon",
@@ -58,14 +58,14 @@ def test_a_cells_id_tells_cells_apart_and_is_a_path() -> None:
     assert CELL.id == "arm64/debian-5.10/p2/96M/sweep"
 
 
-def test_a_series_has_one_position_more_than_patches() -> None:
+def test_series_has_one_position_more_than_patches() -> None:
     assert SERIES.positions == (0, 1, 2)
     assert [p.number for p in SERIES.applied(0)] == [0]
     assert [p.number for p in SERIES.applied(2)] == [0, 1, 2]
     assert [SERIES.title_at(n) for n in SERIES.positions] == ["base", "patch 1", "patch 2"]
 
 
-def test_the_patchset_hash_is_that_of_the_patches_hashes() -> None:
+def test_patchset_hash_is_over_the_hashes_of_the_patches() -> None:
     listed = "".join(f"{number:064x}\n" for number in (0, 1))
     assert SERIES.patchset_hash(1) == hashlib.sha256(listed.encode()).hexdigest()
     assert dataclasses.replace(SERIES, prepare=()).patchset_hash(0) == ""
@@ -82,14 +82,14 @@ def test_the_patchset_hash_is_that_of_the_patches_hashes() -> None:
         (True, ("anon", "slab"), True, ("anon", "slab")),
     ],
 )
-def test_a_test_with_pressure_of_its_own_goes_without_loads_unless_told(
+def test_guest_test_with_pressure_of_its_own_has_loads_only_when_named(
     own_pressure: bool, loads: tuple[str, ...], named: bool, under: tuple[str, ...]
 ) -> None:
     test = GuestTest("t", Path(), "", "t", "t", own_pressure=own_pressure)
     assert test.loads_of(loads, named) == under
 
 
-def test_a_test_knows_from_which_patch_a_case_passes() -> None:
+def test_guest_test_knows_from_which_patch_a_case_passes() -> None:
     test = GuestTest(
         "n", Path(), "", "m", "s",
         proves=(Proves("a", 1, ("nofs_*",)), Proves("a", 2, ("nofail",)), Proves("b", 4)),
@@ -101,7 +101,7 @@ def test_a_test_knows_from_which_patch_a_case_passes() -> None:
     assert [test.patch_of(series) for series in "abc"] == [2, 4, 0]
 
 
-def test_a_test_without_what_it_needs_claims_nothing() -> None:
+def test_guest_test_without_its_needs_claims_nothing() -> None:
     test = GuestTest(
         name="lockdep",
         folder=Path(),
@@ -117,7 +117,7 @@ def test_a_test_without_what_it_needs_claims_nothing() -> None:
     assert test.on(()).fails_before("s", "any") == 0
 
 
-def test_a_cell_is_as_expected_only_with_all_that_belongs_to_it() -> None:
+def test_cell_with_an_unexpected_part_is_not_as_expected() -> None:
     good = CellResult(CELL, Verdict.FAIL, Verdict.FAIL, "")
     case = CaseResult("c", Verdict.FAIL, Verdict.FAIL)
     assert good.as_expected
@@ -128,7 +128,7 @@ def test_a_cell_is_as_expected_only_with_all_that_belongs_to_it() -> None:
     assert not dataclasses.replace(good, anomalies=("the kernel died",)).as_expected
 
 
-def test_a_run_is_as_expected_only_when_it_came_to_its_end() -> None:
+def test_run_that_is_not_finished_is_not_as_expected() -> None:
     good = CellResult(CELL, Verdict.PASS, Verdict.PASS, "")
     record = RunRecord("i", "", 0.0, "", Plan(), "", (), "", "", "", "", cells=(good,))
     assert record.as_expected
@@ -137,6 +137,6 @@ def test_a_run_is_as_expected_only_when_it_came_to_its_end() -> None:
     assert not dataclasses.replace(record, cells=(good, bad)).as_expected
 
 
-def test_a_fast_guest_gets_no_shorter_time_out() -> None:
+def test_speed_of_a_fast_guest_shortens_no_time_out() -> None:
     assert Speed(3.0).scale(10) == 30
     assert Speed(0.2).scale(10) == 10

@@ -18,7 +18,7 @@ def checkout(tmp_path: Path) -> Checkout:
     return make_checkout(tmp_path / "checkout")
 
 
-def test_a_guest_test_is_read_with_its_friendly_forms(checkout: Checkout) -> None:
+def test_test_toml_in_its_friendly_forms_is_read(checkout: Checkout) -> None:
     tests = load_tests(checkout)
     assert list(tests) == ["scope", "sweep"]
     sweep = tests["sweep"]
@@ -50,14 +50,16 @@ def test_a_guest_test_is_read_with_its_friendly_forms(checkout: Checkout) -> Non
         ('"nofail_*"', "[]", "proves[0].cases is empty"),
     ],
 )
-def test_faults_of_a_guest_test(checkout: Checkout, old: str, new: str, said: str) -> None:
+def test_test_toml_with_a_fault_names_the_key(
+    checkout: Checkout, old: str, new: str, said: str
+) -> None:
     file = checkout.tests / "sweep/test.toml"
     assert old in TEST_TOML
     file.write_text(TEST_TOML.replace(old, new))
     assert error_of(load_tests, checkout).startswith(f"{file}: {said}")
 
 
-def test_code_without_a_description_is_a_mistake(checkout: Checkout) -> None:
+def test_folder_with_code_and_no_description_is_refused(checkout: Checkout) -> None:
     folder = checkout.tests / "unnamed"
     folder.mkdir()
     load_tests(checkout)  # an empty folder is nobody's
@@ -65,14 +67,14 @@ def test_code_without_a_description_is_a_mistake(checkout: Checkout) -> None:
     assert error_of(load_tests, checkout) == f"{folder}: has code but no test.toml"
 
 
-def test_folders_that_are_no_tests_are_left_alone(checkout: Checkout) -> None:
+def test_folder_without_code_is_passed_over(checkout: Checkout) -> None:
     for name in ("__pycache__", ".cache"):
         (checkout.tests / name).mkdir()
         (checkout.tests / name / "x.c").touch()
     assert list(load_tests(checkout)) == ["scope", "sweep"]
 
 
-def test_a_load_is_read(checkout: Checkout) -> None:
+def test_load_toml_is_read(checkout: Checkout) -> None:
     assert load_loads(checkout) == {
         "anon": Load(
             name="anon",
@@ -95,27 +97,29 @@ def test_a_load_is_read(checkout: Checkout) -> None:
         ('args = ["90%"]', 'arg = ["90%"]', "unknown key 'arg': did you mean 'args'?"),
     ],
 )
-def test_faults_of_a_load(checkout: Checkout, old: str, new: str, said: str) -> None:
+def test_load_toml_with_a_fault_names_the_key(
+    checkout: Checkout, old: str, new: str, said: str
+) -> None:
     file = checkout.loads / "anon/load.toml"
     assert old in LOAD_TOML
     file.write_text(LOAD_TOML.replace(old, new))
     assert error_of(load_loads, checkout).startswith(f"{file}: {said}")
 
 
-def test_no_load_may_be_called_none(checkout: Checkout) -> None:
+def test_load_called_none_is_refused(checkout: Checkout) -> None:
     (checkout.loads / "none").mkdir()
     (checkout.loads / "none/load.toml").write_text('summary = "s"\n')
     assert "stands for no load" in error_of(load_loads, checkout)
 
 
-def test_tests_are_selected_by_pattern(checkout: Checkout) -> None:
+def test_select_tests_by_pattern(checkout: Checkout) -> None:
     tests = load_tests(checkout)
     assert [test.name for test in select_tests(tests, ())] == ["scope", "sweep"]
     assert [test.name for test in select_tests(tests, ("sw*",))] == ["sweep"]
     assert [test.name for test in select_tests(tests, ("sweep", "s*"))] == ["scope", "sweep"]
 
 
-def test_the_checkouts_own_tests_and_loads_are_sound() -> None:
+def test_descriptions_of_the_checkout_are_sound() -> None:
     own = Checkout(Path(__file__).resolve().parents[3])
     for name, test in load_tests(own).items():
         assert test.name == name
@@ -123,7 +127,7 @@ def test_the_checkouts_own_tests_and_loads_are_sound() -> None:
         assert load.summary
 
 
-def test_an_old_key_of_a_description_means_the_new_one(tmp_path: Path) -> None:
+def test_old_key_of_a_description_means_the_new_one(tmp_path: Path) -> None:
     there = make_checkout(tmp_path)
     file = there.tests / "sweep/test.toml"
     new = load_tests(there)

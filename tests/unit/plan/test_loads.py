@@ -42,7 +42,7 @@ LOADS = {load.name: load for load in (ANON, TASKS, PLAIN)}
          ("none", "a+b:ramp=2", "c")),
     ],
 )  # fmt: skip
-def test_what_a_plan_may_say(written: str, spelled: tuple[str, ...]) -> None:
+def test_load_forms_of_a_plan_have_one_spelling(written: str, spelled: tuple[str, ...]) -> None:
     assert parse_loads(tomllib.loads(f"load = {written}")["load"]) == spelled
     assert parse_loads(list(spelled)) == spelled
 
@@ -69,7 +69,7 @@ def test_what_a_plan_may_say(written: str, spelled: tuple[str, ...]) -> None:
         (["none", ["anon"]], "allowed are"),
     ],
 )
-def test_what_is_no_load(value: object, said: str) -> None:
+def test_load_with_a_fault_is_refused_in_one_line(value: object, said: str) -> None:
     with pytest.raises(UserError) as caught:
         parse_loads(value)
     assert said in caught.value.what
@@ -85,20 +85,20 @@ def test_what_is_no_load(value: object, said: str) -> None:
         ("plain:50%", "has none"),
     ],
 )
-def test_what_the_loads_do_not_bear(combination: str, said: str) -> None:
+def test_combination_with_a_wrong_load_or_intensity_is_refused(combination: str, said: str) -> None:
     with pytest.raises(UserError) as caught:
         check_pressures(combination, LOADS)
     assert said in caught.value.what
 
 
-def test_what_the_loads_bear() -> None:
+def test_combination_of_known_loads_passes() -> None:
     for combination in ("none", "anon", "anon:80%+tasks:100+plain:seed=9"):
         check_pressures(combination, LOADS)
     assert loads_named(["none", "anon:1%+tasks", "anon"]) == ("anon", "tasks")
     assert pressures("none") == ()
 
 
-def test_a_program_is_told_numbers_only() -> None:
+def test_words_for_a_program_are_numbers_only() -> None:
     assert Pressure("anon").words(ANON) == ("intensity=125", "seed=1", "ramp_ms=0", "after_ms=0")
     (given,) = pressures("anon:95%:seed=4294967295:ramp=0.25:after=3")
     assert given.gradual
@@ -121,19 +121,19 @@ def test_a_program_is_told_numbers_only() -> None:
         ({"needs": ("CONFIG_ZRAM",)}, "without CONFIG_"),
     ],
 )
-def test_faults_in_a_load_toml(change: dict[str, object], said: str) -> None:
+def test_load_toml_with_a_wrong_value_is_refused(change: dict[str, object], said: str) -> None:
     with pytest.raises(UserError) as caught:
         check_load(replace(ANON, **change), "load.toml")  # type: ignore[arg-type]
     assert said in caught.value.what
 
 
-def test_a_disk_grows_with_the_guest_but_is_never_smaller_than_asked_for() -> None:
+def test_disk_for_a_guest_grows_with_ram_from_the_size_asked_for() -> None:
     load = replace(ANON, disk_mib=512, disk_times_ram=3)
     assert [load.disk_for(ram) for ram in (64, 170, 171, 1024)] == [512, 512, 513, 3072]
     assert replace(ANON, disk_mib=8).disk_for(4096) == 8
     assert ANON.disk_for(4096) == 0
 
 
-def test_a_cell_with_a_combination_has_a_name_fit_for_a_file() -> None:
+def test_cell_id_with_a_combination_is_fit_for_a_file() -> None:
     cell = Cell("x86_64", "debian:5.10", 4, (), 64, "sweep", "anon:95%:ramp=2.5+xfs-metadata")
     assert cell.id == "x86_64/debian-5.10/p4/64M/sweep+anon~95pct~ramp=2.5+xfs-metadata"

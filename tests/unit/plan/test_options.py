@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,18 @@ import pytest
 from harness.host.paths import Checkout
 from harness.model.errors import UserError
 from harness.model.values import Plan
-from harness.plan.options import OPTIONS, add_plan_options, plan_of
+from harness.plan.options import OPTIONS, PlanOption, add_plan_options, plan_of
+from harness.pytest_plugin import laboratory
 from harness.run.prepare import completed
+
+pytest_plugins = ("pytester",)
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
+def checkout(pytester: pytest.Pytester) -> Checkout:
+    tmp_path = pytester.path
     for folder, file in (
+        ("patches/vmalloc-nofail", "series.toml"),
         ("patches/mine", "series.toml"),
         ("guest-tests/tests/one", "test.toml"),
         ("guest-tests/tests/two", "test.toml"),
@@ -23,7 +29,7 @@ def checkout(tmp_path: Path) -> Checkout:
     ):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / file).touch()
-    (tmp_path / "guest-tests/loads/anon/load.toml").write_text('summary = "s"\n')
+    (tmp_path / "guest-tests/loads/anon/load.toml").write_text('summary = "s"\nintensity = "90%"\n')
     (tmp_path / "kconfigs").mkdir()
     (tmp_path / "kconfigs" / "xfs.config").touch()
     return Checkout(tmp_path)
@@ -35,30 +41,52 @@ def parsed(checkout: Checkout, *argv: str, file: Path | None = None) -> Plan:
     return plan_of(vars(parser.parse_args(argv)), checkout, file)
 
 
-def test_every_option_lands_in_the_plan(checkout: Checkout) -> None:
-    plan = parsed(
-        checkout,
-        *("--series", "mine", "--base", "dir:/src/linux", "--arch", "arm64", "--position", "0-2"),
-        *("--ram", "96M,1G", "--cpus", "2", "--test", "one,tw*", "--load", "none,anon"),
-        *("--config", "xfs", "--accel", "auto", "--jobs", "3", "--mirror", "file:///srv/debian"),
-    )
-    assert plan == Plan(
-        series="mine",
-        base="dir:/src/linux",
-        arch=("arm64",),
-        positions=(0, 1, 2),
-        ram_mib=(96, 1024),
-        cpus=2,
-        tests=("one", "tw*"),
-        loads=("none", "anon"),
-        config=("xfs",),
-        accel="auto",
-        jobs=3,
-        mirror="file:///srv/debian",
-    )
+# By flag: text as a command line has it, the same in TOML, and what the plan's field becomes.
+VALUES: dict[str, tuple[str, str, object]] = {
+    "--series": ("mine", '"mine"', "mine"),
+    "--base": ("dir:/src/linux", '"dir:/src/linux"', "dir:/src/linux"),
+    "--arch": ("arm64", '["arm64"]', ("arm64",)),
+    "--position": ("0-2", '["0-1", 2]', (0, 1, 2)),
+    "--ram": ("96M,1G", '[96, "1G"]', (96, 1024)),
+    "--cpus": ("2", "2", 2),
+    "--test": ("one,tw*", '["one", "tw*"]', ("one", "tw*")),
+    "--load": (
+        "none,anon:95%",
+        '["none", [{name = "anon", intensity = "95%"}]]',
+        ("none", "anon:95%"),
+    ),
+    "--config": ("xfs", '"xfs"', ("xfs",)),
+    "--accel": ("auto", '"auto"', "auto"),
+    "--jobs": ("3", '"3"', 3),
+    "--repeat": ("4", "4", 4),
+    "--mirror": ("file:///srv/debian", '"file:///srv/debian"', "file:///srv/debian"),
+}
 
 
-def test_an_option_that_takes_a_list_may_be_given_again(checkout: Checkout) -> None:
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.dest)
+def test_option_on_command_line_in_toml_and_in_pytest_gives_the_same_plan(
+    checkout: Checkout, pytester: pytest.Pytester, option: PlanOption
+) -> None:
+    text, toml, value = VALUES[option.flag]
+    expected = replace(Plan(), **{option.field: value})
+    assert value != getattr(Plan(), option.field)
+    assert parsed(checkout, option.flag, text) == expected
+    for key in {option.dest, option.field}:
+        file = checkout.root / f"{key}.toml"
+        file.write_text(f"{key} = {toml}\n")
+        assert parsed(checkout, file=file) == expected
+
+    config = pytester.parseconfig(option.flag, text)
+    assert laboratory(config).plan == completed(expected, checkout)
+
+
+def test_options_and_plan_fields_are_the_same_set() -> None:
+    assert [option.field for option in OPTIONS] == [field.name for field in fields(Plan)]
+    keys = [key for option in OPTIONS for key in {option.dest, option.field}]
+    assert len(set(keys)) == len(keys)
+
+
+def test_list_option_given_again_takes_more(checkout: Checkout) -> None:
     words = (
         "--series",
         "mine",
@@ -80,16 +108,14 @@ def test_an_option_that_takes_a_list_may_be_given_again(checkout: Checkout) -> N
     assert plan.cpus == 3  # there is one: the last word counts, as everywhere
 
 
-def test_an_option_lies_over_the_file_and_spares_the_rest(
-    checkout: Checkout, tmp_path: Path
-) -> None:
+def test_option_over_file_leaves_the_other_keys(checkout: Checkout, tmp_path: Path) -> None:
     file = tmp_path / "plan.toml"
     file.write_text('series = "mine"\nram = "64M"\ncpus = 4\n')
     plan = parsed(checkout, "--ram", "96M", file=file)
     assert (plan.series, plan.ram_mib, plan.cpus) == ("mine", (96,), 4)
 
 
-def test_ram_follows_the_config_unless_it_is_given(checkout: Checkout, tmp_path: Path) -> None:
+def test_ram_not_given_follows_the_config(checkout: Checkout, tmp_path: Path) -> None:
     (checkout.kconfigs / "xfs.config").write_text("# Takes 32 MiB of a guest's RAM.\n")
     file = tmp_path / "plan.toml"
     file.write_text('series = "mine"\n')
@@ -115,7 +141,7 @@ def test_ram_follows_the_config_unless_it_is_given(checkout: Checkout, tmp_path:
         (("--series", "mine", "--cpus", "0"), ("--cpus", "0")),
     ],
 )
-def test_a_wrong_value_is_one_line_that_says_what_is_allowed(
+def test_wrong_value_is_refused_in_one_line_with_what_is_allowed(
     checkout: Checkout, argv: tuple[str, ...], words: tuple[str, ...]
 ) -> None:
     with pytest.raises(UserError) as caught:
@@ -124,7 +150,3 @@ def test_a_wrong_value_is_one_line_that_says_what_is_allowed(
     assert "\n" not in said
     for word in words:
         assert word in said
-
-
-def test_flags_and_fields_are_each_used_once() -> None:
-    assert len({o.flag for o in OPTIONS}) == len({o.field for o in OPTIONS}) == len(OPTIONS)

@@ -12,15 +12,8 @@ from hypothesis import strategies as st
 from harness.host.paths import Checkout
 from harness.model.errors import UserError
 from harness.model.values import Plan
-from harness.plan.plan import (
-    check_plan,
-    load_plan,
-    parse_names,
-    parse_positions,
-    parse_ram,
-    parse_rams,
-    plan_from,
-)
+from harness.plan.options import load_plan, plan_from
+from harness.plan.plan import check_plan, parse_names, parse_positions, parse_ram, parse_rams
 from harness.run.prepare import completed
 from tests.unit.checkout import error_of, make_checkout
 
@@ -32,7 +25,7 @@ def checkout(tmp_path: Path) -> Checkout:
     return make_checkout(tmp_path / "checkout")
 
 
-def test_guests_get_the_ram_that_the_config_topics_take_on_top(checkout: Checkout) -> None:
+def test_completed_ram_adds_what_the_config_topics_take(checkout: Checkout) -> None:
     (checkout.kconfigs / "kasan.config").write_text("# Takes 64 MiB of a guest's RAM.\n")
     (checkout.kconfigs / "lockdep.config").write_text("# Takes 16 MiB of a guest's RAM.\n")
     assert completed(Plan(), checkout).ram_mib == (128,)
@@ -62,21 +55,21 @@ def write(folder: Path, text: str) -> Path:
     ("text", "mib"),
     [("96M", 96), ("96", 96), (96, 96), ("1G", 1024), ("96MiB", 96), ("2 GiB", 2048), ("64mb", 64)],
 )
-def test_ram(text: object, mib: int) -> None:
+def test_parse_ram_in_every_form(text: object, mib: int) -> None:
     assert parse_ram(text) == mib
 
 
 @pytest.mark.parametrize(
     "text", ["", "M", "96X", "-96", "96.5M", "9" * 30, True, None, "15M", 0, "2000G"]
 )
-def test_what_is_no_ram(text: object) -> None:
+def test_parse_ram_of_no_ram_is_refused(text: object) -> None:
     said = error_of(parse_ram, text)
     assert repr(text) in said
     assert "allowed are" in said
 
 
 @pytest.mark.parametrize("value", ["64M,96M", ["64M", 96], ("64M", "96M", "64M"), " 64M , 96M "])
-def test_several_amounts_of_ram(value: object) -> None:
+def test_parse_rams_in_every_form(value: object) -> None:
     assert parse_rams(value) == (64, 96)
     assert parse_rams(128) == (128,)
 
@@ -95,18 +88,18 @@ def test_several_amounts_of_ram(value: object) -> None:
         ("all", ()),
     ],
 )
-def test_positions(value: object, positions: tuple[int, ...]) -> None:
+def test_parse_positions_in_every_form(value: object, positions: tuple[int, ...]) -> None:
     assert parse_positions(value) == positions
 
 
 @pytest.mark.parametrize(
     "value", ["", "x", "-1", "4-0", "1-", "0-99999", "1,,2", [], [True], [1.5], "1000", None]
 )
-def test_what_is_no_position(value: object) -> None:
+def test_parse_positions_of_no_position_is_refused(value: object) -> None:
     assert error_of(parse_positions, value)
 
 
-def test_names() -> None:
+def test_parse_names_in_every_form() -> None:
     assert parse_names("a, b,a") == ("a", "b")
     assert parse_names(["a", "b"]) == ("a", "b")
     for wrong in ("", "a,,b", [], [1], 5):
@@ -115,7 +108,7 @@ def test_names() -> None:
 
 @settings(deadline=None)
 @given(st.one_of(st.text(), st.integers(), st.lists(st.text()), st.booleans(), st.floats()))
-def test_any_value_is_taken_or_refused_in_one_line(value: object) -> None:
+def test_parse_of_any_value_returns_or_is_refused_in_one_line(value: object) -> None:
     for parse in (parse_ram, parse_rams, parse_positions, parse_names):
         said = ""
         try:
@@ -128,7 +121,7 @@ def test_any_value_is_taken_or_refused_in_one_line(value: object) -> None:
 # ---------------------------------------------------------------- plans
 
 
-def test_a_plan_file_in_all_its_forms(checkout: Checkout, tmp_path: Path) -> None:
+def test_load_plan_in_all_its_forms(checkout: Checkout, tmp_path: Path) -> None:
     file = write(
         tmp_path,
         'series = "vmalloc-nofail"\nbase = "debian:6.1"\narch = "arm64"\npositions = "0-2,4"\n'
@@ -151,17 +144,17 @@ def test_a_plan_file_in_all_its_forms(checkout: Checkout, tmp_path: Path) -> Non
     )
 
 
-def test_an_empty_plan_is_the_default_one(checkout: Checkout, tmp_path: Path) -> None:
+def test_load_plan_of_an_empty_file_is_the_default(checkout: Checkout, tmp_path: Path) -> None:
     assert load_plan(write(tmp_path, ""), checkout, archs=ARCHS) == Plan()
     assert check_plan(Plan(), checkout, archs=ARCHS) == Plan()
 
 
-def test_empty_lists_that_mean_something(checkout: Checkout, tmp_path: Path) -> None:
+def test_load_plan_with_empty_lists_is_the_default(checkout: Checkout, tmp_path: Path) -> None:
     file = write(tmp_path, "tests = []\nconfig = []\npositions = []\n")
     assert load_plan(file, checkout, archs=ARCHS) == Plan()
 
 
-def test_no_series_has_a_name_that_no_series_may_have(checkout: Checkout, tmp_path: Path) -> None:
+def test_series_called_none_is_refused(checkout: Checkout, tmp_path: Path) -> None:
     file = write(tmp_path, 'series = "none"\nbase = "debian:6.12"\n')
     assert load_plan(file, checkout, archs=ARCHS).series == "none"
     folder = checkout.patches / "none"
@@ -206,14 +199,14 @@ def test_no_series_has_a_name_that_no_series_may_have(checkout: Checkout, tmp_pa
         ("ram = 64\nram = 96", "not TOML: "),
     ],
 )
-def test_faults_of_a_plan_name_file_key_value_and_what_is_allowed(
+def test_load_plan_with_a_fault_names_file_key_value_and_what_is_allowed(
     checkout: Checkout, tmp_path: Path, text: str, said: str
 ) -> None:
     file = write(tmp_path, text)
     assert error_of(load_plan, file, checkout, archs=ARCHS).startswith(f"{file}: {said}")
 
 
-def test_a_plan_that_cannot_be_read(checkout: Checkout, tmp_path: Path) -> None:
+def test_load_plan_of_an_unreadable_file_names_it(checkout: Checkout, tmp_path: Path) -> None:
     gone = tmp_path / "gone.toml"
     assert (
         error_of(load_plan, gone, checkout) == f"{gone}: cannot be read: No such file or directory"
@@ -222,7 +215,7 @@ def test_a_plan_that_cannot_be_read(checkout: Checkout, tmp_path: Path) -> None:
     assert "not TOML" in error_of(load_plan, gone, checkout)
 
 
-def test_options_lie_over_a_plan_and_are_named_in_errors() -> None:
+def test_plan_from_options_lies_over_the_plan_and_names_them_in_errors() -> None:
     plan = plan_from(Plan(cpus=2), {"ram": ("--ram", "64M,96M"), "loads": ("--load", "none")})
     assert plan == Plan(cpus=2, ram_mib=(64, 96), loads=("none",))
     said = error_of(plan_from, Plan(), {"ram": ("--ram", "64X")})
@@ -230,7 +223,7 @@ def test_options_lie_over_a_plan_and_are_named_in_errors() -> None:
     assert error_of(plan_from, Plan(), {"cpus": ("--cpus", "two")}).startswith("--cpus: 'two'")
 
 
-def test_a_series_may_be_a_path_or_a_range(
+def test_check_plan_takes_a_path_or_a_range_for_a_series(
     checkout: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mine").mkdir()
@@ -239,7 +232,7 @@ def test_a_series_may_be_a_path_or_a_range(
         check_plan(Plan(series=series), checkout, archs=ARCHS)
 
 
-def test_loads_may_be_none_where_there_are_none(tmp_path: Path) -> None:
+def test_check_plan_without_any_load_takes_none(tmp_path: Path) -> None:
     bare = Checkout(tmp_path)
     (tmp_path / "patches/s").mkdir(parents=True)
     (tmp_path / "patches/s/series.toml").touch()

@@ -63,10 +63,3 @@ def test_a_run_that_does_not_exist_names_those_that_do(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         find_run(tmp_path, "x")
     assert run.id in caught.value.hint
-
-
-def test_write_whole_leaves_no_draft_behind(tmp_path: Path) -> None:
-    write_whole(tmp_path / "a.json", "one")
-    write_whole(tmp_path / "a.json", "two")
-    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
-    assert (tmp_path / "a.json").read_text() == "two"

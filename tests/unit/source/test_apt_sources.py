@@ -44,7 +44,7 @@ Signed-By:
 """
 
 
-def test_one_line_lists() -> None:
+def test_parse_list_of_one_line_entries() -> None:
     assert parse_list(LIST) == (
         AptSource("http://mirror.example/debian", "bookworm"),
         AptSource("https://tools.example/apt", "any", "/keys/a.gpg"),
@@ -52,7 +52,7 @@ def test_one_line_lists() -> None:
     )
 
 
-def test_deb822_lists() -> None:
+def test_parse_deb822_of_stanzas() -> None:
     assert parse_deb822(DEB822) == (
         AptSource("http://mirror.example/debian", "trixie", "/keys/debian.gpg"),
         AptSource("http://mirror.example/debian", "trixie-updates", "/keys/debian.gpg"),
@@ -60,7 +60,7 @@ def test_deb822_lists() -> None:
     )
 
 
-def test_third_party_repositories_are_passed_over() -> None:
+def test_debian_mirrors_passes_over_third_parties() -> None:
     assert debian_mirrors(parse_list(LIST)) == Mirrors(
         "http://mirror.example/debian", "http://mirror.example/debian-security", "bookworm"
     )
@@ -68,7 +68,7 @@ def test_third_party_repositories_are_passed_over() -> None:
     assert debian_mirrors(()) is None
 
 
-def test_the_security_archive_may_be_on_another_host() -> None:
+def test_debian_mirrors_with_security_on_another_host() -> None:
     found = debian_mirrors(parse_deb822(DEB822))
     assert found is not None
     assert found.security == "http://other.example/debian-security"
@@ -76,7 +76,7 @@ def test_the_security_archive_may_be_on_another_host() -> None:
     assert found.suite == "trixie"
 
 
-def test_an_archive_under_another_name_is_known_by_its_keys() -> None:
+def test_debian_mirrors_of_a_renamed_archive_is_known_by_its_keys() -> None:
     line = "deb [signed-by=/k/debian-archive-keyring.gpg] http://proxy.example/mirror/d12 sid main"
     found = debian_mirrors(parse_list(line))
     assert found == Mirrors(
@@ -84,13 +84,13 @@ def test_an_archive_under_another_name_is_known_by_its_keys() -> None:
     )
 
 
-def test_without_a_security_line_it_is_taken_to_lie_beside() -> None:
+def test_debian_mirrors_without_security_takes_the_folder_beside() -> None:
     found = debian_mirrors(parse_list("deb http://mirror.example/debian bookworm main"))
     assert found is not None
     assert found.security == "http://mirror.example/debian-security"
 
 
-def test_a_cdrom_is_no_mirror() -> None:
+def test_debian_mirrors_of_a_cdrom_is_none() -> None:
     assert debian_mirrors(parse_list("deb cdrom:[Debian]/debian bookworm main")) is None
 
 
@@ -108,14 +108,14 @@ def test_a_cdrom_is_no_mirror() -> None:
         ("file:/srv/debian", "file:/srv/debian", "file:/srv/debian-security"),
     ],
 )
-def test_a_mirror_given_by_the_user(text: str, main: str, security: str) -> None:
+def test_mirrors_given_in_every_form(text: str, main: str, security: str) -> None:
     assert mirrors_given(text) == Mirrors(main, security)
 
 
 @pytest.mark.parametrize(
     "text", ["h.example/debian", "ftp://h.example/debian", ",https://h.example"]
 )
-def test_a_mirror_that_is_none(text: str) -> None:
+def test_mirrors_given_of_no_mirror_is_refused(text: str) -> None:
     with pytest.raises(UserError) as caught:
         mirrors_given(text)
     assert caught.value.hint

@@ -65,7 +65,7 @@ class Writer:
         path = self.folder / "patches" / f"{number}.patch"
         path.write_bytes(text)
         digest = hashlib.sha256(text).hexdigest()
-        self.patches.append(Patch(number, path, f"patch {number}", "A", digest, (name,)))
+        self.patches.append(Patch(number, path, f"patch {number}", digest, (name,)))
         self._now[name] = data
 
     def ready(self) -> ResolvedPlan:
@@ -189,7 +189,7 @@ def test_a_file_that_a_patch_removes_is_not_counted(writer: Writer) -> None:
     text += f"--- a/{SOURCE}\n+++ /dev/null\n@@ -1 +0,0 @@\n-a\n"
     file = writer.folder / "patches" / "gone.patch"
     file.write_text(text)
-    writer.patches.append(Patch(1, file, "remove", "A", "0" * 64, (SOURCE,)))
+    writer.patches.append(Patch(1, file, "remove", "0" * 64, (SOURCE,)))
     ready = writer.ready()
     assert touched_sources(ready, 1) == ()
     assert place_patches(ready, 1) == ((),)
@@ -244,7 +244,7 @@ def test_odd_bytes_of_a_patch_move_no_line(writer: Writer) -> None:
     hunk += b"+" + HOSTILE.encode() + b"\n+\xffnew\n"
     file = writer.folder / "patches" / "odd.patch"
     file.write_bytes(text.encode() + hunk)
-    writer.patches.append(Patch(1, file, HOSTILE, "A", "0" * 64, (SOURCE,)))
+    writer.patches.append(Patch(1, file, HOSTILE, "0" * 64, (SOURCE,)))
     assert added(writer.ready(), 1) == [{HOSTILE: 4, "\\xffnew": 5}]
     assert after.count(b"\n") == 5
 

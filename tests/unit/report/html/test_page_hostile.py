@@ -56,7 +56,7 @@ def test_page_holds_no_unseen_character(folder: Path) -> None:
 
 def test_names_are_escaped_too(record: RunRecord, tmp_path: Path) -> None:
     evil = '"><script>alert(1)</script>\x1b\u202e'
-    result = replace(record.cells[0], kernel_key=evil, qemu_version=evil, argv=(evil,),
+    result = replace(record.cells[0], qemu_version=evil, argv=(evil,),
                      cell=replace(record.cells[0].cell, test=evil, base=evil, load=evil),
                      evidence=((evil, f"cells/{evil}"),))  # fmt: skip
     kernel = replace(record.kernels[0], compiler=evil, warnings=(evil,), patch_title=evil)

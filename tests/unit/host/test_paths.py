@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-2.0-only
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.host.paths import APP, default_cache, find_checkout
+
+
+def test_checkout_is_found_from_a_folder_deep_in_it(tmp_path: Path) -> None:
+    for name in ("guest-tests/tests/one", "kconfigs"):
+        (tmp_path / name).mkdir(parents=True)
+    assert find_checkout(tmp_path / "guest-tests" / "tests" / "one").root == tmp_path
+
+
+def test_checkout_outside_of_any_is_the_one_of_the_package(tmp_path: Path) -> None:
+    (tmp_path / "kconfigs").mkdir()
+    assert find_checkout(tmp_path).root == Path(__file__).resolve().parents[3]
+
+
+def test_default_cache_is_xdgs_unless_the_environment_names_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KERNEL_PATCH_HARNESS_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert default_cache().root == tmp_path / APP
+    monkeypatch.setenv("KERNEL_PATCH_HARNESS_CACHE", str(tmp_path / "mine"))
+    assert default_cache().root == tmp_path / "mine"
