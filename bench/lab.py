@@ -21,7 +21,7 @@ from harness.build.kconfig import topic_files
 from harness.build.kernel import build_kernel
 from harness.model.errors import InfraError
 from harness.model.values import GuestSpec, Kernel, Plan
-from harness.run.artifacts import boot_artifacts, guest_spec, make_kernel
+from harness.run import lab as run_lab
 from harness.run.prepare import ResolvedPlan, prepare
 from harness.run.workspace import Workspace
 
@@ -65,7 +65,7 @@ def open_lab(workspace: Workspace, cells: int, clones: int) -> Iterator[Lab]:
 @functools.cache
 def prepared(lab: Lab, arch: str) -> ResolvedPlan:
     """Return the plan that every guest of *arch* is of: no load, default RAM, under TCG."""
-    plan = Plan(arch=(arch,), positions=(POSITION,), loads=("none",), config=TOPICS)
+    plan = Plan(arch=(arch,), positions=(POSITION,), loads=("none",), config=TOPICS, accel="tcg")
     return prepare(plan, lab.workspace)
 
 
@@ -73,9 +73,10 @@ def prepared(lab: Lab, arch: str) -> ResolvedPlan:
 def spec_of(lab: Lab, arch: str) -> GuestSpec:
     """Build what a guest of *arch* takes, and describe it."""
     ready = prepared(lab, arch)
-    kernel = make_kernel(ready, ready.archs[0], POSITION, lab.workspace)
-    bench = boot_artifacts(ready, ready.archs[0], kernel, lab.workspace)
-    return guest_spec(ready.plan, ready.archs[0], bench, ready.plan.ram_mib[0], "tcg")
+    guests = run_lab.Lab(ready, lab.workspace)
+    kernel = guests.kernel(ready.archs[0], POSITION)
+    artifacts = guests.boot_artifacts(ready.archs[0], kernel)
+    return guests.spec(ready.archs[0], artifacts, ready.plan.ram_mib[0])
 
 
 @functools.cache

@@ -19,11 +19,10 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import threading
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -32,11 +31,7 @@ import pytest
 from rich.console import Console
 
 from harness.arch import load_arch
-from harness.guest.capacity import Capacity
 from harness.guest.guest import Guest
-from harness.guest.qemu.accel import choose_accel
-from harness.guest.template import Templates
-from harness.host import packages
 from harness.host.paths import default_cache, find_checkout
 from harness.model.errors import HarnessError
 from harness.model.results import CellResult
@@ -44,10 +39,10 @@ from harness.model.values import Arch, Cell, GuestTest, Kernel, Plan, Verdict
 from harness.plan.descriptions import load_tests
 from harness.plan.options import declare, given_options, plan_of
 from harness.report.terminal.view import View
-from harness.run.artifacts import GuestArtifacts, cell_job, guest_artifacts, guest_spec, make_kernel
-from harness.run.cell import run_cell
+from harness.run.artifacts import GuestArtifacts
 from harness.run.folder import RunFolder
-from harness.run.prepare import ResolvedPlan, completed, prepare
+from harness.run.lab import Lab
+from harness.run.prepare import completed, prepare
 from harness.run.workspace import Workspace
 
 PREFIX = "kph_"  # of our options among those of other plugins
@@ -56,43 +51,39 @@ TESTS = ("guest-tests", "tests")  # the folders of a checkout that hold them
 
 @dataclass
 class PytestLab:
-    """Everything one pytest session shares: the prepared plan, and a bench per kernel."""
+    """What one pytest session shares: the lab of its plan, and a kernel with all that runs on it.
+
+    Everything runs in pytest's own thread, so an interrupt ends it like any exception.
+    """
 
     plan: Plan
     workspace: Workspace
     fresh: bool
     run: RunFolder
-    templates: Templates
-    _prepared: ResolvedPlan | None = None
     _artifacts: dict[tuple[str, int], GuestArtifacts] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @cached_property
+    def lab(self) -> Lab:
+        """The lab; source and series are fetched on first use."""
+        return Lab(prepare(self.plan, self.workspace), self.workspace)
 
     @property
-    def prepared(self) -> ResolvedPlan:
-        """The plan with its source and series, fetched on first use."""
-        with self._lock:
-            if self._prepared is None:
-                self._prepared = prepare(self.plan, self.workspace)
-                packages.require(self._prepared.archs)
-            return self._prepared
+    def positions(self) -> tuple[int, ...]:
+        return self.plan.positions or self.lab.ready.positions
 
     def artifacts(self, arch: Arch, position: int) -> GuestArtifacts:
-        """Return the bench of one kernel, built on first use."""
-        ready = self.prepared
-        with self._lock:
-            if (arch.name, position) not in self._artifacts:
-                kernel = make_kernel(ready, arch, position, self.workspace)
-                artifacts = guest_artifacts(ready, arch, kernel, self.workspace)
-                self._artifacts[arch.name, position] = artifacts
-            return self._artifacts[arch.name, position]
+        """Return one kernel with all that runs on it, built on first use."""
+        key = (arch.name, position)
+        if key not in self._artifacts:
+            kernel = self.lab.kernel(arch, position)
+            self._artifacts[key] = self.lab.guest_artifacts(arch, kernel)
+        return self._artifacts[key]
 
     def judge(self, cell: Cell) -> CellResult:
         """Run one cell, or reuse what is known of it."""
-        ready, arch = self.prepared, load_arch(cell.arch)
-        artifacts = self.artifacts(arch, cell.position)
-        accel, _ = choose_accel(self.plan.accel, arch)
-        job = cell_job(ready, arch, artifacts, cell, accel)
-        return run_cell(job, self.run, self.workspace.store, self.templates, fresh=self.fresh)
+        arch = load_arch(cell.arch)
+        job = self.lab.job(arch, self.artifacts(arch, cell.position), cell)
+        return self.lab.run(job, self.run, fresh=self.fresh)
 
 
 LABORATORY = pytest.StashKey[PytestLab]()
@@ -133,7 +124,6 @@ def laboratory(config: pytest.Config) -> PytestLab:
         config.stash[LABORATORY] = PytestLab(
             plan=plan,
             workspace=workspace,
-            templates=Templates(workspace.store, Capacity(plan.jobs, plan.cpus), workspace.report),
             fresh=bool(config.getoption(PREFIX + "fresh")),
             run=RunFolder(Path(folder.name)),
         )
@@ -161,10 +151,9 @@ class GuestTestFile(pytest.File):
         plan = lab.plan
         if plan.tests and not any(fnmatchcase(test.name, pattern) for pattern in plan.tests):
             return
-        positions = plan.positions or lab.prepared.positions
         loads = test.loads_of(plan.loads, named=bool(plan.tests))
         repeats = range(plan.repeat)
-        for where in product(positions, plan.arch, plan.ram_mib, loads, repeats):
+        for where in product(lab.positions, plan.arch, plan.ram_mib, loads, repeats):
             position, arch, ram, load, repeat = where
             cell = Cell(arch, plan.base, position, plan.config, ram, test.name, load, repeat)
             run = _run(repeat, plan)
@@ -225,7 +214,7 @@ class GuestTestItem(pytest.Item):
         return self.path, None, self.cell.id
 
     def _patch(self) -> int:
-        return self.test.patch_of(laboratory(self.config).prepared.series.name)
+        return self.test.patch_of(laboratory(self.config).lab.ready.series.name)
 
     def _evidence(self) -> Iterator[tuple[str, str]]:
         for what, path in self.result.evidence:
@@ -259,8 +248,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "kernel" not in metafunc.fixturenames:
         return
     lab = laboratory(metafunc.config)
-    positions = lab.plan.positions or lab.prepared.positions
-    cases = list(product(positions, lab.plan.arch, range(lab.plan.repeat)))
+    cases = list(product(lab.positions, lab.plan.arch, range(lab.plan.repeat)))
     ids = [f"{arch}-p{position}{_run(repeat, lab.plan)}" for position, arch, repeat in cases]
     metafunc.parametrize("kernel", cases, ids=ids, indirect=True, scope="session")
 
@@ -282,9 +270,8 @@ def kernel(request: pytest.FixtureRequest, harness_lab: PytestLab) -> Kernel:
 def guest(kernel: Kernel, harness_lab: PytestLab, tmp_path: Path) -> Iterator[Guest]:
     """A fresh guest that runs ``kernel``; down again when the test is done."""
     arch = load_arch(kernel.arch)
-    plan = harness_lab.plan
-    accel, _ = choose_accel(plan.accel, arch)
+    lab = harness_lab.lab
     artifacts = harness_lab.artifacts(arch, kernel.position)
-    with ExitStack() as stack:
-        spec = guest_spec(plan, arch, artifacts, plan.ram_mib[0], accel)
-        yield stack.enter_context(harness_lab.templates.guest(spec, tmp_path))
+    spec = lab.spec(arch, artifacts, harness_lab.plan.ram_mib[0])
+    with lab.templates.guest(spec, tmp_path) as booted:
+        yield booted

@@ -6,12 +6,11 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from harness.guest.qemu.accel import choose_accel
-from harness.host import packages
 from harness.model.errors import UserError
 from harness.model.values import GuestSpec
 from harness.plan.options import plan_of
-from harness.run.artifacts import guest_artifacts, guest_spec, image_with_all, make_kernel
+from harness.run.artifacts import image_with_all
+from harness.run.lab import Lab
 from harness.run.prepare import prepare
 from harness.run.workspace import Workspace
 
@@ -31,12 +30,10 @@ def spec_from(args: argparse.Namespace, workspace: Workspace, *cmdline: str) -> 
         if len(values) > 1:
             raise UserError(f"--{what} names {len(values)} guests", hint="name one")
     ready = prepare(plan, workspace)
-    packages.require(ready.archs)
     position = plan.positions[0] if plan.positions else ready.positions[-1]
     (arch,) = ready.archs
-    kernel = make_kernel(ready, arch, position, workspace)
-    artifacts = guest_artifacts(ready, arch, kernel, workspace)
-    accel, _ = choose_accel(plan.accel, arch)
-    artifacts = replace(artifacts, initramfs=image_with_all(ready, artifacts, workspace))
-    spec = guest_spec(ready.plan, arch, artifacts, ready.plan.ram_mib[0], accel)
+    with Lab(ready, workspace) as lab:
+        artifacts = lab.guest_artifacts(arch, lab.kernel(arch, position))
+        artifacts = replace(artifacts, initramfs=image_with_all(ready, artifacts, workspace))
+        spec = lab.spec(arch, artifacts, ready.plan.ram_mib[0])
     return replace(spec, cmdline=(*spec.cmdline, *cmdline))

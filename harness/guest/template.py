@@ -25,6 +25,7 @@ from harness.guest.machine import Machine
 from harness.guest.qemu.argv import clone_argv, symbolic_argv
 from harness.guest.qemu.process import qemu_version
 from harness.guest.transport.protocol import Ready
+from harness.host import process
 from harness.host.deadline import Deadline, host_speed
 from harness.host.files import key_of
 from harness.model.errors import GuestError
@@ -124,11 +125,18 @@ class Templates:
         self._lock = threading.Lock()
         self._made: dict[GuestSpec, Template] = {}
         self._impossible: dict[GuestSpec, str] = {}  # and why
-        self._stopped = False
 
-    def stop(self) -> None:
-        """Give no guest any more: a clone that is ended from outside is not to be booted anew."""
-        self._stopped = True
+    def make(self, spec: GuestSpec, boot_s: float) -> None:
+        """Boot *spec* and leave its template in the store, where it has none.
+
+        The guest has *boot_s* seconds of a host of reference speed to become ready.
+
+        Raises:
+            BootFailure, GuestError, InfraError: as :func:`make_template`.
+            Interrupted: guests are to end.
+        """
+        with _interruptible(), self._capacity.place(spec):
+            make_template(spec, self._store, Deadline(host_speed().scale(boot_s)))
 
     def warm(self, spec: GuestSpec) -> None:
         """Make *spec*'s template now, so that it is there when the first clone is wanted."""
@@ -143,13 +151,12 @@ class Templates:
         Raises:
             BootFailure: the kernel did not get as far as ready.
             GuestError, InfraError: as :func:`harness.guest.guest.boot`.
+            Interrupted: guests are to end; how this one did says nothing of its kernel.
         """
-        with contextlib.ExitStack() as stack:
+        with _interruptible(), contextlib.ExitStack() as stack:
             took = stack.enter_context(self._capacity.place(spec))
             guest = self._clone(spec, folder, stack)
             if guest is None:
-                if self._stopped:
-                    raise GuestError("the run was stopped before this guest was ready")
                 guest = stack.enter_context(boot(spec, folder))
                 kmemleak.forget(guest)
                 guest.why_cold = self._impossible.get(spec, "")
@@ -167,7 +174,7 @@ class Templates:
             return None
 
     def _template(self, spec: GuestSpec) -> Template | None:
-        if not spec.content or spec in self._impossible or self._stopped:
+        if not spec.content or spec in self._impossible:
             return None
         if spec in self._made:
             return self._made[spec]
@@ -182,14 +189,25 @@ class Templates:
         return None
 
     def _give_up(self, spec: GuestSpec, why: str) -> None:
-        if self._stopped:
-            return
+        process.raise_if_stopping()
         with self._lock:
             first = spec not in self._impossible
             self._impossible[spec] = why
         if first:
             told = f"{spec.arch.name}, {spec.ram_mib} MiB: guests are booted one by one: {why}"
             self._report(Note(told, "warning"))
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Raise Interrupted where guests are to end, whatever became of those inside."""
+    try:
+        process.raise_if_stopping()
+        yield
+    except (BootFailure, GuestError):
+        process.raise_if_stopping()
+        raise
+    process.raise_if_stopping()
 
 
 def _save(spec: GuestSpec, deadline: Deadline | None, into: Path) -> None:

@@ -15,14 +15,14 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from harness.host import packages
-from harness.model.errors import InfraError
+from harness.model.errors import InfraError, Interrupted
 
 # Seconds that a group has to end by itself: gcc and make remove half-written files meanwhile.
 GRACE_S = 5.0
@@ -41,8 +41,7 @@ _FOREIGN = frozenset(
 )
 # fmt: on
 
-_live: set[subprocess.Popen[bytes]] = set()
-_live_lock = threading.Lock()
+_stopping = threading.Event()
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,9 @@ def run(
 
     Raises:
         InfraError: no such program, or it did not end within *deadline_s* seconds.
+        Interrupted: :func:`stop_all` ended it, or did not let it start.
     """
+    raise_if_stopping()
     words = tuple(os.fspath(word) for word in argv)
     begun = time.monotonic()
     process: subprocess.Popen[bytes] | None = None
@@ -133,8 +134,9 @@ def run(
     finally:
         if marker is not None and orderly:
             marker.unlink(missing_ok=True)
-        if process is not None:
-            _forget(process)
+        for stream in (process.stdout, process.stderr) if process is not None else ():
+            if stream is not None:
+                stream.close()
     return Finished(words, status, out, err, time.monotonic() - begun)
 
 
@@ -150,7 +152,7 @@ def _start(
         given.write(stdin.encode(errors="surrogateescape"))
         given.seek(0)
         try:
-            process = subprocess.Popen(
+            return subprocess.Popen(
                 words,
                 cwd=cwd,
                 env=environ(env),
@@ -165,26 +167,30 @@ def _start(
             raise _missing(words[0]) from error
         except PermissionError as error:
             raise InfraError(f"'{words[0]}' may not be executed") from error
-    with _live_lock:
-        _live.add(process)
-    return process
 
 
-def _forget(process: subprocess.Popen[bytes]) -> None:
-    with _live_lock:
-        _live.discard(process)
-    for stream in (process.stdout, process.stderr):
-        if stream is not None:
-            stream.close()
+@contextmanager
+def stop_all() -> Iterator[None]:
+    """End the commands of every thread, and let none start while inside.
+
+    Their :func:`run` raises Interrupted, once the whole process group of the command is gone.
+    """
+    _stopping.set()
+    try:
+        yield
+    finally:
+        _stopping.clear()
 
 
-def stop_all() -> None:
-    """End every command that runs in any thread; their :func:`run` returns a signal's status."""
-    with _live_lock:
-        live = tuple(_live)
-    for process in live:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
+def stopping() -> bool:
+    """Whether everything is to end: a thread is inside :func:`stop_all`."""
+    return _stopping.is_set()
+
+
+def raise_if_stopping() -> None:
+    """Raise Interrupted where everything is to end."""
+    if stopping():
+        raise Interrupted("interrupted")
 
 
 def _end(process: subprocess.Popen[bytes]) -> bool:
@@ -275,6 +281,7 @@ def _read_all(
                 entry.data.feed(chunk)
                 if not chunk:
                     selector.unregister(entry.fd)
+            raise_if_stopping()
             if on_tick is not None:
                 on_tick()
             if until is not None and time.monotonic() > until:

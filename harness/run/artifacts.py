@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One stage each, for whoever needs some of them: what a plan names, kernels, benches, guests."""
+"""What guests of a plan are made of: kernel, initramfs, modules and programs, built or found."""
 
 from __future__ import annotations
 
@@ -11,19 +11,8 @@ from harness.build.initramfs import SSH, assemble, base_image, extra_image
 from harness.build.kconfig import topic_files
 from harness.build.kernel import build_folder, build_kernel
 from harness.build.modules import build_modules, build_program
-from harness.guest.qemu.process import qemu_version
 from harness.host.files import key_of
-from harness.model.values import (
-    AccelName,
-    Arch,
-    Cell,
-    GuestSpec,
-    Kernel,
-    Plan,
-)
-from harness.plan.loads import pressures
-from harness.run.cell import CellJob
-from harness.run.cell_loads import CellLoad
+from harness.model.values import AccelName, Arch, GuestSpec, Kernel, Plan
 from harness.run.guest_test import MODULES
 from harness.run.load import path_of
 from harness.run.prepare import ResolvedPlan
@@ -124,32 +113,4 @@ def guest_spec(
         ssh=artifacts.ssh,
         # Each result in the store lies in a folder that is named after its content key.
         content=key_of(artifacts.kernel.image_sha256, artifacts.initramfs.parent.name),
-    )
-
-
-def cell_job(
-    ready: ResolvedPlan, arch: Arch, artifacts: GuestArtifacts, cell: Cell, accel: AccelName
-) -> CellJob:
-    """Describe the experiment that gives *cell* its verdict."""
-    config = frozenset(artifacts.kernel.config.read_text(encoding="utf-8").splitlines())
-    test = ready.test(cell.test).on(config)
-    # The test's own disk comes first.
-    disks_mib = [test.disk_mib] if test.disk_mib else []
-    loads = []
-    for pressure in pressures(cell.load):
-        load = ready.load(pressure.name)
-        number = len(disks_mib) if load.disk_mib else None
-        loads.append(CellLoad(load, pressure, artifacts.programs[load.name], number))
-        disks_mib += [load.disk_for(cell.ram_mib)] if load.disk_mib else []
-    return CellJob(
-        cell=cell,
-        test=test,
-        loads=tuple(loads),
-        series=ready.series,
-        kernel=artifacts.kernel,
-        debug=artifacts.debug,
-        spec=guest_spec(ready.plan, arch, artifacts, cell.ram_mib, accel, tuple(disks_mib)),
-        module=artifacts.modules[cell.test],
-        qemu_version=qemu_version(arch),
-        lacks="; ".join(filter(None, (ready.lacking(a.load, config) for a in loads))),
     )

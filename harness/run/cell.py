@@ -21,16 +21,29 @@ from harness.cache.store import Store
 from harness.guest import samples
 from harness.guest.guest import BootFailure, Guest
 from harness.guest.qemu.argv import symbolic_argv
+from harness.guest.qemu.process import qemu_version
 from harness.guest.template import KEPT_OF_BOOT, Templates
 from harness.host.files import digest_files, key_of
 from harness.model.errors import GuestError
 from harness.model.jsonio import from_json, to_json
 from harness.model.results import CellResult, Ended, Observation, TestOutcome
-from harness.model.values import Cell, GuestSpec, GuestTest, Kernel, Series, SplatKind
+from harness.model.values import (
+    AccelName,
+    Arch,
+    Cell,
+    GuestSpec,
+    GuestTest,
+    Kernel,
+    Series,
+    SplatKind,
+)
+from harness.plan.loads import pressures
 from harness.run import diagnose
+from harness.run.artifacts import GuestArtifacts, guest_spec
 from harness.run.cell_loads import CellLoad, under_loads
 from harness.run.folder import RunFolder
 from harness.run.guest_test import MODULES, run_test
+from harness.run.prepare import ResolvedPlan
 from harness.run.symbolize import DebugSource, decode
 from harness.verdict.judge import judge, judge_boot_failure, missed_result, skipped_result
 from harness.verdict.phases import eventful, log_of
@@ -86,6 +99,34 @@ class CellJob:
         """Splats that are ordinary in this cell."""
         loads = (kind for applied in self.loads for kind in applied.load.tolerated_splats)
         return frozenset((*self.test.tolerated_splats, *loads))
+
+
+def cell_job(
+    ready: ResolvedPlan, arch: Arch, artifacts: GuestArtifacts, cell: Cell, accel: AccelName
+) -> CellJob:
+    """Describe the experiment that gives *cell* its verdict."""
+    config = frozenset(artifacts.kernel.config.read_text(encoding="utf-8").splitlines())
+    test = ready.test(cell.test).on(config)
+    # The test's own disk comes first.
+    disks_mib = [test.disk_mib] if test.disk_mib else []
+    loads = []
+    for pressure in pressures(cell.load):
+        load = ready.load(pressure.name)
+        number = len(disks_mib) if load.disk_mib else None
+        loads.append(CellLoad(load, pressure, artifacts.programs[load.name], number))
+        disks_mib += [load.disk_for(cell.ram_mib)] if load.disk_mib else []
+    return CellJob(
+        cell=cell,
+        test=test,
+        loads=tuple(loads),
+        series=ready.series,
+        kernel=artifacts.kernel,
+        debug=artifacts.debug,
+        spec=guest_spec(ready.plan, arch, artifacts, cell.ram_mib, accel, tuple(disks_mib)),
+        module=artifacts.modules[cell.test],
+        qemu_version=qemu_version(arch),
+        lacks="; ".join(filter(None, (ready.lacking(a.load, config) for a in loads))),
+    )
 
 
 def run_cell(

@@ -1,31 +1,112 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Threads that run guests, and the way out of them: no guest outlives what started it."""
+"""Kernels and guests of one plan: from what the host offers to the verdict of a cell."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+import copy
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Self, TypeVar
 
 from harness.guest.capacity import Capacity
+from harness.guest.qemu.accel import choose_accel
 from harness.guest.qemu.process import kill_all
 from harness.guest.template import Templates
+from harness.host import packages, process
+from harness.model.events import Note
+from harness.model.results import CellResult
+from harness.model.values import AccelName, Arch, Cell, GuestSpec, Kernel
+from harness.run.artifacts import (
+    GuestArtifacts,
+    boot_artifacts,
+    guest_artifacts,
+    guest_spec,
+    make_kernel,
+)
+from harness.run.cell import CellJob, cell_job, run_cell
+from harness.run.folder import RunFolder
+from harness.run.prepare import ResolvedPlan
+from harness.run.workspace import Workspace
+
+T = TypeVar("T")
 
 
-@contextmanager
-def guest_pool(name: str, capacity: Capacity, templates: Templates) -> Iterator[ThreadPoolExecutor]:
-    """Give a pool of as many threads as *capacity* has room for guests.
+class Lab:
+    """What it takes to run the cells of a plan.
 
-    On the way out everything that was submitted is waited for. On the way out by an exception
-    what waits is dropped, no guest of *templates* is started any more, and those that run end.
+    A context manager: on the way out all that was submitted is waited for. On the way out by an
+    exception (Ctrl-C and SIGTERM are one) nothing that waits is begun any more, guests and
+    builds end, and no thread of the lab is left. What they had not finished leaves no trace.
     """
-    pool = ThreadPoolExecutor(capacity.workers, name)
-    try:
-        yield pool
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        templates.stop()
-        kill_all()
-        raise
-    finally:
-        pool.shutdown(wait=True)
+
+    def __init__(self, ready: ResolvedPlan, workspace: Workspace) -> None:
+        """Find out what the host has to offer to *ready*.
+
+        Raises:
+            InfraError: a package is missing; the hint is the one command that brings it.
+            UserError: KVM was asked for by name, and does not work here.
+        """
+        packages.require(ready.archs)
+        self.ready = ready
+        self.workspace = workspace
+        self._accels = {arch.name: self._accel(arch) for arch in ready.archs}
+        capacity = Capacity(ready.plan.jobs, ready.plan.cpus)
+        self.templates = Templates(workspace.store, capacity, workspace.report)
+        self._pool = ThreadPoolExecutor(capacity.workers, "guest")
+
+    def with_plan(self, ready: ResolvedPlan) -> Lab:
+        """Return this lab for another plan of the same architectures: same threads and guests."""
+        other = copy.copy(self)
+        other.ready = ready
+        return other
+
+    def _accel(self, arch: Arch) -> AccelName:
+        accel, reason = choose_accel(self.ready.plan.accel, arch)
+        if reason:
+            self.workspace.report(Note(f"{arch.name}: {accel}: {reason}"))
+        return accel
+
+    def kernel(self, arch: Arch, position: int, profiled: tuple[str, ...] = ()) -> Kernel:
+        """Build (or find) a kernel, as :func:`make_kernel`."""
+        return make_kernel(self.ready, arch, position, self.workspace, profiled)
+
+    def boot_artifacts(self, arch: Arch, kernel: Kernel) -> GuestArtifacts:
+        """Build (or find) what it takes to boot *kernel*."""
+        return boot_artifacts(self.ready, arch, kernel, self.workspace)
+
+    def guest_artifacts(self, arch: Arch, kernel: Kernel) -> GuestArtifacts:
+        """Build (or find) that and all tests and loads of the plan."""
+        return guest_artifacts(self.ready, arch, kernel, self.workspace)
+
+    def spec(self, arch: Arch, artifacts: GuestArtifacts, ram_mib: int) -> GuestSpec:
+        """Describe a guest without scratch disks."""
+        return guest_spec(self.ready.plan, arch, artifacts, ram_mib, self._accels[arch.name])
+
+    def job(self, arch: Arch, artifacts: GuestArtifacts, cell: Cell) -> CellJob:
+        """Describe the experiment that gives *cell* its verdict."""
+        return cell_job(self.ready, arch, artifacts, cell, self._accels[arch.name])
+
+    def run(self, job: CellJob, run: RunFolder, *, fresh: bool = False) -> CellResult:
+        """Return the verdict of *job*, as :func:`run_cell`."""
+        return run_cell(job, run, self.workspace.store, self.templates, fresh=fresh)
+
+    def submit(self, work: Callable[..., T], *args: object) -> Future[T]:
+        """Let *work* be done beside others: as many at a time as there is room for guests."""
+        return self._pool.submit(work, *args)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            with process.stop_all():
+                kill_all()
+                self._pool.shutdown(wait=True)
+        self._pool.shutdown(wait=True)

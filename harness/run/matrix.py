@@ -15,20 +15,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from harness import __version__
-from harness.guest.capacity import Capacity
-from harness.guest.qemu.accel import choose_accel
-from harness.guest.qemu.process import kill_all
-from harness.guest.template import Templates
-from harness.host import packages, resources
+from harness.host import resources
 from harness.host.files import write_whole
 from harness.model.errors import BuildError, HarnessError, Interrupted
 from harness.model.events import CellDone, Note
 from harness.model.jsonio import to_json
 from harness.model.results import CellResult, KernelRecord, RunRecord
-from harness.model.values import AccelName, Arch, Cell, Kernel, Plan, Verdict
-from harness.run.artifacts import boot_artifacts, cell_job, guest_artifacts, guest_spec, make_kernel
-from harness.run.cell import CellJob, run_cell
+from harness.model.values import Arch, Cell, Kernel, Plan, Verdict
+from harness.run.cell import CellJob
 from harness.run.folder import RunFolder
+from harness.run.lab import Lab
 from harness.run.prepare import ResolvedPlan, prepare
 from harness.run.workspace import Workspace
 from harness.verdict.judge import missed_result
@@ -49,19 +45,17 @@ def run_prepared(
 ) -> RunRecord:
     """Run a plan whose names are resolved already; else as :func:`run_plan`."""
     clock = time.monotonic()
-    packages.require(ready.archs)
+    matrix = _Matrix(Lab(ready, workspace), run, fresh)
     record = _opening(ready, run)
-    matrix = _Matrix(ready, workspace, run, fresh)
     try:
-        matrix.fill()
+        with matrix.lab:
+            matrix.fill()
     except (KeyboardInterrupt, Interrupted):
-        matrix.stop()
         record = replace(record, finished=False, error="interrupted")
         raise Interrupted(
             "interrupted; what is finished is kept", hint="run the same command to go on"
         ) from None
     except HarnessError as error:
-        matrix.stop()
         record = replace(record, finished=False, error=error.what)
         raise
     finally:
@@ -92,13 +86,11 @@ def _opening(ready: ResolvedPlan, run: RunFolder) -> RunRecord:
 
 
 class _Matrix:
-    """The cells of a run as they fill in; owns the pool of guests."""
+    """The cells of a run as they fill in."""
 
-    def __init__(
-        self, ready: ResolvedPlan, workspace: Workspace, run: RunFolder, fresh: bool
-    ) -> None:
-        self.ready = ready
-        self.workspace = workspace
+    def __init__(self, lab: Lab, run: RunFolder, fresh: bool) -> None:
+        self.lab = lab
+        self.ready = ready = lab.ready
         self.run = run
         self.fresh = fresh
         self.kernels: list[KernelRecord] = []
@@ -107,14 +99,10 @@ class _Matrix:
         )
         self._results: dict[Cell, CellResult] = {}
         self._lock = threading.Lock()
-        capacity = Capacity(ready.plan.jobs, ready.plan.cpus)
-        self._templates = Templates(workspace.store, capacity, workspace.report)
-        self._pool = futures.ThreadPoolExecutor(capacity.workers, "guest")
         self._opened: list[futures.Future[list[futures.Future[None]]]] = []
 
     def fill(self) -> None:
         """Build every kernel, run every cell, and wait for the last one."""
-        accels = {a.name: self._accel(a) for a in self.ready.archs}
         for position in self.ready.positions:
             for arch in self.ready.archs:
                 self._raise_early()
@@ -123,19 +111,10 @@ class _Matrix:
                 except BuildError as error:
                     self._unbuilt(arch, position, error)
                 else:
-                    job = (arch, position, kernel, accels[arch.name])
-                    self._opened.append(self._pool.submit(self._open, *job))
+                    self._opened.append(self.lab.submit(self._open, arch, position, kernel))
         for opened in self._opened:
             for cell in futures.as_completed(opened.result()):
                 cell.result()
-        self._pool.shutdown()
-
-    def stop(self) -> None:
-        """Drop what waits, end the guests that run, and wait until their threads are gone."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        self._templates.stop()
-        kill_all()
-        self._pool.shutdown(wait=True)
 
     def in_order(self) -> tuple[CellResult, ...]:
         """Return the verdicts that are in, in the order of the matrix."""
@@ -150,14 +129,8 @@ class _Matrix:
                     if cell.done():
                         cell.result()
 
-    def _accel(self, arch: Arch) -> AccelName:
-        accel, reason = choose_accel(self.ready.plan.accel, arch)
-        if reason:
-            self.workspace.report(Note(f"{arch.name}: {accel}: {reason}"))
-        return accel
-
     def _kernel(self, arch: Arch, position: int) -> Kernel:
-        kernel = make_kernel(self.ready, arch, position, self.workspace)
+        kernel = self.lab.kernel(arch, position)
         config, log = self.run.save_kernel(kernel)
         self._record(
             replace(
@@ -190,7 +163,7 @@ class _Matrix:
     def _unbuilt(self, arch: Arch, position: int, error: BuildError) -> None:
         """A position that cannot be built is a MISS of its cells; the others still run."""
         what = "\n".join(filter(None, (error.what, error.detail)))
-        self.workspace.report(
+        self.lab.workspace.report(
             Note(f"{arch.name} position {position}: {what}\n{error.hint}".rstrip(), "warning")
         )
         with self._lock:
@@ -202,39 +175,32 @@ class _Matrix:
             reason = f"nothing to boot: {error.what}"
             self._enter(missed_result(cell, test, self.ready.series.name, reason))
 
-    def _open(
-        self, arch: Arch, position: int, kernel: Kernel, accel: AccelName
-    ) -> list[futures.Future[None]]:
+    def _open(self, arch: Arch, position: int, kernel: Kernel) -> list[futures.Future[None]]:
         """Make ready what runs on *kernel*, and line up its cells."""
-        warmed = [] if kernel.reused else self._warm(arch, kernel, accel)
+        warmed = [] if kernel.reused else self._warm(arch, kernel)
         try:
-            artifacts = guest_artifacts(self.ready, arch, kernel, self.workspace)
+            artifacts = self.lab.guest_artifacts(arch, kernel)
         except BuildError as error:
             self._unbuilt(arch, position, error)
             return warmed
         cells = self.ready.cells(arch, position)
-        jobs = [cell_job(self.ready, arch, artifacts, cell, accel) for cell in cells]
-        return warmed + [self._pool.submit(self._run, job) for job in jobs]
+        jobs = [self.lab.job(arch, artifacts, cell) for cell in cells]
+        return warmed + [self.lab.submit(self._run, job) for job in jobs]
 
-    def _warm(self, arch: Arch, kernel: Kernel, accel: AccelName) -> list[futures.Future[None]]:
+    def _warm(self, arch: Arch, kernel: Kernel) -> list[futures.Future[None]]:
         """Boot the templates of a kernel that is new while its modules are built."""
-        artifacts = boot_artifacts(self.ready, arch, kernel, self.workspace)
-        specs = [
-            guest_spec(self.ready.plan, arch, artifacts, ram, accel)
-            for ram in self.ready.plan.ram_mib
-        ]
-        return [self._pool.submit(self._templates.warm, spec) for spec in specs]
+        artifacts = self.lab.boot_artifacts(arch, kernel)
+        specs = [self.lab.spec(arch, artifacts, ram) for ram in self.ready.plan.ram_mib]
+        return [self.lab.submit(self.lab.templates.warm, spec) for spec in specs]
 
     def _run(self, job: CellJob) -> None:
-        self._enter(
-            run_cell(job, self.run, self.workspace.store, self._templates, fresh=self.fresh)
-        )
+        self._enter(self.lab.run(job, self.run, fresh=self.fresh))
 
     def _enter(self, result: CellResult) -> None:
         with self._lock:
             self._results[result.cell] = result
             done = len(self._results)
-        self.workspace.report(CellDone(result, done, len(self.wanted)))
+        self.lab.workspace.report(CellDone(result, done, len(self.wanted)))
 
 
 def exit_code(record: RunRecord) -> int:

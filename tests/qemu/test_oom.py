@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from harness.guest.template import Templates
 from harness.host.paths import Checkout
 from harness.model.results import CellResult
 from harness.model.values import Plan, SplatKind, Verdict
-from harness.run.artifacts import cell_job, guest_artifacts, make_kernel
-from harness.run.cell import CellJob, run_cell
+from harness.run.artifacts import guest_artifacts, make_kernel
+from harness.run.cell import CellJob, cell_job, run_cell
 from harness.run.folder import RunFolder
 from harness.run.prepare import prepare
 from harness.run.workspace import Workspace
@@ -49,7 +48,7 @@ class Stage:
 @pytest.fixture(scope="module", params=arch_names())
 def stage(
     request: pytest.FixtureRequest, workspace: Workspace, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stage]:
+) -> Stage:
     root = tmp_path_factory.mktemp("checkout")
     (root / "guest-tests" / "tests").mkdir(parents=True)
     for shared in (
@@ -67,8 +66,7 @@ def stage(
     bench = guest_artifacts(ready, arch, make_kernel(ready, arch, POSITION, own), own)
     cells = ready.cells(arch, POSITION)
     jobs = {cell.load: cell_job(ready, arch, bench, cell, "tcg") for cell in cells}
-    yield Stage(jobs, templates)
-    templates.stop()
+    return Stage(jobs, templates)
 
 
 def test_of_a_load_it_is_weather(stage: Stage, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from harness.guest.template import Templates
 from harness.host.paths import Checkout
 from harness.model.results import CellResult
 from harness.model.values import Plan, SplatKind, Verdict
-from harness.run.artifacts import cell_job, guest_artifacts, make_kernel
-from harness.run.cell import CellJob, run_cell
+from harness.run.artifacts import guest_artifacts, make_kernel
+from harness.run.cell import CellJob, cell_job, run_cell
 from harness.run.folder import RunFolder
 from harness.run.prepare import prepare
 from harness.run.workspace import Workspace
@@ -71,7 +70,7 @@ Provoking = tuple[CellJob, Templates]
 @pytest.fixture(scope="module")
 def provoking(
     request: pytest.FixtureRequest, workspace: Workspace, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Provoking]:
+) -> Provoking:
     """A cell of one architecture and config, where the only guest test is the provoking one."""
     name, config = request.param
     root = tmp_path_factory.mktemp("checkout")
@@ -87,8 +86,7 @@ def provoking(
     (arch,) = ready.archs
     bench = guest_artifacts(ready, arch, make_kernel(ready, arch, POSITION, own), own)
     (cell,) = ready.cells(arch, POSITION)
-    yield cell_job(ready, arch, bench, cell, "tcg"), templates
-    templates.stop()
+    return cell_job(ready, arch, bench, cell, "tcg"), templates
 
 
 def provoke(provoking: Provoking, kind: str, tmp_path: Path) -> CellResult:

@@ -32,21 +32,17 @@ from harness.analysis.coverage.record import (
     Seen,
     TestSeen,
 )
-from harness.guest.capacity import Capacity
 from harness.guest.guest import Guest
-from harness.guest.qemu.accel import choose_accel
 from harness.guest.template import Templates
-from harness.host import packages
 from harness.host.files import key_of
 from harness.model.errors import GuestError, UserError
 from harness.model.events import Stage
 from harness.model.jsonio import from_json, to_json
 from harness.model.results import CellResult, Ended, Observation
 from harness.model.values import Arch, Kernel, Plan
-from harness.run.artifacts import cell_job, guest_artifacts, make_kernel
 from harness.run.cell import OBSERVED, CellJob, judged, observe, worth_keeping
 from harness.run.folder import RunFolder
-from harness.run.lab import guest_pool
+from harness.run.lab import Lab
 from harness.run.prepare import ResolvedPlan, prepare
 from harness.run.workspace import Workspace
 from harness.source.apply import contents_at
@@ -116,7 +112,6 @@ def run_coverage(
         UserError: the series has no C file at *position*.
         HarnessError: a kernel cannot be built, or the host lacks something.
     """
-    packages.require(ready.archs)
     sources = touched_sources(ready, position, further)
     if not sources:
         raise UserError(
@@ -124,7 +119,8 @@ def run_coverage(
             hint="lines of a header are counted in the C files that --count names",
         )
     placed = place_patches(ready, position)
-    archs = tuple(_count(ready, arch, position, sources, workspace, run) for arch in ready.archs)
+    with Lab(ready, workspace) as lab:
+        archs = tuple(_count(lab, arch, position, sources, run) for arch in ready.archs)
     patches = ready.series.patches[:position]
     return CoverageRecord(
         series=ready.series.name,
@@ -159,31 +155,21 @@ def place_patches(ready: ResolvedPlan, position: int) -> tuple[tuple[PlacedFile,
 
 
 def _count(
-    ready: ResolvedPlan,
-    arch: Arch,
-    position: int,
-    sources: tuple[str, ...],
-    workspace: Workspace,
-    run: RunFolder,
+    lab: Lab, arch: Arch, position: int, sources: tuple[str, ...], run: RunFolder
 ) -> _ArchCounts:
-    kernel = make_kernel(ready, arch, position, workspace, sources)
+    kernel = lab.kernel(arch, position, sources)
     counted = counted_sources(kernel, sources)
-    accel, _ = choose_accel(ready.plan.accel, arch)
-    artifacts = guest_artifacts(ready, arch, kernel, workspace)
-    cells = ready.cells(arch, position)
-    capacity = Capacity(ready.plan.jobs, ready.plan.cpus)
-    templates = Templates(workspace.store, capacity, workspace.report)
+    artifacts = lab.guest_artifacts(arch, kernel)
+    one = _Counting(arch, kernel, counted, lab.workspace, run, lab.templates)
+    jobs = [lab.job(arch, artifacts, cell) for cell in lab.ready.cells(arch, position)]
+    waiting = [lab.submit(one.test, job) for job in jobs]
     tested: list[_Tested] = []
-    with guest_pool("coverage", capacity, templates) as pool:
-        jobs = [cell_job(ready, arch, artifacts, cell, accel) for cell in cells]
-        one = _Counting(arch, kernel, counted, workspace, run, templates)
-        waiting = [pool.submit(one.test, job) for job in jobs]
-        for number, future in enumerate(waiting, 1):
-            tested.append(future.result())
-            cell = tested[-1].result.cell
-            text = f"{arch.name} {cell.column}: {'counted' if tested[-1].counted else 'lost'}"
-            last = number == len(waiting)
-            workspace.report(Stage(f"coverage {arch.name}", text, number, len(waiting), last))
+    for number, future in enumerate(waiting, 1):
+        tested.append(future.result())
+        cell = tested[-1].result.cell
+        text = f"{arch.name} {cell.column}: {'counted' if tested[-1].counted else 'lost'}"
+        last = number == len(waiting)
+        lab.workspace.report(Stage(f"coverage {arch.name}", text, number, len(waiting), last))
     known: dict[str, frozenset[int]] = {}
     for done in tested:
         for name, lines in done.counts.items():

@@ -18,30 +18,19 @@ from pathlib import Path
 from harness.analysis.mutation.mutate import SOURCES, Mutant, mutants_of
 from harness.analysis.mutation.record import Fate, MutantResult, MutantsRecord
 from harness.build.kernel import KERNEL
-from harness.guest.capacity import Capacity
 from harness.guest.guest import BootFailure
-from harness.guest.qemu.accel import choose_accel
 from harness.guest.template import KIND as TEMPLATE
-from harness.guest.template import Templates, make_template, template_key
-from harness.host import packages
-from harness.host.deadline import Deadline, host_speed
+from harness.guest.template import template_key
+from harness.host.deadline import Deadline
 from harness.host.files import digest_files, key_of
 from harness.model.errors import BuildError, GuestError, UserError
 from harness.model.events import Note, Stage
 from harness.model.jsonio import from_json, to_json
 from harness.model.results import CellResult
-from harness.model.values import AccelName, Arch, GuestSpec, Kernel, Series, Verdict
-from harness.run.artifacts import (
-    GuestArtifacts,
-    boot_artifacts,
-    cell_job,
-    guest_artifacts,
-    guest_spec,
-    make_kernel,
-)
-from harness.run.cell import run_cell
+from harness.model.values import Arch, GuestSpec, Kernel, Series, Verdict
+from harness.run.artifacts import GuestArtifacts
 from harness.run.folder import RunFolder
-from harness.run.lab import guest_pool
+from harness.run.lab import Lab
 from harness.run.prepare import ResolvedPlan
 from harness.run.workspace import Workspace
 from harness.source.apply import contents_at, read_content
@@ -59,23 +48,22 @@ CACHE_VERSION = "1"
 class _Subject:
     """What is mutated, and the right code that mutants are held against."""
 
-    ready: ResolvedPlan
+    lab: Lab
     arch: Arch
     position: int
     kernel: Kernel
-    accel: AccelName
-    workspace: Workspace
     run: RunFolder
 
-    def patched(self, patch: Path) -> tuple[ResolvedPlan, int]:
-        """Return the plan with *patch* behind the position, and the mutant's own position."""
-        series = self.ready.series
+    def patched(self, patch: Path) -> Lab:
+        """Return the lab for a plan with *patch* behind the position, which has that alone."""
+        ready = self.lab.ready
+        series = ready.series
         at = self.position + 1
         mutated: Series = replace(
             series,
             patches=(*series.patches[: self.position], replace(read_patch(patch), number=at)),
         )
-        return replace(self.ready, series=mutated, positions=(at,)), at
+        return self.lab.with_plan(replace(ready, series=mutated, positions=(at,)))
 
 
 def find_mutants(ready: ResolvedPlan, position: int) -> tuple[tuple[Mutant, str], ...]:
@@ -116,7 +104,6 @@ def run_mutants(
     Raises:
         UserError: there is no mutant, or the tests do not pass on the right code.
     """
-    packages.require((arch,))
     mutants = dict(enumerate(find_mutants(ready, position), 1))
     if not mutants:
         raise UserError(f"series '{ready.series.name}' has no code at position {position}")
@@ -124,13 +111,9 @@ def run_mutants(
         if number not in mutants:
             raise UserError(f"there is no mutant {number}", hint=f"1 to {len(mutants)}: --list")
     mutants = {number: mutants[number] for number in sorted(only) or mutants}
-    accel, _ = choose_accel(ready.plan.accel, arch)
-    kernel = make_kernel(ready, arch, position, workspace)
-    subject = _Subject(ready, arch, position, kernel, accel, workspace, run)
-    capacity = Capacity(ready.plan.jobs, ready.plan.cpus)
-    templates = Templates(workspace.store, capacity, workspace.report)
-    with guest_pool("mutant", capacity, templates) as pool:
-        round_ = _Round(subject, pool, templates, len(mutants), on_result)
+    with Lab(replace(ready, archs=(arch,)), workspace) as lab:
+        subject = _Subject(lab, arch, position, lab.kernel(arch, position), run)
+        round_ = _Round(subject, len(mutants), on_result)
         round_.check_the_right_code()
         for number, (mutant, diff) in mutants.items():
             if deadline.passed:
@@ -149,15 +132,12 @@ class _Round:
     def __init__(
         self,
         subject: _Subject,
-        pool: futures.ThreadPoolExecutor,
-        templates: Templates,
         total: int,
         on_result: Callable[[MutantsRecord], None],
     ) -> None:
         self._subject = subject
         self._total = total
         self._on_result = on_result
-        self._pool, self._templates = pool, templates
         self._running: list[futures.Future[None]] = []
         self._results: dict[int, MutantResult] = {}
         self._order: tuple[str, ...] = ()
@@ -169,11 +149,11 @@ class _Round:
         Raises:
             UserError: one does not pass.
         """
-        subject = self._subject
-        artifacts = guest_artifacts(subject.ready, subject.arch, subject.kernel, subject.workspace)
+        subject, lab = self._subject, self._subject.lab
+        artifacts = lab.guest_artifacts(subject.arch, subject.kernel)
         running = [
-            self._pool.submit(self._test, subject.ready, artifacts, subject.position, test.name)
-            for test in subject.ready.tests
+            lab.submit(self._test, lab, artifacts, subject.position, test.name)
+            for test in lab.ready.tests
         ]
         seen = sorted((future.result() for future in running), key=lambda r: r.seconds)
         self._order = tuple(result.cell.test for result in seen)  # the quickest first
@@ -196,15 +176,15 @@ class _Round:
         result = MutantResult(
             mutant.file, mutant.line, mutant.operator, mutant.what, diff, Fate.UNDECIDED
         )
-        ready, at = subject.patched(patch)
-        key = self._key(ready)
-        known = subject.workspace.store.get(KIND, key)
+        lab = subject.patched(patch)
+        key = self._key(lab.ready)
+        known = lab.workspace.store.get(KIND, key)
         if known is not None:
             kept = from_json(MutantResult, (known / RESULT).read_text(encoding="utf-8"))
             self._enter(number, replace(kept, reused=True))
             return
         try:
-            kernel = make_kernel(ready, subject.arch, at, subject.workspace)
+            kernel = lab.kernel(subject.arch, subject.position + 1)
         except BuildError as error:
             self._decide(number, key, replace(result, fate=Fate.UNBUILDABLE, by=error.what), begun)
             return
@@ -212,9 +192,9 @@ class _Round:
             self._forget(kernel)
             self._decide(number, key, replace(result, fate=Fate.EQUIVALENT), begun)
             return
-        job = (number, key, result, begun, ready, kernel)
+        job = (number, key, result, begun, lab, kernel)
         self._running = [future for future in self._running if not _done(future)]
-        self._running.append(self._pool.submit(self._try, *job))
+        self._running.append(lab.submit(self._try, *job))
 
     def wait(self) -> None:
         """Wait until every mutant that was taken has met its fate."""
@@ -223,7 +203,7 @@ class _Round:
 
     def record(self) -> MutantsRecord:
         """Return what is known now, in the order of lines."""
-        ready = self._subject.ready
+        ready = self._subject.lab.ready
         with self._lock:
             results = tuple(self._results[number] for number in sorted(self._results))
         return MutantsRecord(
@@ -245,16 +225,14 @@ class _Round:
         key: str,
         result: MutantResult,
         begun: float,
-        ready: ResolvedPlan,
+        lab: Lab,
         kernel: Kernel,
     ) -> None:
         try:
             fate, by = self._boot(kernel)
             if fate is not Fate.KILLED:
-                artifacts = guest_artifacts(
-                    ready, self._subject.arch, kernel, self._subject.workspace
-                )
-                fate, by = self._fate(ready, artifacts)
+                artifacts = lab.guest_artifacts(self._subject.arch, kernel)
+                fate, by = self._fate(lab, artifacts)
         finally:
             self._forget(kernel)
         self._decide(number, key, replace(result, fate=fate, by=by), begun)
@@ -265,8 +243,7 @@ class _Round:
         The right code gets ready under the same conditions, so one that is silent is found out.
         """
         try:
-            deadline = Deadline(host_speed().scale(BOOT_S))
-            make_template(self._spec(kernel), self._subject.workspace.store, deadline)
+            self._subject.lab.templates.make(self._spec(kernel), BOOT_S)
         except BootFailure as failure:
             return Fate.KILLED, f"the boot: {failure.reason}"
         except GuestError as error:
@@ -274,41 +251,36 @@ class _Round:
         return Fate.UNDECIDED, ""
 
     def _spec(self, kernel: Kernel) -> GuestSpec:
-        subject = self._subject
-        artifacts = boot_artifacts(subject.ready, subject.arch, kernel, subject.workspace)
-        ram = subject.ready.plan.ram_mib[0]
-        return guest_spec(subject.ready.plan, subject.arch, artifacts, ram, subject.accel)
+        arch, lab = self._subject.arch, self._subject.lab
+        return lab.spec(arch, lab.boot_artifacts(arch, kernel), lab.ready.plan.ram_mib[0])
 
-    def _fate(self, ready: ResolvedPlan, artifacts: GuestArtifacts) -> tuple[Fate, str]:
+    def _fate(self, lab: Lab, artifacts: GuestArtifacts) -> tuple[Fate, str]:
         missed = ""
         for name in self._order:
-            seen = self._test(ready, artifacts, ready.positions[0], name)
+            seen = self._test(lab, artifacts, lab.ready.positions[0], name)
             if seen.verdict is Verdict.MISS:
                 missed = missed or f"{name}: {seen.reason}"
             elif not seen.as_expected:
                 return Fate.KILLED, _killer(seen)
         return (Fate.UNDECIDED, missed) if missed else (Fate.SURVIVED, "")
 
-    def _test(
-        self, ready: ResolvedPlan, artifacts: GuestArtifacts, position: int, name: str
-    ) -> CellResult:
-        subject = self._subject
-        cells = ready.cells(subject.arch, position)
-        cell = next(cell for cell in cells if cell.test == name)
-        job = cell_job(ready, subject.arch, artifacts, cell, subject.accel)
+    def _test(self, lab: Lab, artifacts: GuestArtifacts, position: int, name: str) -> CellResult:
+        arch = self._subject.arch
+        cell = next(cell for cell in lab.ready.cells(arch, position) if cell.test == name)
+        job = lab.job(arch, artifacts, cell)
         job = replace(job, debug=None)  # nobody looks, and the source is not that of a position
-        return run_cell(job, subject.run, subject.workspace.store, self._templates)
+        return lab.run(job, self._subject.run)
 
     def _forget(self, kernel: Kernel) -> None:
         """Drop a mutant's kernel and template: nobody else asks for them, and they are large."""
-        subject = self._subject
-        if kernel.image_sha256 != subject.kernel.image_sha256:
-            subject.workspace.store.drop(TEMPLATE, template_key(self._spec(kernel)))
-        subject.workspace.store.drop(KERNEL, kernel.key)
+        store = self._subject.lab.workspace.store
+        if kernel.image_sha256 != self._subject.kernel.image_sha256:
+            store.drop(TEMPLATE, template_key(self._spec(kernel)))
+        store.drop(KERNEL, kernel.key)
 
     def _key(self, ready: ResolvedPlan) -> str:
         """Return what a mutant's fate follows from: its kernel's inputs, and the tests."""
-        checkout = self._subject.workspace.checkout
+        checkout = self._subject.lab.workspace.checkout
         tests = (digest_files(test.folder) for test in ready.tests)
         patches = (patch.sha256 for patch in ready.series.applied(ready.positions[0]))
         ram = map(str, ready.plan.ram_mib)
@@ -320,7 +292,7 @@ class _Round:
     def _decide(self, number: int, key: str, result: MutantResult, begun: float) -> None:
         result = replace(result, seconds=round(time.monotonic() - begun, 1))
         if result.fate is not Fate.UNDECIDED:
-            self._subject.workspace.store.put(
+            self._subject.lab.workspace.store.put(
                 KIND, key, lambda into: _write(into / RESULT, to_json(result))
             )
         self._enter(number, result)
@@ -332,7 +304,7 @@ class _Round:
         text = f"{result.file}:{result.line}: {result.what}: {result.fate.value}"
         by = f" by {result.by}" if result.fate is Fate.KILLED else ""
         level = "info" if result.fate in (Fate.KILLED, Fate.EQUIVALENT) else "warning"
-        report = self._subject.workspace.report
+        report = self._subject.lab.workspace.report
         if level == "warning":
             report(Note(f"{text}{by}", "warning"))
         report(Stage("mutants", f"{text}{by}", done, self._total, done == self._total))

@@ -23,28 +23,16 @@ from harness.analysis.ram_threshold.search import (
     conclude,
     next_size,
 )
-from harness.guest.capacity import Capacity
 from harness.guest.guest import BootFailure
-from harness.guest.qemu.accel import choose_accel
-from harness.guest.template import Templates, make_template
-from harness.host import packages
-from harness.host.deadline import Deadline, host_speed
+from harness.host.deadline import Deadline
 from harness.model.errors import BuildError
 from harness.model.events import Note
 from harness.model.results import CellResult
 from harness.model.text import one_line
-from harness.model.values import AccelName, Arch, Cell, Kernel, Verdict
-from harness.run.artifacts import (
-    GuestArtifacts,
-    boot_artifacts,
-    cell_job,
-    guest_artifacts,
-    guest_spec,
-    make_kernel,
-)
-from harness.run.cell import run_cell
+from harness.model.values import Arch, Cell, Kernel, Verdict
+from harness.run.artifacts import GuestArtifacts
 from harness.run.folder import RunFolder
-from harness.run.lab import guest_pool
+from harness.run.lab import Lab
 from harness.run.prepare import ResolvedPlan
 from harness.run.workspace import Workspace
 
@@ -70,12 +58,8 @@ def find_thresholds(
     Raises:
         HarnessError: nothing could be tried, for a reason of ours or the user's.
     """
-    packages.require(ready.archs)
-    capacity = Capacity(ready.plan.jobs, ready.plan.cpus)
-    templates = Templates(workspace.store, capacity)
-    with guest_pool("threshold", capacity, templates) as pool:
-        where = (workspace, run, capacity, templates, pool)
-        searches = _Searches(ready, *where, bounds, deadline, fresh, on_row)
+    with Lab(ready, workspace) as lab:
+        searches = _Searches(lab, run, bounds, deadline, fresh, on_row)
         for position in ready.positions:
             for arch in ready.archs:
                 searches.take(arch, position)
@@ -92,35 +76,29 @@ class _Searches:
 
     def __init__(
         self,
-        ready: ResolvedPlan,
-        workspace: Workspace,
+        lab: Lab,
         run: RunFolder,
-        capacity: Capacity,
-        templates: Templates,
-        pool: futures.ThreadPoolExecutor,
         bounds: Bounds,
         deadline: Deadline,
         fresh: bool,
         on_row: Callable[[ThresholdRecord], None],
     ) -> None:
-        self._ready, self._space, self._run = ready, workspace, run
+        self._lab, self._run = lab, run
         self._bounds, self._deadline, self._fresh = bounds, deadline, fresh
         self._on_row = on_row
-        self._capacity, self._templates, self._pool = capacity, templates, pool
         self._running: list[futures.Future[None]] = []
         self._rows: list[ThresholdRow] = []
         self._lock = threading.Lock()
 
     def take(self, arch: Arch, position: int) -> None:
         """Build a kernel, and search beside the next one's build."""
-        accel, _ = choose_accel(self._ready.plan.accel, arch)
         try:
-            kernel = make_kernel(self._ready, arch, position, self._space)
+            kernel = self._lab.kernel(arch, position)
         except BuildError as error:
             missing = Threshold(None, f"no kernel: {error.what}", 0, finished=False)
             self._enter(ThresholdRow(arch.name, position, BOOT, "none", missing))
             return
-        self._submit(self._boots, arch, position, kernel, accel)
+        self._submit(self._boots, arch, position, kernel)
 
     def wait(self) -> None:
         """Wait until every search is over, those that others started too."""
@@ -131,7 +109,7 @@ class _Searches:
 
     def record(self) -> ThresholdRecord:
         """Return what is known now, in the order of the plan."""
-        ready = self._ready
+        ready = self._lab.ready
         names = [BOOT, *(test.name for test in ready.tests)]
         archs, loads = list(ready.plan.arch), ["none", *ready.plan.loads]
 
@@ -154,17 +132,15 @@ class _Searches:
 
     def _submit(self, work: Callable[..., None], *args: object) -> None:
         with self._lock:
-            self._running.append(self._pool.submit(work, *args))
+            self._running.append(self._lab.submit(work, *args))
 
-    def _boots(self, arch: Arch, position: int, kernel: Kernel, accel: AccelName) -> None:
+    def _boots(self, arch: Arch, position: int, kernel: Kernel) -> None:
         """Find what the kernel boots with; the tests' searches start from there."""
-        artifacts = boot_artifacts(self._ready, arch, kernel, self._space)
+        artifacts = self._lab.boot_artifacts(arch, kernel)
 
         def comes_up(size: int, _: int) -> tuple[bool, str]:
-            spec = guest_spec(self._ready.plan, arch, artifacts, size, accel)
             try:
-                with self._capacity.place(spec):
-                    make_template(spec, self._space.store, Deadline(host_speed().scale(BOOT_S)))
+                self._lab.templates.make(self._lab.spec(arch, artifacts, size), BOOT_S)
             except BootFailure as failure:
                 return False, failure.reason
             return True, ""
@@ -175,21 +151,18 @@ class _Searches:
         if found.mib is None:
             return
         bounds = replace(self._bounds, low=found.mib)
-        whole = guest_artifacts(self._ready, arch, kernel, self._space)
-        for cell in self._ready.cells(arch, position):
+        whole = self._lab.guest_artifacts(arch, kernel)
+        for cell in self._lab.ready.cells(arch, position):
             if cell.repeat == 0:
-                self._submit(self._passes, arch, whole, cell, accel, bounds)
+                self._submit(self._passes, arch, whole, cell, bounds)
 
-    def _passes(
-        self, arch: Arch, artifacts: GuestArtifacts, cell: Cell, accel: AccelName, bounds: Bounds
-    ) -> None:
+    def _passes(self, arch: Arch, artifacts: GuestArtifacts, cell: Cell, bounds: Bounds) -> None:
         """Find what one test passes with."""
 
         def passes(size: int, number: int) -> tuple[bool, str]:
             one = replace(cell, ram_mib=size, repeat=number)
-            job = cell_job(self._ready, arch, artifacts, one, accel)
-            where = (self._run, self._space.store, self._templates)
-            result = run_cell(job, *where, fresh=self._fresh)
+            job = self._lab.job(arch, artifacts, one)
+            result = self._lab.run(job, self._run, fresh=self._fresh)
             if result.verdict is Verdict.MISS:
                 raise _Missed(f"could not be tried with {size}M: {result.reason}")
             return result.verdict is Verdict.PASS, _say(result)
@@ -210,7 +183,7 @@ class _Searches:
     def _enter(self, row: ThresholdRow) -> None:
         with self._lock:
             self._rows.append(row)
-        self._space.report(Note(row.text))
+        self._lab.workspace.report(Note(row.text))
         self._on_row(self.record())
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import argparse
 
-from harness.host import packages
 from harness.plan.options import add_plan_options, plan_of
-from harness.run.artifacts import guest_artifacts, make_kernel
+from harness.run.lab import Lab
 from harness.run.prepare import prepare
 from harness.run.workspace import Workspace
 
@@ -22,12 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     """Build every position and architecture asked for; print where the images are."""
     ready = prepare(plan_of(vars(args), workspace.checkout), workspace)
-    packages.require(ready.archs)
     lines = []
+    lab = Lab(ready, workspace)
     for position in ready.positions:
         for arch in ready.archs:
-            kernel = make_kernel(ready, arch, position, workspace)
-            artifacts = guest_artifacts(ready, arch, kernel, workspace)
+            kernel = lab.kernel(arch, position)
+            artifacts = lab.guest_artifacts(arch, kernel)
             how = "reused" if kernel.reused else f"built in {kernel.seconds:.0f} s"
             lines.append(f"{arch.name} p{position} ({how})\n  kernel    {kernel.image}")
             lines.append(f"  initramfs {artifacts.initramfs}\n  log       {kernel.build_log}")

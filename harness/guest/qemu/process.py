@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import IO, Generic, Self, TypeVar
 
 from harness.guest.qemu.argv import Channels
+from harness.host import process
 from harness.host.deadline import Deadline
 from harness.model.errors import GuestError, InfraError
 from harness.model.values import Arch
@@ -78,6 +79,8 @@ class Qemu:
         self.stderr: IO[bytes] = self._process.stderr
         with _alive_lock:
             _alive.add(self)
+        if process.stopping():  # it began beside a kill_all, which may have missed it
+            self.kill()
 
     @property
     def pid(self) -> int:
@@ -200,9 +203,9 @@ def _start(argv: tuple[str, ...], fds: tuple[int, ...]) -> subprocess.Popen[byte
 
 def _drop(started: Future[subprocess.Popen[bytes]]) -> None:
     if started.exception() is None:
-        process = started.result()
-        process.kill()
-        process.communicate()
+        emulator = started.result()
+        emulator.kill()
+        emulator.communicate()
 
 
 def _popen(argv: tuple[str, ...], fds: tuple[int, ...]) -> subprocess.Popen[bytes]:

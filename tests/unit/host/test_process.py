@@ -5,12 +5,13 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from harness.host import process
-from harness.model.errors import InfraError
+from harness.model.errors import InfraError, Interrupted
 
 
 def gone(pid: int) -> bool:
@@ -126,17 +127,17 @@ def test_run_with_a_daemon_on_its_pipe_returns(tmp_path: Path) -> None:
     assert time.monotonic() - begun < 25
 
 
-def test_stop_all_ends_commands_of_other_threads() -> None:
+def test_stop_all_ends_the_command_of_another_thread_and_starts_none(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
     started = threading.Event()
-    statuses: list[int] = []
-
-    def work() -> None:
-        done = process.run(("sh", "-c", "echo go; sleep 60"), on_line=lambda _: started.set())
-        statuses.append(done.status)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    assert started.wait(10)
-    process.stop_all()
-    thread.join(10)
-    assert statuses == [-signal.SIGTERM]
+    argv = ("sh", "-c", f"sleep 60 & echo $$ $! > {pids}; echo go; wait")
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(process.run, argv, on_line=lambda _: started.set())
+        assert started.wait(10)
+        with process.stop_all():
+            with pytest.raises(Interrupted):
+                running.result(10)
+            with pytest.raises(Interrupted):
+                process.run(("true",))
+    assert not any(Path("/proc", pid).exists() for pid in pids.read_text().split())
+    assert process.run(("true",)).ok

@@ -6,6 +6,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,6 @@ from harness.analysis.coverage.diff_lines import Counts
 from harness.analysis.coverage.record import CoverageRecord, DiffFile, LineSeen, Seen
 from harness.analysis.coverage.run import line_seen, place_patches, run_coverage, touched_sources
 from harness.arch import all_archs
-from harness.host import packages
 from harness.host.paths import Cache, Checkout
 from harness.model.errors import UserError
 from harness.model.results import CellResult
@@ -258,7 +258,7 @@ Measured = Callable[[Mapping[str, run._ArchCounts]], None]
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> Measured:
     """Let guests have counted what is given, by architecture."""
-    monkeypatch.setattr(packages, "require", lambda _: None)
+    monkeypatch.setattr(run, "Lab", lambda *_: nullcontext())
 
     def give(counts: Mapping[str, run._ArchCounts]) -> None:
         monkeypatch.setattr(run, "_count", lambda _, arch, *__: counts[arch.name])

@@ -12,8 +12,8 @@ from harness.arch import load_arch
 from harness.cache.store import Store
 from harness.guest.qemu import argv
 from harness.model.values import Cell, GuestSpec, GuestTest, Kernel, Load, Plan, Series, SourceTree
-from harness.run.artifacts import GuestArtifacts, cell_job
-from harness.run.cell import CellJob
+from harness.run.artifacts import GuestArtifacts
+from harness.run.cell import CellJob, cell_job
 from harness.run.prepare import ResolvedPlan
 from harness.run.symbolize import DebugSource
 
@@ -66,7 +66,7 @@ def test_an_argument_of_qemu_makes_another_experiment(
 def test_scratch_disks_are_sized_by_the_ram_of_the_cell(
     job: CellJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.run.artifacts.qemu_version", lambda _: "7.2")
+    monkeypatch.setattr("harness.run.cell.qemu_version", lambda _: "7.2")
     (tmp_path / "k").write_text("CONFIG_MODULES=y\n")
     arch, tree = job.spec.arch, SourceTree("dir:toy", "5.10", "toy", "digest", tmp_path)
     grows = Load("grows", tmp_path, "", disk_mib=512, disk_times_ram=3)
