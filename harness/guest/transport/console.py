@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.guest.transport.lost_records import Gap, filled, stamped
-from harness.guest.transport.reader import CappedLog, LineCutter, Vitals, Wait, visible
+from harness.guest.transport.reader import CappedLog, LineCutter, Vitals, Wait
 from harness.host.deadline import Deadline
 from harness.model.errors import GuestError
 from harness.model.printk import STAMP, stamp_us
+from harness.model.text import visible
 
 if TYPE_CHECKING:
     from harness.guest.transport.console_expect import ConsoleSpawn
