@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Text of strangers made fit to show: no control characters, one line."""
+"""Untrusted text made fit to show: no control characters, one line, bounded.
+
+A guest may print escape codes that repaint a terminal, characters that XML forbids, or marks that
+turn the reading direction round. Each is replaced by an escape; nothing is dropped.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,15 @@ _ODD = re.compile(r"[^\n\t\x20-\x7e]")  # everything but plain ASCII is looked a
 _UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 
 
-def visible(text: str) -> str:
-    """Return *text* with every character that cannot be seen replaced by one that can.
+def visible(text: str | bytes) -> str:
+    """Return *text* with invisible characters escaped: fit for terminals, XML, HTML once quoted.
 
-    Line feeds and tabs stay, a carriage return before a line feed goes. Others that cannot be
-    seen (controls, direction marks, lone surrogates, unassigned) become ``\\x1b``, ``\\u202e``,
-    as the kernel's own log writes them: Unicode has pictures for some, but few fonts do. The
-    result is fit for HTML (once escaped), XML and terminals.
+    Line feeds and tabs stay; a carriage return before a line feed goes. Controls, direction marks,
+    lone surrogates and unassigned characters become ``\\x1b``, ``\\u202e``, as in the kernel's own
+    log; bytes that are not UTF-8 become ``\\xff``.
     """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "backslashreplace")
     return _ODD.sub(_escape, text.replace("\r\n", "\n"))
 
 
@@ -35,3 +40,12 @@ def one_line(text: str, limit: int = 300) -> str:
     """Return *text* visible, on one line, cut to *limit* characters."""
     line = " ".join(visible(text[: limit * 4]).split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def clip(text: str, limit: int) -> str:
+    """Return *text* visible; of more than *limit* characters the first and the last half."""
+    if len(text) <= limit:
+        return visible(text)
+    half = limit // 2
+    left_out = len(text) - 2 * half
+    return f"{visible(text[:half])}\n[{left_out} characters left out]\n{visible(text[-half:])}"

@@ -1,10 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Text out of guests and files of a run, made fit to be looked at.
-
-What a guest printed is hostile until shown otherwise: it may hold escape codes that repaint a
-terminal, characters that XML forbids, or marks that turn the reading direction round. Nothing
-is dropped in silence: every such character is replaced by one that can be seen.
-"""
+"""Files of a run as reports show them: found inside its folder, cut to a size, made visible."""
 
 from __future__ import annotations
 
@@ -32,20 +27,6 @@ _LABELS = {
 }
 # Of the guest that a clone was made of, the same for many cells: linked to, not shown in each.
 LINKED = (BOOT_CONSOLE, BOOT_ARGV)
-
-
-def clip(text: str, limit: int = LOG_LIMIT) -> str:
-    """Return *text* visible; of more than *limit* characters the first and the last half."""
-    if len(text) <= limit:
-        return visible(text)
-    half = limit // 2
-    left_out = len(text) - 2 * half
-    return f"{visible(text[:half])}\n[{left_out} characters left out]\n{visible(text[-half:])}"
-
-
-def readable(data: bytes) -> str:
-    """Decode UTF-8; bytes that are none become ``\\xff``, and all is made visible."""
-    return visible(data.decode("utf-8", "backslashreplace"))
 
 
 @dataclass(frozen=True)
@@ -114,7 +95,7 @@ def _excerpt(head: bytes, tail: bytes, size: int) -> Excerpt:
     if b"\0" in head[:512] and not _is_log(head):
         return Excerpt(head="", size=size, binary=True)
     left_out = size - len(head) - len(tail)
-    return Excerpt(readable(head), readable(tail), size, max(0, left_out))
+    return Excerpt(visible(head), visible(tail), size, max(0, left_out))
 
 
 def _is_log(head: bytes) -> bool:

@@ -31,9 +31,9 @@ from junit_xml import TestCase, TestSuite, to_xml_report_string
 
 from harness.host.files import write_whole
 from harness.model.results import CaseResult, CellResult, KernelRecord, RunRecord
-from harness.model.text import one_line, visible
+from harness.model.text import clip, one_line, visible
 from harness.model.values import Cell, Verdict
-from harness.report.excerpts import LOG_LIMIT, clip, exhibits, read_excerpt
+from harness.report.excerpts import LOG_LIMIT, exhibits, read_excerpt
 from harness.report.matrix import say_verdict
 from harness.report.splat_text import splat_line
 from harness.verdict.flaky import Tally, tallies

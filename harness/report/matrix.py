@@ -17,16 +17,15 @@ class Mark:
     symbol: str
     ascii: str  # where the terminal knows no other characters
     colour: str  # of a terminal
-    meaning: str
 
 
 MARKS: Mapping[Verdict, Mark] = {
-    Verdict.PASS: Mark("✓", "P", "green", "passed"),
-    Verdict.FAIL: Mark("✗", "F", "red", "the kernel did wrong"),
-    Verdict.ERROR: Mark("E", "E", "magenta", "the test itself broke"),
-    Verdict.MISS: Mark("?", "M", "yellow", "the harness could not run it"),
-    Verdict.DONE: Mark("•", "D", "cyan", "ran, and judges nothing"),
-    Verdict.SKIP: Mark("–", "S", "bright_black", "skipped"),
+    Verdict.PASS: Mark("✓", "P", "green"),
+    Verdict.FAIL: Mark("✗", "F", "red"),
+    Verdict.ERROR: Mark("E", "E", "magenta"),
+    Verdict.MISS: Mark("?", "M", "yellow"),
+    Verdict.DONE: Mark("•", "D", "cyan"),
+    Verdict.SKIP: Mark("–", "S", "bright_black"),
 }
 
 

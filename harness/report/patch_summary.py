@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from harness.model.results import RunRecord
 from harness.model.values import Verdict
-from harness.verdict.judge import Change, PatchEffect, effects
+from harness.verdict.changes import Change, PatchEffect, effects
 
 CASES_NAMED = 3
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from harness.model.results import Frame, Place, Splat
 from harness.model.text import one_line
 from harness.model.values import SplatKind
-from harness.verdict.oom import oom_report, say_kill
+from harness.verdict.oom import kill_text, oom_report
 from harness.verdict.symbols import blamed, source_of
 
 PLACE_LIMIT = 160  # characters of one line of a stack
@@ -33,7 +33,7 @@ def splat_line(splat: Splat) -> str:
 def kill_of(splat: Splat) -> str:
     """Return on one line what the OOM killer reports beyond the title; "" of other splats."""
     report = oom_report(splat.text) if splat.kind is SplatKind.OOM_KILL else None
-    return one_line(say_kill(report), LINE_LIMIT) if report else ""
+    return one_line(kill_text(report), LINE_LIMIT) if report else ""
 
 
 def stack_of(splat: Splat) -> tuple[str, ...]:

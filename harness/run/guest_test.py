@@ -25,8 +25,8 @@ from harness.model.values import GuestTest, Speed
 from harness.run.diagnose import Diagnosis, Findings
 from harness.run.load import LoadRun
 from harness.run.stall import STARVED_S, StallDetector, Watch, Watchdog, limit_of, look_of
+from harness.verdict.log_facts import read_log
 from harness.verdict.marks import marks
-from harness.verdict.splat import find_splats
 
 ANSWER_S = 15.0  # for a request that only needs the guest to be alive
 MARK_S = 5.0  # for a mark to come back; a flood of records may have swallowed it
@@ -210,8 +210,8 @@ class GuestTestRun:
         begun = recording.records[self._begin - 1] if self._begin else next(iter(records), None)
         if begun is None:
             return []
-        times = [(record.usec, text) for record, text in zip(records, log, strict=True)]
-        found = list(marks(times, find_splats(log), begun.usec))
+        times = [record.usec for record in records]
+        found = list(marks(read_log(log), times, begun.usec))
         stall = self._watchdog.stall if self._watchdog else None
         if stall is not None and outcome.stuck is not None:
             last = max((mark.t for mark in found), default=0.0)

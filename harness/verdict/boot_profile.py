@@ -12,13 +12,14 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from harness.model.printk import STAMP, stamp_us
+
 # 5.10 and later write "calling" and "initcall ... returned" lines for each initcall at the debug
 # level. The buffer of 128 KiB that tinyconfig gives holds twice what they need.
 PROFILE_CMDLINE = ("initcall_debug",)
 READY_MARK = "init: ready"  # what PID 1 writes into the log when it is
 NOT_COMPRESSED = "none: QEMU loads the image as it runs"
 COMPRESSED = "within the first phase: the image unpacks itself before its clock runs"
-_LINE = re.compile(r"(?:<\d{1,3}>)?\[ {0,8}(\d{1,9}\.\d{6})\](?:\[ *[TC]\d{1,9}\])? ?(.*)")
 _CALLING = re.compile(r"calling +\S+ @ \d+")
 _RETURNED = re.compile(r"initcall (\S+?)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?(?: \[[^\]]*\])? returned")
 _AFTER = re.compile(r" after (\d{1,12}) usecs")
@@ -76,7 +77,9 @@ def profile_boot(
     Raises:
         ValueError: the log lacks a line that every such boot writes; says which.
     """
-    lines = [(float(found[1]), found[2]) for line in log if (found := _LINE.match(line))]
+    lines = [
+        (stamp_us(found) / 1e6, line[found.end() :]) for line in log if (found := STAMP.match(line))
+    ]
     early = _stamp(lines, _CONSOLES_DONE, lambda text: text.startswith(_CONSOLES_DONE))
     first = _stamp(
         [line for line in lines if line[0] >= early],

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Kernel log text, made plain for the parsers that read it.
 
-The same message arrives in several dresses: as the text of a /dev/kmsg record (unprintable
+The same message arrives in several forms: as the text of a /dev/kmsg record (unprintable
 bytes written as ``\\xNN``, several lines in one record), as such a record with its number
 prefix, or as a console line with a time stamp, a carriage return, colour codes, and perhaps
-the end of somebody else's line in front of it.
+the end of another message's line in front of it.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from harness.model.printk import STAMP, STAMP_TIME
+
 # Far above what the kernel prints: a printk record holds at most 1 KiB. What is longer is noise.
 MAX_LINE = 4096
 MAX_RECORD = 16 * MAX_LINE
 _ESCAPE = re.compile(r"\\x([0-7][0-9a-f])")
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _NUMBERS = re.compile(r"\d{1,5},\d{1,20},\d{1,20}(?:,[^;]{0,80})?;")
-_STAMP = re.compile(r"(?:<\d{1,3}>)?\[ {0,8}\d{1,10}\.\d{1,9}\](?:\[ *[TC]\d{1,9}\])? ?")
-# Only a full printk stamp cuts a line: "[1.5]" may well be part of a message.
-_STAMP_INSIDE = re.compile(r"(?<=[^\s\[])\s*(?=\[ {0,8}\d{1,10}\.\d{6}\])")
+_CUT_IN = re.compile(rf"(?<=[^\s\[])\s*(?={STAMP_TIME})")
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ def log_lines(records: Iterable[str]) -> Iterator[LogLine]:
     for number, record in enumerate(records, start=1):
         first, *more = _plain(record).split("\n")
         diagnostic = first.lstrip().startswith("#")
-        for piece in [first] if diagnostic else _STAMP_INSIDE.split(first):
-            yield LogLine(number, _without(_STAMP, piece)[:MAX_LINE].rstrip(), False)
+        for piece in [first] if diagnostic else _CUT_IN.sub("\n", first).split("\n"):
+            yield LogLine(number, _without(STAMP, piece)[:MAX_LINE].rstrip(), False)
         for text in more:
             if text.strip():
                 yield LogLine(number, text[:MAX_LINE].rstrip(), diagnostic)
@@ -55,7 +55,7 @@ def _plain(record: str) -> str:
         text = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
     if "\x1b" in text:
         text = _COLOUR.sub("", text)
-    return _without(_STAMP, text.replace("\r", ""))
+    return _without(STAMP, text.replace("\r", ""))
 
 
 def _without(prefix: re.Pattern[str], text: str) -> str:

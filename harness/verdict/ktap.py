@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from harness.model.results import CaseResult
 from harness.model.values import Verdict
-from harness.verdict.klog import LogLine, log_lines
+from harness.verdict.klog import LogLine
 
 # What a hostile or broken log may cost.
 MAX_DEPTH = 8
@@ -147,10 +147,10 @@ def _walk(test: KtapTest, path: str) -> Iterator[tuple[str, KtapTest]]:
         yield path or test.name or "(unnamed)", test
 
 
-def parse(lines: Iterable[str]) -> KtapResult:
+def parse(lines: Iterable[LogLine]) -> KtapResult:
     """Read the KTAP in *lines*, a kernel's log or a program's output; never raises."""
     reader = _Reader()
-    for line in log_lines(lines):
+    for line in lines:
         reader.read(line)
     return reader.finish()
 

@@ -3,36 +3,24 @@
 
 The wording has been the same from 5.10 to 7.2, but for details. All of it comes from a guest: any
 part may be missing, cut or made up. A victim is known by its name: PID 1 gives each task that it
-starts one of its own (guest-tests/init), and a load's programs have the load's.
+starts a name of its own (guest-tests/init), and the programs of a load have that of the load.
 """
 
 from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from harness.model.results import Splat
 from harness.model.values import SplatKind
-from harness.verdict.klog import log_lines
 
-__all__ = [
-    "OomReport",
-    "Victim",
-    "Zone",
-    "comm_of",
-    "oom_report",
-    "oom_reports",
-    "say_kill",
-    "say_request",
-    "victim_of",
-]
 # What a hostile report may cost.
 MAX_LINE = 1000
 MAX_ZONES = 64
 _COMM = 15  # characters that the kernel keeps of a program's name: TASK_COMM_LEN without its zero
-_SAID_ZONES = 3
+_ZONES_NAMED = 3
 _ASKED = re.compile(
     r"(?P<asker>\S.{0,63}?) invoked oom-killer: gfp_mask=0x[0-9a-f]{1,16}"
     r"(?:\((?P<gfp>[\w|]{1,400})\))?.{0,80}?\border=(?P<order>-?\d{1,3})\b"
@@ -91,20 +79,7 @@ class OomReport:
     nobody_left: bool = False  # to be killed: the kernel panics, a cgroup goes on
 
 
-class Victim(enum.Enum):
-    """What of a guest an OOM kill has hit."""
-
-    LOAD = "the load"
-    LOADER = "the task that loads the test"
-    TEST = "a program of the test"
-    GUEST = "the guest's own part"  # PID 1 and what serves the harness beside it
-    NOBODY = "nobody"
-
-
-# Names of tasks in every guest. PID 1 has "init", and so does a child that is about to become
-# another program; "read" reads a file for the harness.
-_LOADERS = ("insmod", "rmmod")
-_OWN = ("dropbear", "dropbearkey", "init", "read", "sampler")
+# ---------------------------------------------------------------- reading
 
 
 def oom_reports(lines: Iterable[str]) -> Iterator[OomReport]:
@@ -170,8 +145,27 @@ def _killed(report: OomReport, match: re.Match[str]) -> OomReport:
     )
 
 
+# ---------------------------------------------------------------- whom a kill hit
+
+
+class Victim(enum.Enum):
+    """What of a guest an OOM kill has hit."""
+
+    LOAD = "the load"
+    LOADER = "the task that loads the test"
+    TEST = "a program of the test"
+    GUEST = "the guest's own part"  # PID 1 and what serves the harness beside it
+    NOBODY = "nobody"
+
+
+# Names of tasks in every guest. PID 1 has "init", and so does a child that is about to become
+# another program; "read" reads a file for the harness.
+_LOADERS = ("insmod", "rmmod")
+_OWN = ("dropbear", "dropbearkey", "init", "read", "sampler")
+
+
 def victim_of(report: OomReport, loads: Collection[str]) -> Victim:
-    """Say what *report* tells the end of, in a guest where the loads named *loads* ran."""
+    """Return what the kill in *report* hit, in a guest where the loads named *loads* ran."""
     if report.victim_pid is None:
         return Victim.NOBODY
     if report.victim_pid == 1 or report.victim in _OWN:
@@ -186,7 +180,33 @@ def comm_of(name: str) -> str:
     return name[:_COMM]
 
 
-# ---------------------------------------------------------------- words
+@dataclass(frozen=True)
+class OomKills:
+    """What the OOM killer took in a guest."""
+
+    texts: Mapping[Victim, tuple[str, ...]]  # a line for each kind of kill
+    of_loads: frozenset[str]  # the loads that it took tasks of
+
+
+def kills_in(reports: Iterable[OomReport], loads: Collection[str]) -> OomKills:
+    """Return the kills that *reports* tell of, in a guest where *loads* ran."""
+    texts: dict[Victim, dict[str, None]] = {}
+    tasks: set[str] = set()
+    for report in reports:
+        victim = victim_of(report, loads)
+        texts.setdefault(victim, {})[_victim_text(report, victim)] = None
+        tasks |= {report.victim} if victim is Victim.LOAD else set()
+    of_loads = frozenset(load for load in loads if comm_of(load) in tasks)
+    return OomKills({victim: tuple(lines) for victim, lines in texts.items()}, of_loads)
+
+
+def victim_of_splat(splat: Splat, loads: Collection[str]) -> Victim:
+    """Return what the kill that *splat* reports hit; NOBODY if it is no OOM kill."""
+    report = oom_report(splat.text) if splat.kind is SplatKind.OOM_KILL else None
+    return victim_of(report, loads) if report else Victim.NOBODY
+
+
+# ---------------------------------------------------------------- words for people
 
 _CONSTRAINTS = {
     "none": "no constraint",
@@ -196,71 +216,42 @@ _CONSTRAINTS = {
 }
 
 
-def say_request(report: OomReport) -> str:
-    """Say who asked for what, and why it was not to be had; "" if nobody knows."""
+def request_text(report: OomReport) -> str:
+    """Return who asked for what, and why there was none; "" if the kernel did not say."""
     asker = "a kworker" if report.asker.startswith("kworker/") else report.asker
     return ", ".join(([f"asked by {asker}"] if asker else []) + _why(report))
 
 
-def say_kill(report: OomReport) -> str:
-    """Say what the title of such a splat does not: with how much, why, and what was free."""
-    said = []
+def kill_text(report: OomReport) -> str:
+    """Return what the title of an OOM splat lacks: RAM of the victim, reason, free memory."""
+    parts = []
     if report.victim_pid is not None:
         held = "" if report.rss_kib is None else f" had {report.rss_kib} KiB of RAM"
-        said.append(f"pid {report.victim_pid}{held}")
-    said += ["nobody was left to kill"] if report.nobody_left else []
-    said += [", ".join(why)] if (why := _why(report)) else []
+        parts.append(f"pid {report.victim_pid}{held}")
+    parts += ["nobody was left to kill"] if report.nobody_left else []
+    parts += [", ".join(why)] if (why := _why(report)) else []
     if report.limit_kib is not None:
         group = f"{report.group} uses " if report.group else "used "
-        said.append(f"{group}{report.usage_kib} of {report.limit_kib} KiB")
+        parts.append(f"{group}{report.usage_kib} of {report.limit_kib} KiB")
     if report.free_pages is not None:
-        said.append(f"free {report.free_pages} pages")
-    said += [
+        parts.append(f"free {report.free_pages} pages")
+    parts += [
         f"{zone.name} free {zone.free_kib} KiB, min watermark {zone.min_kib} KiB"
-        for zone in report.zones[:_SAID_ZONES]
+        for zone in report.zones[:_ZONES_NAMED]
     ]
-    return "; ".join(said)
+    return "; ".join(parts)
 
 
 def _why(report: OomReport) -> list[str]:
-    said = []
+    parts = []
     if report.order is not None:
-        said.append(f"order {report.order}" if report.order >= 0 else "by sysrq")
-    said += [report.gfp] if report.gfp else []
-    said += [_CONSTRAINTS[report.constraint]] if report.constraint in _CONSTRAINTS else []
-    return said
+        parts.append(f"order {report.order}" if report.order >= 0 else "by sysrq")
+    parts += [report.gfp] if report.gfp else []
+    parts += [_CONSTRAINTS[report.constraint]] if report.constraint in _CONSTRAINTS else []
+    return parts
 
 
-@dataclass(frozen=True)
-class OomKills:
-    """What the OOM killer took."""
-
-    said: Mapping[Victim, tuple[str, ...]]  # of each kill, what makes it another one
-    of_loads: frozenset[str]  # the loads that it took tasks of
-
-
-def kills_in(log: Sequence[str], loads: Collection[str]) -> OomKills:
-    """Return what was taken by *log*, of a guest where *loads* ran.
-
-    Of the log, not of the splats: of a storm of those not all are kept.
-    """
-    said: dict[Victim, dict[str, None]] = {}
-    tasks: set[str] = set()
-    for report in oom_reports(line.text for line in log_lines(log) if not line.quoted):
-        whose = victim_of(report, loads)
-        said.setdefault(whose, {})[_taken(report, whose)] = None
-        tasks |= {report.victim} if whose is Victim.LOAD else set()
-    of_loads = frozenset(load for load in loads if comm_of(load) in tasks)
-    return OomKills({whose: tuple(texts) for whose, texts in said.items()}, of_loads)
-
-
-def whose_end(splat: Splat, loads: Collection[str]) -> Victim:
-    """Return what *splat* tells the end of, if it is an OOM kill."""
-    report = oom_report(splat.text) if splat.kind is SplatKind.OOM_KILL else None
-    return victim_of(report, loads) if report else Victim.NOBODY
-
-
-def _taken(report: OomReport, whose: Victim) -> str:
-    said = f"the OOM killer took {whose.value}, {report.victim}"
-    request = say_request(report)
-    return f"{said} ({request})" if request else said
+def _victim_text(report: OomReport, victim: Victim) -> str:
+    text = f"the OOM killer took {victim.value}, {report.victim}"
+    request = request_text(report)
+    return f"{text} ({request})" if request else text

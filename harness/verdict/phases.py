@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the kernel did around a test, as text, as splats, and as ends that mean something; pure."""
+"""What the kernel did before and after a test: its log, its splats, and how the guest was lost."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from dataclasses import replace
 
 from harness.model.results import Ended, Phase, Splat
 from harness.model.values import Verdict
-from harness.verdict.splat import find_splats, is_death
+from harness.verdict.log_facts import LogFacts, read_log
+from harness.verdict.splat import is_death
 
 _INIT_EXITED = re.compile(r"Attempted to kill init! exitcode=0x0000[0-9a-f]{2}00\b")
 
 
-def splats_in(phases: Iterable[Phase]) -> tuple[tuple[Splat, ...], ...]:
-    """Return the splats of each of *episodes*; their lines are those of :func:`log_of`."""
-    found = []
-    above = 1  # lines of the log, the episode's heading among them
+def read_phases(phases: Iterable[Phase]) -> tuple[LogFacts, ...]:
+    """Return what the log of each of *phases* says; lines of splats are those of :func:`log_of`."""
+    read = []
+    above = 1  # lines of the whole log, the heading of the phase included
     for phase in phases:
-        splats = find_splats(phase.log)
-        own = (replace(splat, line=above + splat.line, when=phase.when) for splat in splats)
-        found.append(tuple(own))
+        facts = read_log(phase.log)
+        splats = (replace(s, line=above + s.line, case="", when=phase.when) for s in facts.splats)
+        read.append(replace(facts, splats=tuple(splats)))
         above += len(phase.log) + 1
-    return tuple(found)
+    return tuple(read)
 
 
 def log_of(phases: Iterable[Phase]) -> tuple[str, ...]:
-    """Return all that the kernel said in *episodes*, under headings."""
+    """Return the kernel log of *phases*, each under a heading."""
     lines = list[str]()
     for phase in phases:
         lines += (f"[harness: {phase.when}]", *phase.log)
@@ -35,31 +36,34 @@ def log_of(phases: Iterable[Phase]) -> tuple[str, ...]:
 
 
 def eventful(phases: Sequence[Phase]) -> bool:
-    """Whether anything happened in *episodes* that somebody may want to look up."""
-    return any(e.ended is not Ended.DONE for e in phases) or any(splats_in(phases))
+    """Return whether the guest was lost, or a splat printed, in any of *phases*."""
+    lost = any(phase.ended is not Ended.DONE for phase in phases)
+    return lost or any(facts.splats for facts in read_phases(phases))
 
 
-def ends_of(phases: Iterable[Phase]) -> Iterator[tuple[Verdict, str]]:
-    """Yield what the bad ends among *episodes* mean, and say them in words."""
-    for phase in phases:
-        splats = find_splats(phase.log) if phase.ended is Ended.DIED else ()
+def ends_of(phases: Iterable[Phase], logs: Iterable[LogFacts]) -> Iterator[tuple[Verdict, str]]:
+    """Yield the verdict and the reason of each of *phases* in which the guest was lost.
+
+    ``logs`` are theirs, by :func:`read_phases`.
+    """
+    for phase, facts in zip(phases, logs, strict=True):
         match phase.ended:
             case Ended.DONE:
                 continue
             case Ended.DIED:
-                text = death(phase.when, splats, phase.reason)
+                text = death(phase.when, facts.splats, phase.reason)
             case Ended.SILENT:
                 text = f"no answer {phase.when}: {phase.reason}"
             case _:
                 text = f"{phase.reason}, {phase.when}"
-        yield verdict_of_end(phase.ended, splats), text
+        yield verdict_of_end(phase.ended, facts.splats), text
 
 
 def verdict_of_end(ended: Ended, splats: Sequence[Splat]) -> Verdict:
-    """Return what a case that has no result gets, or a test that has none."""
+    """Return the verdict of a case without a result, or of a test without any."""
     match ended:
         case Ended.DIED:
-            return Verdict.MISS if _ours(splats) else Verdict.FAIL
+            return Verdict.MISS if _init_exited(splats) else Verdict.FAIL
         case Ended.SILENT | Ended.STUCK:
             return Verdict.FAIL
         case Ended.LOST | Ended.UNTRIED:
@@ -68,14 +72,14 @@ def verdict_of_end(ended: Ended, splats: Sequence[Splat]) -> Verdict:
 
 
 def death(when: str, splats: Sequence[Splat], reason: str) -> str:
-    """Say of what the guest died, by *splats*, or *reason* where they do not tell."""
+    """Return what the guest died of, by *splats*, or *reason* where they do not tell."""
     deaths = [splat.title for splat in splats if is_death(splat)]
-    said = deaths[0] if deaths else reason or "without a word"
-    who = "the guest's init died" if _ours(splats) else "the kernel died"
-    return f"{who} {when}: {said}"
+    cause = deaths[0] if deaths else reason or "without a word"
+    who = "the guest's init died" if _init_exited(splats) else "the kernel died"
+    return f"{who} {when}: {cause}"
 
 
-def _ours(splats: Sequence[Splat]) -> bool:
-    """Did the guest die because our PID 1 came to its end, and of nothing else?"""
+def _init_exited(splats: Sequence[Splat]) -> bool:
+    """Did the guest die because our PID 1 exited, and of nothing else?"""
     deaths = [splat.title for splat in splats if is_death(splat)]
     return len(deaths) == 1 and bool(_INIT_EXITED.search(deaths[0]))

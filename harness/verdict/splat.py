@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from harness.model.results import Splat
 from harness.model.values import SplatKind
-from harness.verdict.klog import LogLine, log_lines
+from harness.verdict.klog import LogLine
 from harness.verdict.splat_rules import (
     AFTERMATH,
     BODY,
@@ -29,6 +29,7 @@ from harness.verdict.splat_rules import (
     SUSPECT,
     Rule,
 )
+from harness.verdict.symbols import plain_name
 
 # What a hostile or endless log may cost.
 MAX_SPLATS = 200  # of one kind
@@ -37,8 +38,6 @@ MAX_TEXT = 200  # lines kept of one splat: the first, and the last quarter
 MAX_LINE = 1000
 MAX_TITLE = 160
 MAX_APART = 100  # lines between a splat and the panic that it led to
-# What the compiler appends to the name of a function that it took apart.
-_COMPILED = re.compile(r"\.(?:constprop|isra|part|cold|llvm)\b[.\d]*")
 
 
 @dataclass(frozen=True)
@@ -57,13 +56,12 @@ class _Found:
     end: int  # index after its last line
 
 
-def find_splats(lines: Iterable[str]) -> tuple[Splat, ...]:
-    """Return every splat in *lines*, a kernel's log, in order; never raises.
+def find_splats(log: Sequence[LogLine]) -> tuple[Splat, ...]:
+    """Return every splat in *log*, in order; never raises.
 
-    A panic that is only what became of the splat before it (oops=panic and its like) is part
-    of that splat. ``Splat.line`` counts the elements of *lines* from 1.
+    A panic that a splat led to (oops=panic and its like) is part of that splat. ``Splat.line``
+    is the record of its first line.
     """
-    log = list(log_lines(lines))
     starts = {start.index: start for start in _starts(log)}
     found: list[_Found] = []
     counts: Counter[SplatKind] = Counter()
@@ -178,7 +176,7 @@ def _title(start: _Start, body: Sequence[str]) -> str:
         words[later.key] = _settled(word)
     title = rule.title.format_map(words)
     if rule.where and (function := words.get("function") or _function(body)):
-        title += f" in {_COMPILED.sub('', function)}"
+        title += f" in {plain_name(function)}"
     if file := words.get("file"):
         # A module from outside the tree is named by where it happened to be built.
         title += f" ({file.rpartition('/')[2] if file.startswith('/') else file})"

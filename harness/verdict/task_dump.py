@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from harness.model.results import Stuck
 from harness.verdict.klog import log_lines
+from harness.verdict.symbols import plain_name
 
 MAX_FRAMES = 64
 MAX_TASKS = 2000
@@ -34,7 +35,6 @@ _SYMBOL = re.compile(r"([0-9a-f]{16}) [tTwW] (\S{1,200})$", re.M)
 _COUNTER = re.compile(r"\b(?:RIP|PC)=([0-9a-f]{16})\b")
 _FRAME_POINTER = re.compile(r"\b(?:RBP|X29)=([0-9a-f]{16})\b")
 _WORDS = re.compile(r": (0x[0-9a-f]{1,16}) (0x[0-9a-f]{1,16})\s*$")
-_COMPILED = re.compile(r"\.(?:constprop|isra|part|cold|llvm)\b[.\d]*")
 # How a task waits, not what for: below the first function that is none of these stands who waits.
 _WAITING = re.compile(
     r"_*(?:schedule\w*|__switch_to\w*|context_switch|_*cond_resched|preempt_schedule\w*"
@@ -92,7 +92,7 @@ def tasks_of(lines: Iterable[str]) -> tuple[Task, ...]:
             frame = _FRAME.match(line.text)
             # What is marked with "?" lay on the stack and need not be part of it.
             if frame and not frame["guess"]:
-                stack.append(Frame(_plain(frame["function"]), frame["module"] or ""))
+                stack.append(Frame(plain_name(frame["function"]), frame["module"] or ""))
     finish()
     return tuple(tasks)
 
@@ -122,10 +122,6 @@ def top_of(stack: Sequence[Frame]) -> str:
     return stack[0].function if stack else ""
 
 
-def _plain(function: str) -> str:
-    return _COMPILED.sub("", function)
-
-
 # ---------------------------------------------------------------- bare addresses
 
 
@@ -143,7 +139,7 @@ class Symbols:
         # Modules lie beyond the last function; no function is larger than a MiB.
         if at < 0 or address - self._starts[at] >= 2**20:
             return f"{address:#x}"
-        return f"{_plain(self._names[at])}+{address - self._starts[at]:#x}"
+        return f"{plain_name(self._names[at])}+{address - self._starts[at]:#x}"
 
 
 def function_of(name: str) -> str:

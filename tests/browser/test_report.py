@@ -128,11 +128,11 @@ def test_pointing_at_a_plot_reads_off_its_values(
     opened = panel(page, result)
     lines = opened.find_element(By.CSS_SELECTOR, ".pane .lines")
     page.execute_script("arguments[0].scrollIntoView({block: 'center'})", lines)
-    ActionChains(page).move_to_element(lines).examine()
+    ActionChains(page).move_to_element(lines).perform()
     when = opened.find_element(By.CLASS_NAME, "when")
     WebDriverWait(page, PATIENCE_S).until(lambda _: when.text.startswith("At "))
     assert 2.7 < float(when.text.split()[1]) < 3.1  # the middle of six seconds, axis and all
     shown = opened.find_element(By.CSS_SELECTOR, ".keys b").text
-    ActionChains(page).move_to_element(opened.find_element(By.TAG_NAME, "h2")).examine()
+    ActionChains(page).move_to_element(opened.find_element(By.TAG_NAME, "h2")).perform()
     WebDriverWait(page, PATIENCE_S).until(lambda _: not when.text.startswith("At "))
     assert opened.find_element(By.CSS_SELECTOR, ".keys b").text != shown

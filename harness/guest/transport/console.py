@@ -12,10 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.guest.transport.lost_records import STAMP, Gap, filled, stamped
-from harness.guest.transport.reader import CappedLog, LineCutter, Vitals, Wait, visible
+from harness.guest.transport.lost_records import Gap, filled, stamped
+from harness.guest.transport.reader import CappedLog, LineCutter, Vitals, Wait
 from harness.host.deadline import Deadline
 from harness.model.errors import GuestError
+from harness.model.printk import STAMP, stamp_us
+from harness.model.text import visible
 
 if TYPE_CHECKING:
     from harness.guest.transport.console_expect import ConsoleSpawn
@@ -182,9 +184,10 @@ def newer_than(lines: Iterable[str], usec: int, known: Iterable[str]) -> list[st
     taking = False
     for line in lines:
         found = STAMP.search(line)
+        text = line[found.end() :] if found else line
         if found:
-            at = int(found[1]) * 1_000_000 + int(found[2])
-            taking = at > usec or (at == usec and found[3] not in seen)
+            at = stamp_us(found)
+            taking = at > usec or (at == usec and text not in seen)
         if taking:
-            newer.append(found[3] if found else line)
+            newer.append(text)
     return newer

@@ -7,13 +7,11 @@ whoever prints a message waits until it is out. Both stamp a record with the sam
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-# Microseconds are what a console prints of a time, and what a record says.
-STAMP = re.compile(r"\[ *([0-9]{1,9})\.([0-9]{6})\](?:\[ *[TC][0-9]{1,9}\])? ?(.*)")
+from harness.model.printk import STAMP, stamp_us
 
 
 @dataclass(frozen=True)
@@ -41,12 +39,12 @@ def stamped(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
         found = STAMP.search(line)
         if found is None:
             continue
-        at = int(found[1]) * 1_000_000 + int(found[2])
+        at = stamp_us(found)
         if at != since and text:
             yield since, "\n".join(text)
             text = []
         since = at
-        text.append(found[3])
+        text.append(line[found.end() :])
     if text:
         yield since, "\n".join(text)
 

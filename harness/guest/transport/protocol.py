@@ -13,10 +13,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
+from harness.model.text import visible
+
 LINE_LIMIT = 8192  # bytes, without the line's end
 PROTOCOL = 1
 MAX_NUMBER = 10**15  # that a guest says of itself: more is taken for this, which a float can hold
-_KMSG = re.compile(r"([0-9]{1,10}),([0-9]{1,20}),([0-9]{1,20});(.*)")
+_KMSG = re.compile(r"[0-9]{1,10},([0-9]{1,20}),([0-9]{1,20});(.*)")
 _ESCAPES = re.compile(r"(?:\\x[0-9a-f]{2})+")
 _END = re.compile(r"(exit|signal|errno):([0-9]{1,9})")
 _SAFE = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
@@ -38,7 +40,6 @@ class Ready:
 class Record:
     """One record of the kernel's log; ``text`` may hold line breaks."""
 
-    priority: int  # facility * 8 + level
     seq: int
     usec: int  # since boot
     text: str
@@ -59,7 +60,6 @@ class End:
     id: int
     how: str
     number: int
-    ms: int = 0
 
     @property
     def well(self) -> bool:
@@ -125,9 +125,7 @@ def lines_of(record_text: str) -> list[str]:
 
 
 def _unescape(found: re.Match[str]) -> str:
-    raw = bytes.fromhex(found[0].replace("\\x", ""))
-    text = raw.decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+    return visible(bytes.fromhex(found[0].replace("\\x", "")))
 
 
 def ready_of(keys: Mapping[str, str]) -> Ready:
@@ -165,7 +163,7 @@ def _ready(rest: str) -> Ready:
 
 def _record(rest: str) -> Record | None:
     found = _KMSG.fullmatch(rest)
-    return Record(int(found[1]), int(found[2]), int(found[3]), found[4]) if found else None
+    return Record(int(found[1]), int(found[2]), found[3]) if found else None
 
 
 def _out(rest: str) -> Out:
@@ -175,11 +173,8 @@ def _out(rest: str) -> Out:
 
 def _end(rest: str) -> End | None:
     number, _, result = rest.partition(" ")
-    how, _, keys = result.partition(" ")
-    found = _END.fullmatch(how)
-    if found is None:
-        return None
-    return End(int(number), found[1], int(found[2]), _number(_keys(keys), "ms"))
+    found = _END.fullmatch(result.partition(" ")[0])
+    return End(int(number), found[1], int(found[2])) if found else None
 
 
 def _ok(rest: str) -> Answer:

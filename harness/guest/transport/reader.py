@@ -7,10 +7,8 @@ and finds it gone has all the evidence already.
 
 from __future__ import annotations
 
-import codecs
 import enum
 import os
-import re
 import selectors
 import threading
 from collections.abc import Callable
@@ -201,9 +199,6 @@ def _read(fd: int) -> bytes | None:
         return b""
 
 
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
-
-
 class LineCutter:
     """Cuts a stream of bytes into lines; what exceeds *limit* bytes of a line is dropped.
 
@@ -241,13 +236,3 @@ class LineCutter:
         self.cut += self._overlong
         self._overlong = False
         return line
-
-
-def visible(line: bytes) -> str:
-    """Return *line* as text in which nothing can act on a terminal or break a report.
-
-    Bytes that are not UTF-8 and control characters (escape sequences with them) appear as
-    ``\\xNN``; tabs stay.
-    """
-    text = codecs.decode(line, "utf-8", "backslashreplace")
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)

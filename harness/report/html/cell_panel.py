@@ -14,9 +14,9 @@ from urllib.parse import quote
 
 from harness.guest import samples
 from harness.model.results import CaseResult, CellResult, KernelRecord
-from harness.model.text import one_line
+from harness.model.text import clip, one_line
 from harness.model.values import Verdict
-from harness.report.excerpts import LINKED, Excerpt, Exhibit, clip, exhibits, inside, read_excerpt
+from harness.report.excerpts import LINKED, Excerpt, Exhibit, exhibits, inside, read_excerpt
 from harness.report.html.plots import Figure, make_figure
 from harness.report.html.timeline import parse_timeline
 from harness.report.matrix import difference, duration

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.model.results import CellResult, KernelRecord, RunRecord
-from harness.model.text import one_line
+from harness.model.text import clip, one_line
 from harness.model.values import Cell, Verdict
 from harness.report.analysis.coverage_text import CoverageView, coverage_view
-from harness.report.excerpts import LOG_LIMIT, clip
+from harness.report.excerpts import LOG_LIMIT
 from harness.report.html.cell_panel import (
     TEXT_LIMIT,
     CellView,

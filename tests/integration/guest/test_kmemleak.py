@@ -14,7 +14,7 @@ from harness.model.results import Ended, TestOutcome
 from harness.model.values import Cell, GuestTest, SplatKind, Verdict
 from harness.run.guest_test import run_test
 from harness.verdict.judge import judge
-from harness.verdict.splat import find_splats
+from harness.verdict.log_facts import read_log
 from tests.integration.fakeqemu import BOOTS, fake_guest
 
 TEST = GuestTest(name="sweep", folder=Path("sweep"), summary="", module="sweep", suite="sweep")
@@ -51,7 +51,7 @@ def outcome_of(folder: Path, table: str) -> TestOutcome:
 def test_a_leak_is_a_splat_of_the_test_that_left_it(tmp_path: Path) -> None:
     outcome = outcome_of(tmp_path, HAS_KMEMLEAK + REPORT)
     assert outcome.ended is Ended.DONE
-    (leak,) = find_splats(outcome.log)
+    (leak,) = read_log(outcome.log).splats
     assert leak.kind is SplatKind.LEAK
     assert leak.title == "kmemleak: unreferenced object of 64 bytes, from insmod"
     assert "forgetful+0x2e/0x40 [sweep]" in leak.text

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.guest.samples import parse_sample, sample_json
+from harness.verdict.log_facts import read_log
 from harness.verdict.marks import marks
-from harness.verdict.splat import find_splats
 
 LOG = (
     "    # Subtest: demo",
@@ -40,8 +40,8 @@ def test_any_bytes_are_a_sample_or_none(line: bytes) -> None:
 
 
 def test_cases_and_kills_are_marked_when_they_were() -> None:
-    records = [(1_000_000 * n, text) for n, text in enumerate(LOG, start=1)]
-    found = [(m.t, m.kind, m.text) for m in marks(records, find_splats(LOG), 1_000_000)]
+    times = [1_000_000 * n for n in range(1, len(LOG) + 1)]
+    found = [(m.t, m.kind, m.text) for m in marks(read_log(LOG), times, 1_000_000)]
     assert found == [
         (0.0, "case-begin", "a"),
         (2.0, "case-begin", "b"),

@@ -1,27 +1,63 @@
 # SPDX-License-Identifier: GPL-2.0-only
+"""Untrusted text: visible whatever it is, on one line, bounded."""
+
 from __future__ import annotations
 
-import pytest
+import re
 
-from harness.model.text import one_line, visible
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.model.text import clip, one_line, visible
+
+XML_FORBIDS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("plain\ttext\n", "plain\ttext\n"),
-        ("over é 漢 × –", "over é 漢 × –"),
-        ("line\r\nline", "line\nline"),
-        ("\x1b[31mred", "\\x1b[31mred"),
-        ("a\u202eb", "a\\u202eb"),
-        ("\udc80", "\\udc80"),
-        ("\U000e0001", "\\U000e0001"),
+        ("plain text, ünïcode ✓\n\tindented", "plain text, ünïcode ✓\n\tindented"),
+        ("\x1b[31mred\x07", r"\x1b[31mred\x07"),
+        ("one\r\ntwo\rthree", "one\ntwo\\x0dthree"),
+        ("\x9b31m\x7f\x00", r"\x9b31m\x7f\x00"),
+        ("\u202eevil\u2028", r"\u202eevil\u2028"),
+        ("\udcff", r"\udcff"),
+        ("\U000e0041", r"\U000e0041"),
+        ("\ufffe", r"\ufffe"),
+        (b"\x1b[2Jhi\x07 \x00\x7f", r"\x1b[2Jhi\x07 \x00\x7f"),
+        ("\u009b31m€\t".encode(), "\\x9b31m€\t"),
+        (b"\xe2\x82", r"\xe2\x82"),
     ],
 )
-def test_visible_replaces_exactly_what_cannot_be_seen(text: str, shown: str) -> None:
+def test_visible_escapes_what_cannot_be_seen(text: str | bytes, shown: str) -> None:
     assert visible(text) == shown
 
 
-def test_one_line_of_a_long_text_is_cut_and_says_so() -> None:
-    assert one_line(" a\n b\tc ") == "a b c"
-    assert one_line("x" * 20, limit=10) == "x" * 9 + "…"
+@given(st.text())
+def test_visible_of_any_text_is_fit_for_xml_and_terminals(text: str) -> None:
+    shown = visible(text)
+
+    shown.encode("utf-8")
+    assert not XML_FORBIDS.search(shown)
+    assert "\x1b" not in shown
+    assert visible(shown) == shown
+
+
+@given(st.binary())
+def test_visible_of_any_bytes_drops_none(data: bytes) -> None:
+    shown = visible(data)
+
+    assert all(f"\\x{byte:02x}" in shown for byte in data if byte < 0x20 and byte not in b"\t\n\r")
+    assert len(shown) >= len(data.decode("utf-8", "ignore").replace("\r\n", "\n"))
+
+
+def test_one_line_folds_white_space_and_cuts() -> None:
+    assert one_line(" two\n  lines\x1b ") == r"two lines\x1b"
+    assert one_line("x" * 1000, 10) == "x" * 9 + "…"
+
+
+def test_clip_keeps_both_ends() -> None:
+    assert clip("short\x00", 100) == r"short\x00"
+    clipped = clip("a" * 500 + "b" * 500, 100)
+    assert clipped == "a" * 50 + "\n[900 characters left out]\n" + "b" * 50

@@ -1,74 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Text out of guests: visible whatever it is, bounded however long, and from the run alone."""
+"""Files of a run in a report: bounded however long, and from the run's folder alone."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from harness.model.text import one_line, visible
-from harness.report.excerpts import Excerpt, clip, exhibits, inside, read_excerpt, readable
-
-XML_FORBIDS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+from harness.report.excerpts import Excerpt, exhibits, inside, read_excerpt
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("plain text, ünïcode ✓\n\tindented", "plain text, ünïcode ✓\n\tindented"),
-        ("\x1b[31mred\x07", r"\x1b[31mred\x07"),
-        ("one\r\ntwo\rthree", "one\ntwo\\x0dthree"),
-        ("\x9b31m\x7f\x00", r"\x9b31m\x7f\x00"),
-        ("\u202eevil\u2028", r"\u202eevil\u2028"),
-        ("\udcff", r"\udcff"),
-        ("\U000e0041", r"\U000e0041"),
-        ("\ufffe", r"\ufffe"),
-    ],
-)
-def test_visible(text: str, shown: str) -> None:
-    assert visible(text) == shown
-
-
-@given(st.text())
-def test_what_is_visible_is_fit_for_everything(text: str) -> None:
-    shown = visible(text)
-
-    shown.encode("utf-8")
-    assert not XML_FORBIDS.search(shown)
-    assert "\x1b" not in shown
-    assert visible(shown) == shown
-
-
-@given(st.binary())
-def test_no_byte_is_dropped_in_silence(data: bytes) -> None:
-    shown = readable(data)
-
-    assert all(f"\\x{byte:02x}" in shown for byte in data if byte < 0x20 and byte not in b"\t\n\r")
-    assert len(shown) >= len(data.decode("utf-8", "ignore").replace("\r\n", "\n"))
-
-
-def test_one_line() -> None:
-    assert one_line(" two\n  lines\x1b ") == r"two lines\x1b"
-    assert one_line("x" * 1000, 10) == "x" * 9 + "…"
-
-
-def test_clip_keeps_both_ends() -> None:
-    assert clip("short\x00", 100) == r"short\x00"
-    clipped = clip("a" * 500 + "b" * 500, 100)
-    assert clipped == "a" * 50 + "\n[900 characters left out]\n" + "b" * 50
-
-
-def test_short_file_is_read_whole(tmp_path: Path) -> None:
+def test_read_excerpt_short_file_is_whole(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(b"a\r\nb\xff\r\n")
 
     assert read_excerpt(tmp_path, "log") == Excerpt("a\nb\\xff\n", size=7)
 
 
-def test_long_file_is_cut_between_lines(tmp_path: Path) -> None:
+def test_read_excerpt_long_file_is_cut_between_lines(tmp_path: Path) -> None:
     lines = [f"line {n:05}\n" for n in range(10_000)]
     (tmp_path / "log").write_text("".join(lines))
 
@@ -82,7 +30,7 @@ def test_long_file_is_cut_between_lines(tmp_path: Path) -> None:
     assert f"[{excerpt.left_out} bytes left out]" in excerpt.text
 
 
-def test_one_endless_line_is_cut_anyhow(tmp_path: Path) -> None:
+def test_read_excerpt_line_beyond_the_limit_is_cut(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("x" * 10_000)
 
     excerpt = read_excerpt(tmp_path, "log", 1000)
@@ -90,7 +38,7 @@ def test_one_endless_line_is_cut_anyhow(tmp_path: Path) -> None:
     assert excerpt == Excerpt("x" * 500, "x" * 500, 10_000, 9000)
 
 
-def test_binary_file_is_not_shown_but_a_console_with_a_few_nuls_is(tmp_path: Path) -> None:
+def test_read_excerpt_binary_file_is_left_out_and_console_with_nuls_is_not(tmp_path: Path) -> None:
     (tmp_path / "trace.dat").write_bytes(bytes(range(256)) * 10)
     (tmp_path / "console.log").write_bytes(b"\0\0[    0.000000] booting\r\n")
 
@@ -106,7 +54,7 @@ def test_binary_file_is_not_shown_but_a_console_with_a_few_nuls_is(tmp_path: Pat
     "name",
     ["", "..", "../secret", "a/../../secret", "/etc/passwd", "link", "link/secret", "gone", "\0"],
 )
-def test_nothing_outside_of_the_run_is_read(tmp_path: Path, name: str) -> None:
+def test_inside_path_out_of_the_run_is_none(tmp_path: Path, name: str) -> None:
     run = tmp_path / "run"
     (run / "a").mkdir(parents=True)
     (tmp_path / "secret").write_text("secret")
@@ -116,7 +64,7 @@ def test_nothing_outside_of_the_run_is_read(tmp_path: Path, name: str) -> None:
     assert read_excerpt(run, name) is None
 
 
-def test_exhibits_are_in_the_order_in_which_they_are_wanted() -> None:
+def test_exhibits_logs_come_before_other_files() -> None:
     found = exhibits(
         [
             ("artifact x", "cells/a/artifacts/x"),

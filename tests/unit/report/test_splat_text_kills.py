@@ -11,8 +11,8 @@ from harness.model.results import Splat
 from harness.model.values import SplatKind, Verdict
 from harness.report.junit import write_junit
 from harness.report.splat_text import kill_of, splat_line
+from harness.verdict.log_facts import read_log
 from harness.verdict.marks import marks
-from harness.verdict.splat import find_splats
 from tests.unit.golden import FOLDER
 from tests.unit.html_tree import panel, read
 from tests.unit.sample_run import find, make_run
@@ -26,7 +26,7 @@ EVIL = "</p><script>x\x07"
 
 
 def splat_of(*lines: str) -> Splat:
-    (splat,) = find_splats(lines)
+    (splat,) = read_log(lines).splats
     assert splat.kind is SplatKind.OOM_KILL
     return splat
 
@@ -43,8 +43,8 @@ def test_other_splats_say_nothing_of_it() -> None:
 
 
 def test_a_mark_says_it_too() -> None:
-    records = [(1_000_000, line) for line in LOG]
-    (mark,) = [m for m in marks(records, find_splats(LOG), 0) if m.kind == "oom-kill"]
+    times = [1_000_000] * len(LOG)
+    (mark,) = [m for m in marks(read_log(LOG), times, 0) if m.kind == "oom-kill"]
     assert mark.text.endswith(f": {TOLD}")
     assert len(mark.text) < MAX_TEXT
 

@@ -7,6 +7,7 @@ A new golden case is a ``NAME.log`` in ``golden/ktap``; ``UPDATE_GOLDEN=1 pytest
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,13 @@ from hypothesis import strategies as st
 from harness.model.results import CaseResult
 from harness.model.values import Verdict
 from harness.verdict import ktap
+from harness.verdict.klog import log_lines
 from harness.verdict.ktap import KtapResult, KtapTest, parse
 from tests.unit.golden import golden_logs, matches_golden
+
+
+def read(lines: Iterable[str]) -> KtapResult:
+    return parse(log_lines(lines))
 
 
 def _case(case: CaseResult) -> dict[str, Any]:
@@ -32,7 +38,7 @@ def _case(case: CaseResult) -> dict[str, Any]:
 
 @pytest.mark.parametrize("log", golden_logs("ktap"), ids=lambda log: log.stem)
 def test_golden(log: Path) -> None:
-    result = parse(log.read_text(encoding="utf-8").splitlines())
+    result = read(log.read_text(encoding="utf-8").splitlines())
     seen = {
         "cases": [_case(case) for case in result.cases()],
         "suites": [f"{test.name}: {test.verdict.value}" for test in result.tests],
@@ -49,26 +55,26 @@ def names(result: KtapResult) -> list[str]:
 
 
 def verdicts(*lines: str, unfinished: Verdict = Verdict.ERROR) -> dict[str, str]:
-    return {case.name: case.verdict.value for case in parse(lines).cases(unfinished)}
+    return {case.name: case.verdict.value for case in read(lines).cases(unfinished)}
 
 
 def test_a_case_without_result_gets_the_verdict_the_caller_decides() -> None:
     log = ("    # Subtest: s", "    1..2", "    ok 1 - a", "    # b: working")
     assert verdicts(*log) == {"a": "PASS", "b": "ERROR"}
     assert verdicts(*log, unfinished=Verdict.FAIL) == {"a": "PASS", "b": "FAIL"}
-    assert parse(log).running == "b"
+    assert read(log).running == "b"
 
 
 def test_the_running_case_is_not_one_that_has_its_result() -> None:
     log = ("    # Subtest: s", "    1..2", "    ok 1 - a", "    # a: late word", "    # s: suite")
-    assert parse(log).running == "case 2"
+    assert read(log).running == "case 2"
 
 
 def test_every_truncation_keeps_what_was_there_and_is_never_complete() -> None:
     log = (Path(__file__).parents[1] / "golden/ktap/kunit-6.1.log").read_text().splitlines()
-    whole = {case.name: case.verdict for case in parse(log).cases()}
+    whole = {case.name: case.verdict for case in read(log).cases()}
     for length in range(len(log)):
-        part = parse(log[:length])
+        part = read(log[:length])
         assert not part.complete
         for case in part.cases():
             if case.verdict is not Verdict.ERROR:
@@ -95,7 +101,7 @@ def test_every_truncation_keeps_what_was_there_and_is_never_complete() -> None:
     ],
 )
 def test_directives(line: str, verdict: str, directive: str) -> None:
-    (case,) = parse([line]).cases()
+    (case,) = read([line]).cases()
     assert (case.name, case.verdict.value, case.directive) == ("x", verdict, directive)
 
 
@@ -111,7 +117,7 @@ def test_directives(line: str, verdict: str, directive: str) -> None:
     ],
 )
 def test_names(rest: str, name: str) -> None:
-    assert names(parse([f"ok 1 {rest}".rstrip()])) == [name]
+    assert names(read([f"ok 1 {rest}".rstrip()])) == [name]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +125,7 @@ def test_names(rest: str, name: str) -> None:
     ["okay 1 x", "ok", "ok x", "ok 1x", "not  ok 1 x", "OK 1 x", "ok 1234567890 x", "# ok 1 x"],
 )
 def test_lines_that_are_no_results(line: str) -> None:
-    assert parse([line]).tests == ()
+    assert read([line]).tests == ()
 
 
 def test_diagnostics_belong_to_the_case_they_precede_and_are_bounded() -> None:
@@ -132,7 +138,7 @@ def test_diagnostics_belong_to_the_case_they_precede_and_are_bounded() -> None:
         "    ok 2 - quiet",
         "ok 1 - s",
     ]
-    noisy, quiet = parse(log).cases()
+    noisy, quiet = read(log).cases()
     assert quiet.diagnostics == ()
     assert len(noisy.diagnostics) == ktap.MAX_DIAGNOSTICS + 1
     assert noisy.diagnostics[0].endswith("line 0")
@@ -142,26 +148,26 @@ def test_diagnostics_belong_to_the_case_they_precede_and_are_bounded() -> None:
 
 def test_depth_is_bounded() -> None:
     log = [" " * depth + "ok 1 x" for depth in range(0, 4000, 2)]
-    depth, level = 0, parse(log).tests
+    depth, level = 0, read(log).tests
     while level:
         depth, level = depth + 1, level[-1].tests
     assert depth <= ktap.MAX_DEPTH
 
 
 def test_the_number_of_results_is_bounded() -> None:
-    result = parse(f"ok {n} x" for n in range(ktap.MAX_RESULTS + 10))
+    result = read(f"ok {n} x" for n in range(ktap.MAX_RESULTS + 10))
     assert len(result.tests) == ktap.MAX_RESULTS
     assert any("the rest is not read" in problem for problem in result.problems)
 
 
 def test_long_lines_are_cut() -> None:
-    (case,) = parse(["# " + "x" * 10_000_000, "ok 1 " + "y" * 10_000_000]).cases()
+    (case,) = read(["# " + "x" * 10_000_000, "ok 1 " + "y" * 10_000_000]).cases()
     assert len(case.name) == ktap.MAX_NAME
     assert len(case.diagnostics[0]) < 5000
 
 
 def test_a_skipped_suite_misses_nothing() -> None:
-    result = parse(["    # Subtest: s", "    1..5", "ok 1 s # SKIP wrong machine"])
+    result = read(["    # Subtest: s", "    1..5", "ok 1 s # SKIP wrong machine"])
     assert result.missing == 0
     assert result.complete
     assert verdicts("    # Subtest: s", "    1..5", "ok 1 s # SKIP wrong") == {"s": "SKIP"}
@@ -169,9 +175,9 @@ def test_a_skipped_suite_misses_nothing() -> None:
 
 def test_plans_of_several_modules_add_up() -> None:
     one = ("KTAP version 1", "1..1", "ok 1 a")
-    assert parse(one + one).planned == 2
-    assert parse(one + one).complete
-    assert parse((*one, *one[:2])).missing == 1
+    assert read(one + one).planned == 2
+    assert read(one + one).complete
+    assert read((*one, *one[:2])).missing == 1
 
 
 # ---------------------------------------------------------------- anything at all
@@ -197,7 +203,7 @@ def size(tests: tuple[KtapTest, ...]) -> int:
 @settings(deadline=None)
 @given(LINES)
 def test_any_text_gives_a_bounded_result(lines: list[str]) -> None:
-    result = parse(lines)
+    result = read(lines)
     pieces = sum(line.count("\n") + line.count("\\x0a") + line.count("[ ") + 1 for line in lines)
     # Each line opens at most one level and ends at most one test.
     assert size(result.tests) <= 2 * pieces + 1
@@ -216,10 +222,10 @@ def test_any_text_gives_a_bounded_result(lines: list[str]) -> None:
 def test_a_failure_is_never_lost(lines: list[str]) -> None:
     """However lines are mixed, a result line that says "not ok" leaves a trace."""
     failed = any(
-        test.finished and test.verdict is Verdict.FAIL for test in _flat(parse(lines).tests)
+        test.finished and test.verdict is Verdict.FAIL for test in _flat(read(lines).tests)
     )
     bad = (Verdict.FAIL, Verdict.ERROR)
-    assert not failed or any(case.verdict in bad for case in parse(lines).cases())
+    assert not failed or any(case.verdict in bad for case in read(lines).cases())
 
 
 def _flat(tests: tuple[KtapTest, ...]) -> list[KtapTest]:

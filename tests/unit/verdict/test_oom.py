@@ -20,10 +20,10 @@ from harness.verdict.klog import log_lines
 from harness.verdict.oom import (
     OomReport,
     Victim,
+    kill_text,
     oom_report,
     oom_reports,
-    say_kill,
-    say_request,
+    request_text,
     victim_of,
 )
 from tests.unit.golden import FOLDER, golden_logs, matches_golden
@@ -39,7 +39,7 @@ def reports(log: Path) -> list[OomReport]:
 @pytest.mark.parametrize("log", golden_logs("oom"), ids=lambda log: log.stem)
 def test_golden(log: Path) -> None:
     seen = [
-        {**asdict(one), "zones": list(map(asdict, one.zones)), "says": say_kill(one)}
+        {**asdict(one), "zones": list(map(asdict, one.zones)), "says": kill_text(one)}
         for one in reports(log)
     ]
     matches_golden(seen, log.with_suffix(".json"))
@@ -118,23 +118,23 @@ def test_reports_that_are_cut_or_follow_each_other() -> None:
 
 def test_what_is_said() -> None:
     (memcg,) = reports(FOLDER / "oom/seen-memcg-5.10-x86_64.log")
-    assert say_request(memcg) == (
+    assert request_text(memcg) == (
         "asked by dd, order 0, GFP_KERNEL, at the limit of a memory cgroup"
     )
-    assert say_kill(memcg) == (
+    assert kill_text(memcg) == (
         "pid 38 had 5688 KiB of RAM; order 0, GFP_KERNEL, at the limit of a memory cgroup; "
         "/small uses 4096 of 4096 KiB"
     )
     (sysrq,) = reports(FOLDER / "oom/seen-sysrq-5.10-x86_64.log")
-    assert say_request(sysrq) == "asked by a kworker, by sysrq, GFP_KERNEL, no constraint"
-    assert say_request(OomReport()) == say_kill(OomReport()) == ""
+    assert request_text(sysrq) == "asked by a kworker, by sysrq, GFP_KERNEL, no constraint"
+    assert request_text(OomReport()) == kill_text(OomReport()) == ""
 
 
 def test_zones_are_bounded() -> None:
     zones = [f"Node {n} DMA free:1kB min:1kB low:1kB" for n in range(10_000)]
     (one,) = oom_reports([ASKED, *zones])
     assert len(one.zones) == oom.MAX_ZONES
-    assert len(say_kill(one)) < 300
+    assert len(kill_text(one)) < 300
 
 
 # ---------------------------------------------------------------- anything at all
@@ -158,7 +158,7 @@ def test_any_text_gives_bounded_reports(lines: list[str]) -> None:
     assert len(found) <= len(lines)
     for one in found:
         assert one.asker or one.victim_pid is not None or one.nobody_left
-        assert len(say_kill(one)) < 2000
+        assert len(kill_text(one)) < 2000
         assert victim_of(one, ("anon",)) in Victim
     assert oom_report("\n".join(line.replace("\n", " ") for line in lines)) == next(
         oom_reports(line.replace("\n", " ") for line in lines), None

@@ -6,7 +6,7 @@ from __future__ import annotations
 from harness.model.results import Ended, Phase, TestOutcome
 from harness.model.values import SplatKind, Verdict
 from harness.verdict.judge import judge
-from harness.verdict.phases import ends_of, eventful, log_of, splats_in
+from harness.verdict.phases import ends_of, eventful, log_of, read_phases
 from tests.unit.verdict.test_judge import KILL, SERIES, TEST, WARNING, cell, log
 
 STARTED, STOPPED = "while load anon was started", "while load anon was stopped"
@@ -17,7 +17,7 @@ WARNED = Phase(STOPPED, ("zram0: gone", WARNING))
 
 def test_a_splat_is_found_at_its_place_in_the_whole_log() -> None:
     phases = (QUIET, WARNED)
-    (none, (splat,)) = splats_in(phases)
+    none, (splat,) = (facts.splats for facts in read_phases(phases))
     assert none == ()
     assert log_of(phases)[splat.line - 1] == WARNING
     assert splat.when == STOPPED
@@ -35,9 +35,13 @@ def test_ends_are_said_with_what_was_going_on() -> None:
         (Ended.LOST, "QEMU ended with exit 1", ()),
     )
     phases = [Phase(STOPPED, said, ended, why) for ended, why, said in ends]
-    assert list(ends_of(phases)) == [
+    logs = read_phases(phases)
+    assert list(ends_of(phases, logs)) == [
         (Verdict.FAIL, f"the kernel died {STOPPED}: the guest reset or powered off"),
-        (Verdict.MISS, f"the guest's init died {STOPPED}: {splats_in(phases)[2][0].title}"),
+        (
+            Verdict.MISS,
+            f"the guest's init died {STOPPED}: {logs[2].splats[0].title}",
+        ),
         (Verdict.FAIL, f"no answer {STOPPED}: no sign of life"),
         (Verdict.FAIL, f"load anon is stuck, {STOPPED}"),
         (Verdict.MISS, f"QEMU ended with exit 1, {STOPPED}"),

@@ -7,21 +7,28 @@ A new golden case is a ``NAME.log`` in ``golden/splat``; ``UPDATE_GOLDEN=1 pytes
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.model.results import Splat
 from harness.model.values import SplatKind
 from harness.verdict import splat
+from harness.verdict.klog import log_lines
 from harness.verdict.splat import find_splats, is_death
 from tests.unit.golden import FOLDER, golden_logs, matches_golden
 
 
+def splats_of(lines: Iterable[str]) -> tuple[Splat, ...]:
+    return find_splats(tuple(log_lines(lines)))
+
+
 @pytest.mark.parametrize("log", golden_logs("splat"), ids=lambda log: log.stem)
 def test_golden(log: Path) -> None:
-    found = find_splats(log.read_text(encoding="utf-8").split("\n"))
+    found = splats_of(log.read_text(encoding="utf-8").split("\n"))
     seen = [
         {
             "kind": one.kind.value,
@@ -39,7 +46,7 @@ def test_golden(log: Path) -> None:
 
 def test_every_kind_has_a_golden_log() -> None:
     logs = [log.read_text(encoding="utf-8").split("\n") for log in golden_logs("splat")]
-    assert {one.kind for log in logs for one in find_splats(log)} == set(SplatKind)
+    assert {one.kind for log in logs for one in splats_of(log)} == set(SplatKind)
 
 
 def test_titles_do_not_depend_on_the_boot() -> None:
@@ -52,8 +59,8 @@ def test_titles_do_not_depend_on_the_boot() -> None:
         .replace("[    3.", "[ 1234.")
         .replace("CPU: 0", "CPU: 3")
     )
-    assert [one.title for one in find_splats(log.split("\n"))] == [
-        one.title for one in find_splats(other.split("\n"))
+    assert [one.title for one in splats_of(log.split("\n"))] == [
+        one.title for one in splats_of(other.split("\n"))
     ]
 
 
@@ -63,7 +70,7 @@ SEEN = [log.stem for log in golden_logs("splat") if log.match("seen-*-arm64.log"
 @pytest.mark.parametrize("name", [stem.removesuffix("-arm64") for stem in SEEN])
 def test_both_architectures_say_the_same_of_the_same_fault(name: str) -> None:
     said = [
-        [(one.kind, one.title) for one in find_splats((FOLDER / file).read_text().split("\n"))]
+        [(one.kind, one.title) for one in splats_of((FOLDER / file).read_text().split("\n"))]
         for file in (f"splat/{name}-x86_64.log", f"splat/{name}-arm64.log")
     ]
     assert said[0] == said[1] != []
@@ -73,15 +80,15 @@ def test_a_panic_long_after_an_oops_is_one_of_its_own() -> None:
     oops = (FOLDER / "splat/two-oopses.log").read_text().split("\n")[:7]
     quiet = [f"demo: step {n}" for n in range(splat.MAX_APART + 1)]
     panic = ["Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b"]
-    assert [one.kind for one in find_splats(oops + panic)] == [SplatKind.OOPS]
-    kinds = [one.kind for one in find_splats(oops + quiet + panic)]
+    assert [one.kind for one in splats_of(oops + panic)] == [SplatKind.OOPS]
+    kinds = [one.kind for one in splats_of(oops + quiet + panic)]
     assert kinds == [SplatKind.OOPS, SplatKind.PANIC]
 
 
 def test_a_crash_inside_a_crash_is_a_second_one() -> None:
     log = ["general protection fault: 0000 [#1] SMP", "RIP: 0010:one+0x1/0x2"]
     log += ["general protection fault: 0000 [#2] SMP", "RIP: 0010:two+0x1/0x2"]
-    assert [one.title for one in find_splats(log)] == [
+    assert [one.title for one in splats_of(log)] == [
         "general protection fault in one",
         "general protection fault in two",
     ]
@@ -89,19 +96,19 @@ def test_a_crash_inside_a_crash_is_a_second_one() -> None:
 
 def test_text_and_number_are_bounded() -> None:
     frames = [f" frame_{n}+0x1/0x2" for n in range(10_000)]
-    (one,) = find_splats(["BUG: kernel NULL pointer dereference, address: 0", *frames])
+    (one,) = splats_of(["BUG: kernel NULL pointer dereference, address: 0", *frames])
     assert one.text.count("\n") == splat.MAX_TEXT
     assert "lines ...]" in one.text
-    many = find_splats(["vmap allocation for size 4096 failed: use more"] * 1000)
+    many = splats_of(["vmap allocation for size 4096 failed: use more"] * 1000)
     assert len(many) == splat.MAX_SPLATS
-    (long,) = find_splats(["BUG: " + "x" * 1_000_000])
+    (long,) = splats_of(["BUG: " + "x" * 1_000_000])
     assert len(long.title) <= splat.MAX_TITLE
     assert len(long.text) <= splat.MAX_LINE
 
 
 def test_weather_in_masses_does_not_hide_a_death() -> None:
     storm = ["vmap allocation for size 4096 failed: use more"] * 5000
-    found = find_splats([*storm, "Kernel panic - not syncing: the end"])
+    found = splats_of([*storm, "Kernel panic - not syncing: the end"])
     assert found[-1].title == "kernel panic: the end"
 
 
@@ -116,7 +123,7 @@ LINES = st.lists(st.one_of(PIECES, st.text(max_size=60)), max_size=60)
 @settings(deadline=None)
 @given(LINES)
 def test_any_text_gives_bounded_splats_in_order(lines: list[str]) -> None:
-    found = find_splats(lines)
+    found = splats_of(lines)
     assert [one.line for one in found] == sorted(one.line for one in found)
     for one in found:
         assert 1 <= one.line <= len(lines)
@@ -130,4 +137,4 @@ def test_any_text_gives_bounded_splats_in_order(lines: list[str]) -> None:
 @settings(deadline=None)
 @given(LINES)
 def test_quoting_any_log_gives_no_splat(lines: list[str]) -> None:
-    assert find_splats(f"    # case: {line}".replace("\n", " ") for line in lines) == ()
+    assert splats_of(f"    # case: {line}".replace("\n", " ") for line in lines) == ()
