@@ -97,18 +97,20 @@ def _interrupt(_signum: int, _frame: FrameType | None) -> None:
 
 
 def _from_os(error: OSError) -> InfraError:
-    if os.environ.get("HARNESS_TRACEBACK"):
-        traceback.print_exc()
     where = f": {error.filename}" if error.filename else ""
     hints = {
         errno.ENOSPC: "free some space, or move the cache with --cache FOLDER",
         errno.EACCES: "check who owns it, or choose another place with --cache or --out",
     }
     hint = hints.get(error.errno or 0, "set HARNESS_TRACEBACK=1 to see where it came from")
-    return InfraError(f"{error.strerror or error}{where}", hint=hint)
+    failure = InfraError(f"{error.strerror or error}{where}", hint=hint)
+    failure.__cause__ = error
+    return failure
 
 
 def _tell(error: HarnessError) -> int:
+    if os.environ.get("HARNESS_TRACEBACK"):
+        traceback.print_exception(error)
     print(f"harness: {error.what}", file=sys.stderr)
     for line in error.detail.splitlines():
         print(f"    {line}", file=sys.stderr)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Open an interactive shell on the serial console of a built guest.
 
-Ctrl-A x ends the guest; `poweroff` in its shell does the same.
+Ctrl-A x ends the guest; `poweroff -f` in its shell does the same.
 """
 
 from __future__ import annotations
