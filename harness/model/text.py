@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Text of strangers made fit to show: no control characters, one line."""
+"""Foreign text made fit to show: no control characters, one line."""
 
 from __future__ import annotations
 
