@@ -110,11 +110,6 @@ class Apt:
         os.utime(kept)  # apt gives it the time it has in the archive
         return kept
 
-    def names(self, prefix: str, suite: str | None, arch: str) -> tuple[str, ...]:
-        """Return the packages whose names start with *prefix*, from the lists as they are."""
-        done = self._run(self._instance(suite, arch), "apt-cache", "pkgnames", prefix)
-        return tuple(sorted(done.stdout.split())) if done.ok else ()
-
     # ------------------------------------------------------------ instances
 
     def _instance(self, suite: str | None, arch: str) -> _Instance:
