@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Guest architectures: every file of this folder is one, found by listing it.
 
-A module gives ``ARCH``, a ``Arch``; nothing else in the harness asks which architecture it
-deals with.
+A module gives ``ARCH``, an :class:`Arch`; no other code depends on an architecture's name.
 """
 
 from __future__ import annotations

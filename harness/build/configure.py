@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""From fragments to a .config: tinyconfig, the fragments on top, and nothing lost on the way."""
+"""A .config of tinyconfig with fragments on top, checked for symbols that Kconfig dropped."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _ANSWERS = ".harness-allconfig"
 
 @dataclass(frozen=True)
 class Configuration:
-    """What a .config is made from."""
+    """Inputs of a .config."""
 
     asked: tuple[Asked, ...]
     kernel_version: str
-    inputs: str  # digest of all else that decides: tools, and the Kconfig files of the position
+    inputs: str  # digest of the other inputs: tools, and the Kconfig files of the position
 
 
 def configure(kbuild: Kbuild, wanted: Configuration, log: Path) -> Path:
@@ -41,7 +41,7 @@ def configure(kbuild: Kbuild, wanted: Configuration, log: Path) -> Path:
     if _stamped(stamp, aim, config):
         return config
     stamp.unlink(missing_ok=True)
-    # From tinyconfig each time: what the folder's last position had must not shine through.
+    # From tinyconfig each time: settings of the folder's last position must not stay.
     _make(kbuild, "tinyconfig", log)
     answers = kbuild.out / _ANSWERS
     answers.write_text(laid_over(config.read_text(), wanted.asked))

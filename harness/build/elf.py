@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which files a dynamically linked program needs, found inside an unpacked root of its own.
+"""Libraries and loader of dynamically linked programs, found inside an unpacked root.
 
-ldd would run the program's loader, and another architecture's does not run here.
+ldd would run the program's loader, which another architecture's host cannot.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_LINKS = 16
 
 @dataclass(frozen=True)
 class Elf:
-    """What an ELF file says of itself."""
+    """Headers of an ELF file."""
 
     machine: str  # e_machine as pyelftools names it: "EM_X86_64"
     interpreter: str  # path of its loader, "" for a static program or a library
@@ -98,7 +98,7 @@ def closure(root: Path, programs: Iterable[str], machine: str, triplet: str) -> 
             loaders.add(PurePosixPath(elf.interpreter).name)
         for soname in elf.needed:
             path = f"lib/{triplet}/{soname}"
-            # libc names the loader too, and the loader is there before it looks for anything.
+            # libc needs the loader too, which is loaded before any search.
             if path in found or soname in loaders:
                 continue
             candidates = (in_root(root, f"{folder}/{soname}") for folder in folders)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a guest boots into: an initramfs of our PID 1 and a few programs of Debian's.
+"""The guest's initramfs: PID 1 and busybox.
 
-All of it stays in the guest's RAM, and unpacking it is a good part of a boot, so nothing is in it
-but PID 1 and busybox. The SSH server, modules and loads come into the running guest when they are
-asked for; a person who looks around in a guest gets an image with modules and loads in it.
+All of it stays in the guest's RAM, and unpacking it is a good part of a boot. So the SSH server,
+modules and loads are copied into the running guest on demand; only an interactive guest gets an
+image that has modules and loads.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ PACKAGES = (
 )
 BUSYBOX = "bin/busybox"
 PROGRAMS = ("usr/sbin/dropbear", "usr/bin/dropbearkey")
-# For people, and for the set-up commands of loads: busybox has many more under its own name.
+# For people and the setup commands of loads; busybox has many more under its own name.
 _APPLETS = (
     "ash awk basename cat chmod clear cmp cp cut date dd df dirname dmesg du echo env expr false "
     "find free grep gunzip gzip head hexdump hostname id insmod kill killall less ln ls lsmod "
@@ -65,8 +65,8 @@ TEXTS = {
 def base_image(arch: Arch, checkout: Checkout, cache: Cache, mirror: str, report: Report) -> Path:
     """Return the archive of PID 1 and busybox for *arch*; the SSH server lies beside it.
 
-    Debian's packages are fetched once: an image in the store is used without asking anybody
-    whether there are newer ones.
+    Debian's packages are fetched once: an image in the store is used without a look for newer
+    ones.
 
     Raises:
         BuildError: PID 1 does not compile.
@@ -123,8 +123,8 @@ def _make_base(
     stage = f"image {arch.name}"
     apt = Apt(cache, mirror, report)
     with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=into.parent) as folder:
-        # One level down: dpkg gives the folder it unpacks into the age that the package says, and
-        # another run would take it for something that was left behind long ago.
+        # One level down: dpkg sets the time of the folder it unpacks into to the package's, so
+        # another run would take it for a leftover.
         root = Path(folder, "root")
         for done, package in enumerate(PACKAGES):
             report(Stage(stage, f"{arch.name} guest: {package}", done, len(PACKAGES)))

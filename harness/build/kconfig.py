@@ -30,7 +30,7 @@ _NUMBER = re.compile(r"^(?:-?\d+|0[xX][0-9a-fA-F]+)$")
 
 @dataclass(frozen=True)
 class Fragment:
-    """What one ``<topic>.config`` asks for: values by symbol, both without ``CONFIG_``.
+    """Settings of one ``<topic>.config``: values by symbol, both without ``CONFIG_``.
 
     A value is as .config writes it: y, m, n, a number, or a string with its quotes.
     """
@@ -38,10 +38,10 @@ class Fragment:
     topic: str
     values: Mapping[str, str]
     # Symbols (of any fragment) that Kconfig may drop, and the symbol of the architecture without
-    # which it may: what a kernel cannot do is told by its own Kconfig, not by lists of versions.
+    # which it may: a kernel's own Kconfig tells what it lacks, not a list of versions.
     may_drop: Mapping[str, str] = field(default_factory=dict)
-    make: tuple[str, ...] = ()  # variables that make is given, for what no symbol says: "X=n"
-    takes_mib: int = 0  # what of a guest's RAM is gone with it, in MiB
+    make: tuple[str, ...] = ()  # variables for make, where no symbol has the effect: "X=n"
+    takes_mib: int = 0  # of a guest's RAM, in MiB
 
 
 @dataclass(frozen=True)

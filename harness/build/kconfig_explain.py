@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Why Kconfig dropped a symbol: asks kconfiglib, on the tree itself.
+"""Reasons why Kconfig dropped a symbol, by kconfiglib on the tree itself.
 
 kconfiglib takes its settings (srctree, ARCH, the compiler) from the environment and runs the
 tree's scripts in the working folder, so it runs in a process of its own: this file as a program.
@@ -43,7 +43,7 @@ def explain(
     except ValueError:
         # A Kconfig language newer than kconfiglib's. That the symbol was dropped stands.
         answers = {}
-    nothing = "its dependency cannot be told: kconfiglib cannot read this kernel's Kconfig files"
+    nothing = "its dependency is not known: kconfiglib cannot read this kernel's Kconfig files"
     return {item.asked.symbol: answers.get(item.asked.symbol, nothing) for item in lost}
 
 

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Kernels: built once per content, out of tree, kept in the store.
-
-Modules and programs for the guest are made in :mod:`harness.build.modules`.
-"""
+"""Kernels, built out of tree and kept in the store by content."""
 
 from __future__ import annotations
 
@@ -126,7 +123,9 @@ def build_kernel(
         job.tell(f"{arch.name} position {position}: kernel is in the store", finished=True)
         return kernel
     if damage := job.store.damage(KERNEL, job.key):
-        report(Note(f"{job.stage}: what is in the store is damaged ({damage}): again", "warning"))
+        report(
+            Note(f"{job.stage}: the store's entry is damaged ({damage}): building again", "warning")
+        )
     before()
     with WorkTree(tree, series, cache, report) as work:
         # Another harness may have built it while we waited for the tree.
@@ -236,7 +235,7 @@ def _build(job: _Job, work: WorkTree) -> None:
 
 
 def _inputs(job: _Job, contents: Contents) -> str:
-    """Digest what, beside fragments and tree, decides about a .config."""
+    """Digest the inputs of a .config beside its fragments."""
     parts = [job.tools.identity]
     for name, content in sorted(contents.items()):
         if name.rpartition("/")[2].startswith(("Kconfig", "Makefile")):
@@ -247,9 +246,9 @@ def _inputs(job: _Job, contents: Contents) -> str:
 def _profile(sources: tuple[str, ...]) -> tuple[str, ...]:
     """Return the variables that make objects of *sources* count, for make's command line.
 
-    kbuild knows an object by its last name: others of that name count as well, for nothing.
-    What gcc inlines before it puts counters in has none for the line of the call, as
-    memalloc_nofs_save() would: it has to inline later.
+    kbuild knows an object by its base name: others of that name count as well, unused.
+    Functions that gcc inlines early (memalloc_nofs_save()) would have no counter on the line of the
+    call, so early inlining is off.
     """
     stems = [Path(source).stem for source in sources]
     counts = [f"GCOV_PROFILE_{stem}.o=y" for stem in stems]
@@ -285,7 +284,7 @@ def _compile(job: _Job, kbuild: Kbuild, log: Path) -> tuple[str, ...]:
         raise _failure(job, follow, kbuild, log)
     if not (kbuild.out / job.arch.image).is_file():
         raise BuildError(
-            f"make was content, but there is no {job.arch.image}",
+            f"make succeeded, but there is no {job.arch.image}",
             hint=f"make_targets of harness/arch/{job.arch.name}.py must yield it; full log: {log}",
         )
     return all_warnings(memory.warnings)
@@ -306,7 +305,7 @@ def _failure(job: _Job, follow: MakeLog, kbuild: Kbuild, log: Path) -> InfraErro
 
 
 class _Memory:
-    """What a build folder knows of its builds: warnings by object, objects by position."""
+    """Facts that a build folder keeps of its builds: warnings by object, objects by position."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -325,7 +324,7 @@ class _Memory:
         return self._objects.get("whole") or int(symbols * _OBJECTS_PER_SYMBOL)
 
     def learn(self, job: _Job, follow: MakeLog, *, whole: bool) -> None:
-        """Take in what make printed; of a failed make, what it made all the same."""
+        """Keep the facts of a make, also of one that failed."""
         self.warnings = merge_warnings(self.warnings, follow.warnings)
         if whole:
             first = "whole" not in self._objects

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The kit of a kernel: the little that ``make M=`` needs of its build and source folders.
+"""The kit of a kernel: the files of build and source folder that ``make M=`` needs.
 
-The kit stands on its own. Modules are built against it at any time and for several kernels at
-once, while the work tree has long moved to another position. ``kit/source`` points to the
+Modules are built against a kit at any time and for several kernels at once, while the work tree
+is at another position. ``kit/source`` points to the
 headers, which kernels share as long as no patch touches them.
 """
 
@@ -23,7 +23,7 @@ from harness.model.values import SourceTree
 from harness.source.apply import Contents
 
 HEADERS = "headers"
-_RECIPE = "1"
+CACHE_VERSION = "1"
 # kbuild finds the source by the folder of the Makefile that is included.
 _MAKEFILE = "include $(dir $(lastword $(MAKEFILE_LIST)))source/Makefile\n"
 _TOP_FILES = (".config", "Module.symvers")
@@ -43,7 +43,7 @@ def keep_headers(store: Store, kbuild: Kbuild, tree: SourceTree, contents: Conte
         InfraError: no space.
     """
     srcarch = kbuild.srcarch
-    parts = [_RECIPE, tree.digest, srcarch]
+    parts = [CACHE_VERSION, tree.digest, srcarch]
     for name, content in sorted(contents.items()):
         if name.startswith(_source_prefixes(srcarch)):
             parts += (name, repr(content))
@@ -57,7 +57,7 @@ def keep_headers(store: Store, kbuild: Kbuild, tree: SourceTree, contents: Conte
 def headers_whole(store: Store, kit: Path) -> bool:
     """Say whether the headers that *kit* points to are there and as they were written.
 
-    Looked at once per process: a header that changes while nobody looks is found by the next.
+    Checked once per process: a header that changes afterwards is found by the next process.
     """
     key = (kit / "source").readlink().parent.name
     with _whole_lock:
@@ -122,7 +122,7 @@ def _built_files(kbuild: Kbuild) -> Iterator[Path]:
 
 
 def _leftover(file: Path, out: Path) -> bool:
-    """Say whether *file* serves only to build the kernel again."""
+    """Say whether *file* is needed only to build the kernel again."""
     if file.suffix in _LEFTOVER_SUFFIXES or file.is_relative_to(out / "scripts" / "kconfig"):
         return True
     # One empty file per symbol: they tell make what a changed .config outdates.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What kbuild prints: objects done, warnings by object, and the compiler's own first error.
+"""Output of kbuild: objects done, warnings by object, the compiler's first error.
 
 Pure: lines in, values out.
 """

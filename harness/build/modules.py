@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What runs inside guests: test modules against a kernel's kit, static programs in C."""
+"""Test modules, built against a kernel's kit, and static C programs for guests."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def build_modules(
         InfraError: a tool is missing, or no space.
     """
     store = Store(cache.store)
-    # Not the kernel but what a module is built against: an edit of a C file of the kernel leaves
-    # that as it is, exported symbols included, and so the modules.
+    # By the kit, not the kernel: an edit of a C file that leaves exported symbols alone builds no
+    # module again.
     shared: tuple[str, ...] = (kernel.arch, kernel.compiler, digest_kept(kernel.kit))
     shared += (digest_files(include),) if include.is_dir() else ()
     keys = {
@@ -164,10 +164,10 @@ def _lay_out(job: _ModuleBuild, top: Path, library: Path | None) -> None:
 
 
 def _make(job: _ModuleBuild, top: Path, log: Path, goals: Sequence[str]) -> tuple[str, ...]:
-    # Without ccache: each copy has a path of its own, so nothing would ever be found again.
+    # Without ccache: each copy has a path of its own, so there would be no hits.
     tools = replace(job.tools, ccache=False)
     kbuild = Kbuild(job.kernel.kit / "source", job.kernel.kit, tools, job.cache)
-    # As a person may find the file: in the checkout, not in the copy.
+    # Paths as in the checkout, not in the copy.
     follow = MakeLog(str(top))
     # A module names its sources in messages: as <test>/<file>, wherever the copy lies.
     variables = (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The compiler for an architecture, and how everything is compiled with it."""
+"""The compiler for an architecture, and the environment of every build."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from harness.host.paths import Cache
 from harness.model.errors import InfraError
 from harness.model.values import Arch
 
-# What kbuild runs beside the compiler; it reports a missing one late and in its own words.
+# Programs that kbuild runs; it reports a missing one late and unclearly.
 _TOOLS = ("make", "gcc", "flex", "bison", "bc", "perl")
-# Written into every kernel: the same code gives the same image, on any machine and any day.
+# Part of every image: the same code gives the same image on any machine and day.
 _FIXED = {
     "KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 1970",
     "KBUILD_BUILD_USER": "harness",
@@ -44,12 +44,12 @@ class Toolchain:
 
     @property
     def identity(self) -> str:
-        """What of the tools decides about their output, for content keys."""
+        """Versions that decide about the output, for content keys."""
         return f"{self.version}\n{self.linker}"
 
     @property
     def make_variables(self) -> tuple[str, ...]:
-        """What make is told of the tools."""
+        """Variables that name the tools to make."""
         through = "ccache " if self.ccache else ""
         return (
             f"ARCH={self.arch.kernel_arch}",
@@ -87,7 +87,7 @@ def _version(arch: Arch, tool: str) -> str:
 
 
 def build_env(cache: Cache) -> dict[str, str]:
-    """Return what the environment of every build has beyond the user's own."""
+    """Return the variables that every build has beyond the user's environment."""
     return {
         **_FIXED,
         **ccache.environ(cache),

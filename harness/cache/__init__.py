@@ -1,2 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The user's cache folder: results by content key, who uses them, what is pruned."""
+"""The user's cache folder.
+
+``store`` keeps results by content key and ``lease`` protects those in use; ``inventory`` lists
+all entries, ``prune`` removes the least recently used, ``verify`` reads them for damage.
+``ccache`` is the compiler's part.
+"""

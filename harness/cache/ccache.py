@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The compiler cache: our own folder and size, what it says of itself, what it lets go."""
+"""The compiler cache: folder and size, statistics, eviction."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from harness.host import process
 from harness.host.paths import Cache
 
-# A kernel of the default fragments takes 30 MiB of it, a position that touches a wide header as
-# much again: room for sixty of them. ccache's own default of 5 GiB would outgrow all the rest.
+# A kernel of the default fragments takes 30 MiB, and so does a position that touches a widely
+# included header: room for sixty. ccache's default of 5 GiB would outgrow all other entries.
 MAX_SIZE = "2G"
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """What ccache counted since its folder was made."""
+    """Counters of ccache since its folder was made."""
 
     hits: int
     misses: int
@@ -28,7 +28,7 @@ class Statistics:
 
 
 def environ(cache: Cache) -> dict[str, str]:
-    """Return what tells ccache where and how large its folder is; the user's own size wins."""
+    """Return the environment that sets ccache's folder and size; the user's own size wins."""
     return {
         "CCACHE_DIR": str(cache.ccache),
         "CCACHE_MAXSIZE": os.environ.get("CCACHE_MAXSIZE", MAX_SIZE),
@@ -51,11 +51,11 @@ def statistics(cache: Cache) -> Statistics | None:
             max_size=env["CCACHE_MAXSIZE"],
         )
     except (KeyError, ValueError):
-        return None  # before 4.0 it had other words for them
+        return None  # before 4.0 the counters had other names
 
 
 def evict(cache: Cache, unused_s: float) -> bool:
-    """Let ccache remove what it did not use for *unused_s* seconds; False: it could not."""
+    """Let ccache remove results unused for *unused_s* seconds; False: it could not."""
     if shutil.which("ccache") is None:
         return False
     seconds = max(0, math.floor(unused_s))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is in the cache: every entry with its size on disk, its last use, and what it needs.
+"""Inventory of the cache: every entry with its size on disk, its last use, and its needs.
 
-Nothing here knows which kinds there are: a kind of the store is a folder of it, and any folder
-beside those that :mod:`harness.host.paths` names is a kind as well.
+No list of kinds: each folder of the store is one, and so is any folder of the cache that
+:mod:`harness.host.paths` does not name.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from harness.host.paths import FACTS, Cache
 
 CCACHE = "ccache"
 SOURCES = "sources"
-UNFINISHED = "unfinished"  # what a process is filling now, or left behind when it died
-UNTOUCHED_S = 24 * 3600.0  # nobody fills a folder for longer
+UNFINISHED = "unfinished"  # being filled now, or left by a process that died
+UNTOUCHED_S = 24 * 3600.0  # no process fills a folder for longer
 Inode = tuple[int, int]
 
 
@@ -32,18 +32,18 @@ class Item:
 
     kind: str
     path: Path
-    shelf: Path  # the folder whose leases speak of it
+    section: Path  # the folder whose leases speak of it
     last_used: float  # seconds since the epoch
     own: int  # bytes on disk in files that have no other name
     shared: Mapping[Inode, int] = field(default_factory=dict)  # bytes in hard-linked ones
     needs: frozenset[Path] = frozenset()  # entries without which this one is worth nothing
-    # Whoever uses it takes no lease: it may go when nobody can be at it any more.
+    # Its users take no lease: it may go once it was not touched for UNTOUCHED_S.
     unleased: bool = False
 
     @property
     def name(self) -> str:
-        """What leases call it."""
-        return self.path.relative_to(self.shelf).as_posix()
+        """Name of it in leases."""
+        return self.path.relative_to(self.section).as_posix()
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Stock:
 
     def in_use(self) -> frozenset[Path]:
         """Return the paths of what running harnesses use now."""
-        shelves = {item.shelf for item in self.items}
-        return frozenset(shelf / name for shelf in shelves for name in in_use(shelf))
+        sections = {item.section for item in self.items}
+        return frozenset(section / name for section in sections for name in in_use(section))
 
     def by_kind(self) -> tuple[KindOf, ...]:
         """Return one line per kind; a file with several names counts where it comes first."""
@@ -81,7 +81,7 @@ class Stock:
 
 @dataclass(frozen=True)
 class KindOf:
-    """What there is of one kind."""
+    """Sum over one kind."""
 
     kind: str
     entries: int
@@ -113,8 +113,8 @@ def take_stock(cache: Cache) -> Stock:
     for folder in _folders(cache.root):
         if folder not in named:
             items += [_item(folder.name, f, folder, unleased=True) for f in _visible(folder)]
-    for shelf, _ in known:
-        items += _unfinished(shelf)
+    for section, _ in known:
+        items += _unfinished(section)
     rest, shared = _measure(cache.root, besides=frozenset(str(item.path) for item in items))
     return Stock(tuple(items), rest + sum(shared.values()))
 
@@ -182,12 +182,12 @@ def _ccache(cache: Cache) -> Iterator[Item]:
                 yield _item(CCACHE, Path(folder, name), cache.ccache)
 
 
-def _unfinished(shelf: Path) -> Iterator[Item]:
-    if not shelf.is_dir():
+def _unfinished(section: Path) -> Iterator[Item]:
+    if not section.is_dir():
         return
-    for path in shelf.glob(".new*"):
+    for path in section.glob(".new*"):
         for part in _visible(path, hidden=True) if path.name == ".new" else [path]:
-            yield _item(UNFINISHED, part, shelf, unleased=True)
+            yield _item(UNFINISHED, part, section, unleased=True)
 
 
 # ---------------------------------------------------------------- the disk
@@ -196,14 +196,14 @@ def _unfinished(shelf: Path) -> Iterator[Item]:
 def _item(
     kind: str,
     path: Path,
-    shelf: Path,
+    section: Path,
     used: float = 0.0,
     *,
     needs: frozenset[Path] = frozenset(),
     unleased: bool = False,
 ) -> Item:
     own, shared = _measure(path)
-    return Item(kind, path, shelf, used or _time(path), own, shared, needs, unleased)
+    return Item(kind, path, section, used or _time(path), own, shared, needs, unleased)
 
 
 def _measure(path: Path, besides: Collection[str] = frozenset()) -> tuple[int, dict[Inode, int]]:

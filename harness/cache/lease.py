@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Who uses what of the cache, so that a prune beside a run takes nothing from under it.
+"""Leases on entries of the cache: a prune beside a run removes nothing that the run uses.
 
-A *shelf* is a folder of the cache whose entries come and go one by one. Each process writes the
-names of what it uses there into a file of its own, which it holds locked until it ends, however
-it ends: the kernel lets go of the lock. Whoever removes entries reads these files first.
+A *section* is a folder of the cache whose entries come and go one by one. Each process writes the
+names of the entries it uses there into a lease file, which it holds locked until it ends; however
+it ends, the kernel releases the lock. A remover reads these files first.
 
-The order makes it sound. A user takes the lease first and looks whether the entry is there
-second; a remover holds the shelf's guard from reading the leases to the last rename. So a user
-that comes late finds nothing, which is what a cache may always say, and never half of something.
-No clock is in it.
+The order makes it sound. A user takes the lease first and looks for the entry second; a remover
+holds the section's guard from reading the leases to the last rename. A late user finds no entry,
+never half of one. No clock is involved.
 """
 
 from __future__ import annotations
@@ -28,17 +27,17 @@ _GUARD = "guard.lock"
 
 
 class _Lease:
-    """What this process uses of one shelf."""
+    """Lease of this process on one section."""
 
-    def __init__(self, shelf: Path) -> None:
-        self._folder = shelf / LEASES
+    def __init__(self, section: Path) -> None:
+        self._folder = section / LEASES
         self._names: set[str] = set()
         self._lock = threading.Lock()
         self._fd: int | None = None
         self._file = self._folder / f"{os.getpid()}-{secrets.token_hex(4)}.lease"
 
     def take(self, name: str) -> None:
-        if name in self._names:  # the way of nearly every call: a set is all it costs
+        if name in self._names:  # nearly every call ends here, without a lock
             return
         with self._lock, clear_when_full(self._folder, "the list of what is in use"):
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -63,33 +62,33 @@ _leases: dict[tuple[int, Path], _Lease] = {}
 _leases_lock = threading.Lock()
 
 
-def use(shelf: Path, name: str) -> None:
-    """Keep the entry *name* of *shelf* from being removed by others until this process ends.
+def use(section: Path, name: str) -> None:
+    """Lease the entry *name* of *section* until this process ends.
 
-    To be called before it is looked whether the entry is there.
+    To be called before looking for the entry.
 
     Raises:
         InfraError: the disk is full.
     """
-    key = (os.getpid(), shelf)  # a forked child has leases of its own
+    key = (os.getpid(), section)  # a forked child has leases of its own
     lease = _leases.get(key)
     if lease is None:
         with _leases_lock:
-            lease = _leases.setdefault(key, _Lease(shelf))
+            lease = _leases.setdefault(key, _Lease(section))
     lease.take(name)
 
 
 def end_all() -> None:
-    """Give up everything this process uses, as its end would."""
+    """End all leases of this process, as its end would."""
     with _leases_lock:
         mine = [key for key in _leases if key[0] == os.getpid()]
         for key in mine:
             _leases.pop(key).end()
 
 
-def in_use(shelf: Path) -> frozenset[str]:
-    """Return the names that processes use of *shelf* at this moment."""
-    folder = shelf / LEASES
+def in_use(section: Path) -> frozenset[str]:
+    """Return the names that processes use of *section* at this moment."""
+    folder = section / LEASES
     if not folder.is_dir():
         return frozenset()
     with _guarded(folder, fcntl.LOCK_SH):
@@ -97,13 +96,13 @@ def in_use(shelf: Path) -> frozenset[str]:
 
 
 @contextmanager
-def taking_away(shelf: Path) -> Iterator[frozenset[str]]:
-    """Yield what is in use of *shelf*; inside the block nobody begins to use anything of it."""
-    folder = shelf / LEASES
+def taking_away(section: Path) -> Iterator[frozenset[str]]:
+    """Yield the names in use of *section*; no process takes a lease on it inside the block."""
+    folder = section / LEASES
     folder.mkdir(parents=True, exist_ok=True)
     with _guarded(folder, fcntl.LOCK_EX):
         held = _held(folder)
-        # Only here: elsewhere a file without a lock may be one that its process is about to lock.
+        # Only under the exclusive guard: else a file without a lock may be about to get one.
         for file in set(folder.glob("*.lease")) - held.keys():
             file.unlink(missing_ok=True)
         yield frozenset().union(*held.values())
@@ -131,7 +130,7 @@ def _held(folder: Path) -> dict[Path, list[str]]:
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            # By what was opened: its process may end just now, and take the name away.
+            # Through the open file: its process may end now and unlink the name.
             with os.fdopen(os.dup(fd)) as lease:
                 held[file] = lease.read().splitlines()
         finally:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Making room in the cache: what was not used for longest goes first.
+"""Prune of the cache: the least recently used entries go first.
 
-Never what a running harness uses, nor what an entry needs that stays. What goes is renamed aside
-while nobody can begin to use it, and removed after that, so no reader finds half of an entry.
+Entries in use by a running harness stay, and so does all that a staying entry needs. An entry is
+renamed aside while no process can take a lease, and removed after that, so no reader finds half
+of one.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def parse_age(text: str) -> float:
 
 @dataclass(frozen=True)
 class Choice:
-    """What is to go, in order, and what the cache takes on disk afterwards."""
+    """Entries to remove, in order, and the cache's size before and after."""
 
     items: tuple[Item, ...]
     before: int  # bytes
@@ -80,9 +81,9 @@ def choose(
     unused_since: float | None = None,
     now: float | None = None,
 ) -> Choice:
-    """Choose what goes: all that was last used before *unused_since*, and then down to *size*.
+    """Choose entries last used before *unused_since*, and then more, down to *size* bytes.
 
-    An entry counts as used when one was that needs it, so it never goes before that one.
+    An entry counts as used whenever one that needs it was, so it never goes before that one.
     """
     now = time.time() if now is None else now
     kept = kept_by(stock.items, in_use)
@@ -131,7 +132,7 @@ def _ages(items: Sequence[Item]) -> dict[Path, tuple[float, int]]:
         used, rank = ages[item.path]
         for path in item.needs & ages.keys():
             later = max(ages[path], (used, rank + 1))
-            if later != ages[path] and rank < len(needy):  # a ring must not turn for ever
+            if later != ages[path] and rank < len(needy):  # a ring of needs must end
                 ages[path] = later
                 pending += [needy[path]] if path in needy else []
     return ages
@@ -142,7 +143,7 @@ def _ages(items: Sequence[Item]) -> dict[Path, tuple[float, int]]:
 
 @dataclass(frozen=True)
 class Removed:
-    """What went, and what stayed because somebody began to use it."""
+    """Entries that were removed, and those that stayed because they are in use by now."""
 
     gone: tuple[Item, ...]
     in_use: tuple[Item, ...]
@@ -157,22 +158,22 @@ def remove(
 ) -> Removed:
     """Remove *items*, chosen from *stock*, but for those in use by now.
 
-    *still* has the last word on each, asked while nobody can begin to use it.
+    *still* decides about each at last, while no process can take a lease.
     """
     gone: list[Item] = []
     used: list[Item] = []
     aside: list[Path] = []
     plain = [item for item in items if item.kind != CCACHE]
-    for shelf in dict.fromkeys(item.shelf for item in plain):
-        with taking_away(shelf) as names:
-            kept = kept_by(stock.items, [shelf / name for name in names])
-            for item in (item for item in plain if item.shelf == shelf):
+    for section in dict.fromkeys(item.section for item in plain):
+        with taking_away(section) as names:
+            kept = kept_by(stock.items, [section / name for name in names])
+            for item in (item for item in plain if item.section == section):
                 if item.path in kept:
                     used.append(item)
                 elif still(item) and (moved := _aside(item)) is not None:
                     aside.append(moved)
                     gone.append(item)
-            _drop_empty({item.path.parent for item in gone} - {shelf}, kept)
+            _drop_empty({item.path.parent for item in gone} - {section}, kept)
     gone += _evict([item for item in items if item.kind == CCACHE], cache)
     for done, path in enumerate(aside):
         report(Stage("cache prune", "removing what is to go", done, len(aside)))
@@ -184,7 +185,7 @@ def remove(
 
 def _aside(item: Item) -> Path | None:
     """Take *item* out of its place; None if it is not there any more."""
-    new = item.shelf / ".new" / f"gone-{secrets.token_hex(6)}"
+    new = item.section / ".new" / f"gone-{secrets.token_hex(6)}"
     new.parent.mkdir(exist_ok=True)
     try:
         item.path.rename(new)
@@ -201,14 +202,14 @@ def _delete(path: Path) -> None:
 
 
 def _drop_empty(folders: set[Path], kept: set[Path]) -> None:
-    """Remove folders that are empty now, unless somebody is about to put something there."""
+    """Remove folders that are empty now, unless a leased entry is about to be put there."""
     for folder in folders - {path.parent for path in kept}:
         with suppress(OSError):  # not empty, or gone
             folder.rmdir()
 
 
 def _evict(items: list[Item], cache: Cache) -> list[Item]:
-    """ccache removes its own, so that its counts stay true: all that is as old as *items*."""
+    """Let ccache remove all results as old as *items*, so that its counters stay true."""
     if not items:
         return []
     newest = max(item.last_used for item in items)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Finished results by content key: an entry is there whole, or it is not there.
+"""Finished results by content key; an entry is there whole or not at all.
 
 ``root/<kind>/<key>/`` holds the files of one result and a manifest of them. An entry is filled in
 a folder beside and renamed into place, so neither a crash nor a second process can show half of
@@ -7,8 +7,8 @@ one; an entry that no longer fits its manifest counts as absent and is replaced.
 
 Contents are verified when an entry is used, so that a flipped bit in a kernel image never passes
 for a kernel that fails. A small entry is read each time. Of a large one the inodes, sizes and
-change times are noted after a full reading: while they stay, nobody has written to it, and it is
-read again once a day only, for what a disk does by itself.
+change times are noted after a full reading: while they stay, no process has written to it, and it
+is read again only once a day, for faults of the disk.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from harness.host.files import digest_files, files_below, key_of, sha256_of, wri
 
 MANIFEST = ".manifest.json"
 STAMP = ".verified.json"
-# Reading that much costs less than 2 ms, so such an entry is read whenever it is used.
+# Reading that much takes less than 2 ms, so such an entry is read at each use.
 _SMALL_BYTES = 2**20
 _SMALL_FILES = 64
 _TRUST_S = 24 * 3600.0
@@ -39,14 +39,14 @@ _TRUST_S = 24 * 3600.0
 # same, so only a file that was at rest for longer is known by its change time.
 _TICK_S = 0.02
 _TOUCH_S = 300.0  # last-used times are kept this exact
-_STALE_S = 24 * 3600.0  # a folder being filled for longer belongs to a process that died
+_STALE_S = 24 * 3600.0  # a folder filled for longer was left by a process that died
 
 
 def digest_kept(folder: Path) -> str:
     """Return a digest over what was kept in *folder*, the entry of a store or a folder right in it.
 
-    By the manifest: whoever works there may have files of his own in it for a moment, as make has.
-    A folder without one is read.
+    By the manifest, because a program at work there (make) may have files of its own in it. A
+    folder without a manifest is read.
     """
     entry = folder if (folder / MANIFEST).is_file() else folder.parent
     try:
@@ -60,7 +60,7 @@ def digest_kept(folder: Path) -> str:
 
 @contextmanager
 def hold(folder: Path, name: str, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold the lock *name* kept in *folder*; *on_wait* is called once if somebody else has it."""
+    """Hold the lock *name* kept in *folder*; *on_wait* is called once if another holder has it."""
     import filelock  # only where something is made: it brings asyncio with it
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,8 +86,8 @@ class Store:
     def get(self, kind: str, key: str, *, verify: bool = False) -> Path | None:
         """Return the folder of an entry, None where there is none or it is damaged.
 
-        The entry stays for as long as this process lives, whoever prunes meanwhile. With *verify*
-        all of it is read, whatever is known of it.
+        The entry is leased: no prune removes it while this process lives. With *verify* all of it
+        is read again.
         """
         folder = self.root / kind / key
         if not folder.is_dir():
@@ -109,7 +109,7 @@ class Store:
         An intact entry that came first (another process was quicker) is kept instead.
 
         Raises:
-            InfraError: the disk is full. Whatever *fill* raises passes through; nothing is kept.
+            InfraError: the disk is full. Errors of *fill* pass through; nothing is kept.
         """
         final = self.root / kind / key
         waiting = self.root / ".new"
@@ -129,10 +129,10 @@ class Store:
         return final
 
     def drop(self, kind: str, key: str) -> None:
-        """Remove an entry, if it is there: for results that nobody will ask for again."""
+        """Remove an entry, if it is there: for results that are not needed again."""
         waiting = self.root / ".new"
         waiting.mkdir(parents=True, exist_ok=True)
-        # Aside by rename first: nobody sees half of it.
+        # Aside by rename first: no reader sees half of it.
         aside = waiting / f"dropped-{secrets.token_hex(6)}"
         try:
             (self.root / kind / key).rename(aside)
@@ -298,7 +298,7 @@ def _is_small(sizes: list[int]) -> bool:
 
 
 def _look(name: str, status: os.stat_result) -> str:
-    """What of a file changes when anybody writes to it: its change time cannot be set."""
+    """Return the facts of a file that any write changes: its change time cannot be set."""
     return f"{name} {status.st_size} {status.st_ino} {status.st_ctime_ns}"
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Reading all of the cache, to find what is not what was written there."""
+"""Verification of the cache: every entry with digests is read."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from harness.cache.inventory import Item, Stock
 from harness.host import resources
 from harness.model.events import Report, Stage
 
-# Of an entry's path and of a function that is told each count of bytes read: what is wrong, "" for
-# nothing.
+# Takes an entry's path and a function that is told each count of bytes read; returns the damage, ""
+# for none.
 Checker = Callable[[Path, Callable[[int], None]], str]
 
 
 @dataclass(frozen=True)
 class Damaged:
-    """An entry that is not what it was, and what of it."""
+    """A damaged entry."""
 
     item: Item
-    what: str  # one line
+    what: str  # the damage, one line
     inode: int
 
     @property
@@ -43,16 +43,18 @@ def _inode(path: Path) -> int:
 def inspect(stock: Stock, checkers: Mapping[Path, Checker], report: Report) -> tuple[Damaged, ...]:
     """Read every entry that has digests and return the damaged ones, in the order of *stock*.
 
-    *checkers* are by the shelf whose entries they know.
+    *checkers* are by the section whose entries they know.
 
     ccache checks its own results when it takes one; package lists are apt's to check; a work tree
     shares its files with its source.
     """
-    items = [i for i in stock.items if i.shelf in checkers and not i.unleased]
+    items = [i for i in stock.items if i.section in checkers and not i.unleased]
     follow = _Follow(report, sum(_size(item) for item in items))
     with futures.ThreadPoolExecutor(resources.cores(), "verify") as pool:
         try:
-            results = list(pool.map(lambda item: _check(item, checkers[item.shelf], follow), items))
+            results = list(
+                pool.map(lambda item: _check(item, checkers[item.section], follow), items)
+            )
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -65,7 +67,7 @@ def _size(item: Item) -> int:
 
 
 class _Follow:
-    """Bytes read so far, told as they come."""
+    """Progress in bytes read."""
 
     def __init__(self, report: Report, total: int) -> None:
         self._report = report

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Points in time by which something must be done, and how they follow a guest's speed.
+"""Deadlines, and time-outs scaled by a guest's speed.
 
 One :class:`Deadline` is handed down through every wait of a piece of work, so that three waits
 in a row cannot take three times what was allowed.
@@ -14,11 +14,11 @@ from collections.abc import Callable
 
 from harness.model.values import Speed
 
-# What PID 1's calibration loop takes, in microseconds, in a guest for which the time-outs of
-# test.toml and load.toml are written: one CPU under TCG on an idle host (measured there: 6 to
-# 8 ms, on either architecture).
+# Microseconds of PID 1's calibration loop in the guest that the time-outs of test.toml and
+# load.toml are written for: one CPU under TCG on an idle host (measured: 6 to 8 ms, either
+# architecture).
 REFERENCE_SPIN_US = 10_000
-# A guest says so itself, and may be wrong: with time-outs of days nobody learns of it.
+# A guest measures itself and may be wrong: unbounded, its time-outs could last days.
 SLOWEST = 100
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A full disk, said in one clear line."""
+"""Full disks as one clear error."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the host has, what it lacks, and how to get it: through Debian's packages."""
+"""Programs and files that the host must have, and the Debian packages that bring them."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Cache:
 
     @property
     def apt(self) -> Path:
-        """State, lists and archives of our own apt instance."""
+        """State, lists and archives of the harness' own apt instances."""
         return self.root / "apt"
 
     @property
@@ -100,7 +100,7 @@ class Cache:
 
     @property
     def bench(self) -> Path:
-        """What the benchmark needs beyond ours: the peers, and build folders of its own."""
+        """The benchmark's peers and build folders."""
         return self.root / "bench"
 
     @property

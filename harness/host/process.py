@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The one place that runs commands of the host: with a deadline, a log, and an end.
+"""Commands of the host: each with a deadline, a log, and a process group of its own.
 
-A command runs in a process group of its own. Whatever ends the wait for it (an error, a deadline,
-Ctrl-C) ends the whole group, so make's compilers do not outlive the harness.
+An error, a deadline or Ctrl-C ends the whole group, so make's compilers do not outlive the
+harness. No other module starts commands that run for long.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from harness.model.errors import InfraError, Interrupted
 # Seconds that a group has to end by itself: gcc and make remove half-written files meanwhile.
 GRACE_S = 5.0
 TICK_S = 0.25
-# Set by a make that runs us, or by a person for another build: none may change what we build.
+# Set by a make around the harness, or for another build: none may change the result.
 # fmt: off
 _FOREIGN = frozenset(
     (
@@ -105,8 +105,8 @@ def run(
 
     With *log* or *on_line*, stdout and stderr are one stream: appended to *log* as it comes, and
     given to *on_line* line by line. *on_tick* is called a few times a second. *env* is added to
-    :func:`environ`. *marker* is a file that exists while the command runs, and for ever if it was
-    not left time to clean up after itself (it was killed, or we were).
+    :func:`environ`. *marker* is a file that exists while the command runs; it stays if
+    the command (or the harness) was killed before it could clean up.
 
     Raises:
         InfraError: no such program, or it did not end within *deadline_s* seconds.
@@ -194,7 +194,7 @@ def raise_if_stopping() -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> bool:
-    """End the whole group: politely, then for certain. True if politeness was enough."""
+    """End the whole group by SIGTERM, then SIGKILL. True if SIGTERM was enough."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     try:
@@ -210,7 +210,7 @@ def _end(process: subprocess.Popen[bytes]) -> bool:
 
 
 def _group_alive(group: int, patience_s: float) -> bool:
-    """Wait until nobody is left in *group*; True if somebody still is after *patience_s*."""
+    """Wait until *group* is empty; True if it is not after *patience_s* seconds."""
     until = time.monotonic() + patience_s
     while time.monotonic() < until:
         try:
@@ -275,7 +275,7 @@ def _read_all(
         while selector.get_map():
             ready = selector.select(TICK_S)
             if not ready and process.poll() is not None:
-                break  # somebody it started still holds the pipe
+                break  # a child of it still holds the pipe
             for entry, _ in ready:
                 chunk = os.read(entry.fd, 1 << 16)
                 entry.data.feed(chunk)

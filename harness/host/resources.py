@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What of this host a run may use: cores and memory, by affinity and cgroups."""
+"""Cores and memory of this host that a run may use, by affinity and cgroups."""
 
 from __future__ import annotations
 

@@ -11,14 +11,14 @@
     │   └── GuestError   QEMU or the link to the guest broke, and the kernel is not to blame
     └── Interrupted      the user pressed Ctrl-C (exit 130)
 
-What the kernel under test does wrong is a a ``Verdict``, never an exception.
+Faults of the kernel under test are a ``Verdict``, never an exception.
 """
 
 from __future__ import annotations
 
 
 class HarnessError(Exception):
-    """What went wrong, where, and what to do next, each as one clear line.
+    """An error in clear lines: what, where, what to do next.
 
     ``str(error)`` is ``what``; ``hint`` is the next step for the person who reads it;
     ``detail`` may hold many lines (a compiler's message) and is shown below.
@@ -50,7 +50,7 @@ class InfraError(HarnessError):
 
 
 class BuildError(InfraError):
-    """The kernel, a module or a guest program did not build; ``detail`` is the compiler's word."""
+    """The kernel, a module or a guest program did not build; ``detail`` is the compiler's error."""
 
 
 class GuestError(InfraError):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the pipeline tells of its progress while it runs."""
+"""Events of progress while a run is under way."""
 
 from __future__ import annotations
 
@@ -39,4 +39,4 @@ class CellDone:
 
 
 Event = Stage | Note | CellDone
-Report = Callable[[Event], None]  # whoever is told of progress
+Report = Callable[[Event], None]  # receives progress

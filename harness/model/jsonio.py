@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The model's frozen dataclasses as JSON text, and as tables that a person wrote in TOML.
 
-Records of our own are read leniently as to unknown keys, so that a newer harness may add one; a
+Records are read leniently as to unknown keys, so that a newer harness may add one; a
 person's table is read strictly, and every fault in it is one line that names the key.
 """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What was seen and judged: the values that a run folder keeps and that reports read."""
+"""Observations and verdicts: the values that a run folder keeps and reports read."""
 
 from __future__ import annotations
 
@@ -58,19 +58,19 @@ class CaseResult:
 
 
 class Ended(enum.Enum):
-    """How the run of one test ended, as the session saw it."""
+    """End of one test's run, as the harness saw it."""
 
     DONE = "done"  # module loaded, all records in
     REFUSED = "refused"  # the kernel refused the module; `errno` says why
     DIED = "died"  # the guest was gone: panic, reset, triple fault
     STUCK = "stuck"  # no progress for so long that waiting on makes no sense; `stuck` says how
     SILENT = "silent"  # no answer before the deadline
-    LOST = "lost"  # our link or QEMU broke
-    UNTRIED = "untried"  # what it was to run under could not be had, so it was not run
+    LOST = "lost"  # QEMU or the link to it broke
+    UNTRIED = "untried"  # its load could not be had, so it was not run
 
 
 class Stuck(enum.Enum):
-    """How a test came to a standstill."""
+    """Kind of a standstill."""
 
     LIVELOCK = "livelock"  # the kernel is busy, and gets nowhere
     HANG = "hang"  # it waits for what never comes
@@ -90,11 +90,11 @@ class Shown:
 
 @dataclass(frozen=True)
 class Phase:
-    """What the kernel did in a stretch of time before or after the test of a cell."""
+    """Kernel log of a stretch of time before or after the test of a cell."""
 
     when: str  # in words: "while load anon was stopped"
     log: tuple[str, ...]  # kernel log, one record each, in order
-    ended: Ended = Ended.DONE  # else how the guest was lost in it, or (LOST) what of ours broke
+    ended: Ended = Ended.DONE  # else how the guest was lost in it, or LOST: QEMU or its link broke
     reason: str = ""  # one line where ended is not DONE
     lost_records: int = 0  # as in TestOutcome
     found_records: int = 0
@@ -102,7 +102,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class TestOutcome:
-    """What one test did in a guest, before anybody judges it."""
+    """Outcome of one test in a guest, not judged yet."""
 
     __test__ = False  # not a pytest class
 
@@ -122,18 +122,18 @@ class TestOutcome:
 
     @property
     def all_lost(self) -> int:
-        """How many of the kernel's records nobody has, of the test and around it."""
+        """Number of kernel log records that are lost, of the test and around it."""
         return self.lost_records + sum(phase.lost_records for phase in self.phases)
 
     @property
     def all_found(self) -> int:
-        """How many only the console has."""
+        """Number of records that only the console has."""
         return self.found_records + sum(phase.found_records for phase in self.phases)
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What a guest did for one cell, before it is judged; kept for later runs."""
+    """Evidence of one cell, not judged yet; kept for later runs."""
 
     outcome: TestOutcome | None  # None: the guest never became ready
     boot_console: tuple[str, ...] = ()  # the console's lines, where outcome is None

@@ -37,7 +37,7 @@ class Verdict(enum.Enum):
 
 
 class SplatKind(enum.Enum):
-    """What the kernel complained about; a test may tolerate the last two."""
+    """Kinds of complaints of the kernel; a test may tolerate the last two."""
 
     PANIC = "panic"
     OOPS = "oops"
@@ -108,10 +108,10 @@ class Patch:
     touches: tuple[str, ...]  # files of the kernel tree, sorted
 
 
-# Instead of a load's name: the run without one.
+# In place of a load's name: no load.
 NO_LOAD = "none"
-# Instead of a series' name: the kernel as it is. It has position 0 only, and no claim of a test
-# is about it, so every case must pass.
+# In place of a series' name: the kernel as it is. Position 0 only; no claim of a test applies, so
+# every case must pass.
 NO_SERIES = "none"
 
 
@@ -176,7 +176,7 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Proves:
-    """What a guest test says of a series: its cases fail before the patch and pass from it on."""
+    """Claim of a guest test: cases that fail before a patch of a series and pass from it on."""
 
     series: str
     patch: int  # position from which `cases` pass
@@ -242,7 +242,7 @@ class GuestTest:
 
 @dataclass(frozen=True)
 class Load:
-    """What puts memory under pressure until it is stopped; ``load.toml`` describes it.
+    """Memory pressure that lasts until it is stopped; ``load.toml`` describes it.
 
     A program, or with ``module`` a kernel module.
     """
@@ -272,7 +272,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is asked to do; names are checked against the checkout when it is loaded."""
+    """The request of a run; names are checked against the checkout when it is loaded."""
 
     series: str = "vmalloc-nofail"
     base: str = ""  # empty: where a git series begins, else the kernel that the suites are for
@@ -339,7 +339,7 @@ class GuestSpec:
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast a guest is, against the machine the time-outs were written for."""
+    """Speed of a guest, relative to the machine that time-outs are written for."""
 
     factor: float = field(default=1.0)  # 2.0: half as fast, so every time-out doubles
 

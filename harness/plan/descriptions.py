@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Guest tests and loads as people describe them in TOML files, checked."""
+"""Guest tests and loads as described in test.toml and load.toml, checked."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Loads as a plan asks for them: which, together with which, how much, from which seed, when.
+"""Combinations of loads in a plan: names, intensities, seeds and times.
 
 A combination is written on a command line as ``anon:95%:ramp=5+xfs-metadata:seed=7``, and in a
 plan's TOML as a list of tables. Both become the one text that names it in cells and reports.
@@ -44,11 +44,11 @@ class Pressure:
 
     @property
     def gradual(self) -> bool:
-        """Whether the pressure comes on while the test runs already."""
+        """Whether the pressure begins while the test runs already."""
         return bool(self.ramp_s or self.after_s)
 
     def words(self, load: Load, seed_offset: int = 0) -> tuple[str, ...]:
-        """Return what *load*'s program or module is told: name=value, numbers only.
+        """Return the arguments of *load*'s program or module: name=value, numbers only.
 
         *seed_offset* sets apart the runs of one cell that is repeated.
         """
@@ -141,12 +141,12 @@ def check_pressures(combination: str, loads: Mapping[str, Load]) -> None:
 
 
 def _kind(intensity: str) -> str:
-    """Return what sort of amount it is: "percent", "count", or "" for none at all."""
+    """Return the kind of an intensity: "percent", "count", or "" for none."""
     return "percent" if intensity.endswith("%") else "count" if intensity else ""
 
 
 def _combination(part: object) -> str:
-    """Return the one spelling of what stands for one combination in a plan."""
+    """Return the one spelling of a combination that a plan has as text or tables."""
     if isinstance(part, str):
         return "+".join(str(p) for p in pressures(part)) or NO_LOAD
     parts = part if isinstance(part, list | tuple) else [part]
@@ -158,7 +158,7 @@ def _combination(part: object) -> str:
 
 
 def _of_table(table: Mapping[str, object]) -> str:
-    """Write a table as text; there it is checked."""
+    """Write a table as text, which is checked afterwards."""
     known = [field.name for field in fields(Pressure)]
     for key in table:
         if key not in known:

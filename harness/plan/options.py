@@ -33,7 +33,7 @@ from harness.plan.plan import (
 
 @dataclass(frozen=True)
 class PlanOption:
-    """One option. A TOML file may call it by the word of its flag or by its field's name."""
+    """One option. Its TOML keys are the flag without dashes and the field's name."""
 
     flag: str
     field: str  # of Plan
@@ -49,98 +49,36 @@ class PlanOption:
         return self.flag.removeprefix("--")
 
 
+# fmt: off
 OPTIONS = (
-    PlanOption(
-        "--series",
-        "series",
-        parse_text,
-        "NAME",
-        "of patches/, or a folder, mbox, git:REPO#A..B, edits:REPO; 'none': as it is",
-    ),
-    PlanOption(
-        "--base",
-        "base",
-        parse_text,
-        "SPEC",
-        "kernel source: debian:5.10, dir:PATH, git:PATH#REF, ...",
-    ),
-    PlanOption(
-        "--arch",
-        "arch",
-        parse_names,
-        "LIST",
-        f"architectures, of {', '.join(arch_names())}",
-        several=True,
-    ),
-    PlanOption(
-        "--position",
-        "positions",
-        parse_positions,
-        "LIST",
-        "positions: 4, 0-4 or 0,2 (default: all)",
-        several=True,
-        may_be_empty=True,
-    ),
-    PlanOption(
-        "--ram",
-        "ram_mib",
-        parse_rams,
-        "LIST",
-        "RAM of a guest: 128M, or 64M,128M (default: enough)",
-        several=True,
-    ),
-    PlanOption("--cpus", "cpus", parse_count(1), "N", "virtual CPUs of a guest"),
-    PlanOption(
-        "--test",
-        "tests",
-        parse_names,
-        "GLOBS",
-        "guest tests by name: 'vmalloc-*,kvmalloc-flags'",
-        several=True,
-        may_be_empty=True,
-    ),
-    PlanOption(
-        "--load",
-        "loads",
-        parse_loads,
-        "LIST",
-        "loads to run under; 'none' is the run without one",
-        several=True,
-    ),
-    PlanOption(
-        "--config",
-        "config",
-        parse_names,
-        "TOPICS",
-        "further config fragments, by topic",
-        several=True,
-        may_be_empty=True,
-    ),
-    PlanOption(
-        "--accel", "accel", parse_accel, "NAME", "tcg, kvm, or auto: kvm if a probe guest ran"
-    ),
-    PlanOption(
-        "--jobs",
-        "jobs",
-        parse_count(0),
-        "N",
-        "guests at a time (default: as cores and memory allow)",
-    ),
-    PlanOption(
-        "--repeat",
-        "repeat",
-        parse_count(1),
-        "N",
-        "run every cell N times, each in a fresh guest",
-    ),
-    PlanOption(
-        "--mirror",
-        "mirror",
-        parse_text,
-        "URI",
-        "Debian mirror (default: the one this host's apt uses)",
-    ),
+    PlanOption("--series", "series", parse_text, "NAME",
+               "of patches/, or a folder, mbox, git:REPO#A..B, edits:REPO; 'none': as it is"),
+    PlanOption("--base", "base", parse_text, "SPEC",
+               "kernel source: debian:5.10, dir:PATH, git:PATH#REF, ..."),
+    PlanOption("--arch", "arch", parse_names, "LIST",
+               f"architectures, of {', '.join(arch_names())}", several=True),
+    PlanOption("--position", "positions", parse_positions, "LIST",
+               "positions: 4, 0-4 or 0,2 (default: all)", several=True, may_be_empty=True),
+    PlanOption("--ram", "ram_mib", parse_rams, "LIST",
+               "RAM of a guest: 128M, or 64M,128M (default: enough)", several=True),
+    PlanOption("--cpus", "cpus", parse_count(1), "N",
+               "virtual CPUs of a guest"),
+    PlanOption("--test", "tests", parse_names, "GLOBS",
+               "guest tests by name: 'vmalloc-*,kvmalloc-flags'", several=True, may_be_empty=True),
+    PlanOption("--load", "loads", parse_loads, "LIST",
+               "loads to run under; 'none' is the run without one", several=True),
+    PlanOption("--config", "config", parse_names, "TOPICS",
+               "further config fragments, by topic", several=True, may_be_empty=True),
+    PlanOption("--accel", "accel", parse_accel, "NAME",
+               "tcg, kvm, or auto: kvm if a probe guest ran"),
+    PlanOption("--jobs", "jobs", parse_count(0), "N",
+               "guests at a time (default: as cores and memory allow)"),
+    PlanOption("--repeat", "repeat", parse_count(1), "N",
+               "run every cell N times, each in a fresh guest"),
+    PlanOption("--mirror", "mirror", parse_text, "URI",
+               "Debian mirror (default: the one this host's apt uses)"),
 )
+# fmt: on
 _BY_KEY = {key: option for option in OPTIONS for key in (option.dest, option.field)}
 
 # ---------------------------------------------------------------- command line and pytest
@@ -196,8 +134,8 @@ def plan_of(
 def plan_from(plan: Plan, given: Mapping[str, tuple[str, object]]) -> Plan:
     """Lay *given* over *plan*.
 
-    *given* maps an option's dest or field to where it stands, for errors ("--ram", "plan.toml:
-    ram"), and the value as it was written there: text, or what TOML makes of it.
+    *given* maps an option's dest or field to its place, for errors ("--ram", "plan.toml: ram"), and
+    its value as written there: text, or a TOML value.
 
     Raises:
         UserError: a key that no plan has, one that is there twice, or a value not allowed.

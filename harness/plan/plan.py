@@ -20,10 +20,10 @@ from harness.model.values import NO_SERIES, AccelChoice, Plan
 from harness.plan.descriptions import described_below, load_loads
 from harness.plan.loads import check_pressures
 
-MIN_RAM_MIB = 16  # below it a kernel of these configurations has not even room for itself
+MIN_RAM_MIB = 16  # less does not hold a kernel of these configurations
 MAX_RAM_MIB = 1 << 20
-DEFAULT_BASE = "debian:5.10"  # it has none of the flagship's patches
-RAM_MIB = 128  # what a guest has where nobody says; the tests and loads are written for it
+DEFAULT_BASE = "debian:5.10"  # without any patch of the default series
+RAM_MIB = 128  # default of a guest; tests and loads are written for it
 MAX_POSITION = 999
 _RAM = re.compile(r"(?P<number>\d{1,7})\s*(?P<unit>[MG]?)(?:i?B)?", re.I)
 _RANGE = re.compile(r"(?P<low>\d{1,6})(?:\s*-\s*(?P<high>\d{1,6}))?")
@@ -147,7 +147,7 @@ def check_plan(plan: Plan, checkout: Checkout, *, archs: Collection[str], where:
 
 
 def _check_series(series: str, checkout: Checkout, where: str) -> None:
-    """A name must be a folder below patches/; a path must exist; a git range is left to git."""
+    """Check that a name is a folder below patches/ and a path exists; git checks its ranges."""
     names = described_below(checkout.patches, "series.toml")
     if NO_SERIES in names:
         raise UserError(

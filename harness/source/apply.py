@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a series makes of a tree: contents of the touched files, always derived from pristine.
+"""Files of a tree at a position of a series, always derived from the pristine tree.
 
 Patches are applied in a temporary folder that holds only the files they touch, so a patch that
 does not apply has changed nothing, and no position depends on the one before.
@@ -22,7 +22,7 @@ from harness.model.values import Patch, Series, SourceTree
 
 @dataclass(frozen=True)
 class Content:
-    """A file or a symbolic link, with what make can see of it."""
+    """Content of a file or symbolic link, and its exec bit."""
 
     data: bytes  # a link's target, for a link
     executable: bool = False
@@ -52,7 +52,7 @@ def read_content(root: Path, name: str) -> Content | None:
 
 
 def write_content(root: Path, name: str, content: Content) -> None:
-    """Put *content* in place of *name*, whole: nobody sees half of it."""
+    """Replace *name* by *content* atomically."""
     path = root / name
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".new.{path.name}")
@@ -93,7 +93,7 @@ def _apply(patch: Patch, root: Path, tree: SourceTree) -> None:
         return
     if says_full(done.stderr):
         raise full(root, f"applying {patch.file.name}")
-    # A second look that applies what it can says which hunks it cannot.
+    # Applied again with --reject, git names the hunks that fail.
     trial = _git_apply(root, patch.file, "--reject", "--verbose")
     where = _where(done.stderr, trial.stderr)
     raise PatchError(
@@ -104,7 +104,7 @@ def _apply(patch: Patch, root: Path, tree: SourceTree) -> None:
 
 
 def _git_apply(root: Path, patch: Path, *options: str) -> process.Finished:
-    # No fuzz is git's rule; -C would allow some. A repository above the folder must not matter.
+    # git allows no fuzz without -C. A repository above the folder must not matter.
     argv = ("git", "apply", "-p1", "--whitespace=nowarn", *options, "--", str(patch.absolute()))
     return process.run(argv, cwd=root, env={"GIT_CEILING_DIRECTORIES": str(root.parent)})
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Debian packages through apt itself, in an apt folder of our own: the host's is never touched.
+"""Debian packages through apt itself, in apt folders of the cache: the host's are never touched.
 
 Each pair of suite and architecture has an instance of its own (sources, lists, state), so the
 lists of one suite are fetched without the others' and two instances never wait for each other.
-What the host says about acquiring (proxy, certificates, Valid-Until) is inherited.
+The host's Acquire settings (proxy, certificates, Valid-Until) are inherited.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Apt:
-    """Our apt. ``mirror`` is the user's MAIN or MAIN,SECURITY; "" takes the host's own."""
+    """apt on the cache. ``mirror`` is MAIN or MAIN,SECURITY; "" takes the host's own."""
 
     cache: Cache
     mirror: str = ""
@@ -110,11 +110,6 @@ class Apt:
         os.utime(kept)  # apt gives it the time it has in the archive
         return kept
 
-    def names(self, prefix: str, suite: str | None, arch: str) -> tuple[str, ...]:
-        """Return the packages whose names start with *prefix*, from the lists as they are."""
-        done = self._run(self._instance(suite, arch), "apt-cache", "pkgnames", prefix)
-        return tuple(sorted(done.stdout.split())) if done.ok else ()
-
     # ------------------------------------------------------------ instances
 
     def _instance(self, suite: str | None, arch: str) -> _Instance:
@@ -148,15 +143,15 @@ class Apt:
         try:
             self._update(instance)
         except InfraError as error:
-            # Signed once is signed still: what a day-old list names can be had if it is cached.
-            self.report(Note(f"{error.what}; going on with the lists of before", "warning"))
+            # The lists stay signed, and packages that they name may be in the cache.
+            self.report(Note(f"{error.what}; going on with older lists", "warning"))
             return False
         return True
 
     def _update(self, instance: _Instance) -> None:
         key = f"apt {instance.suite} {instance.arch}"
         self.report(Stage(key, f"fetching Debian's package lists of {instance.suite}"))
-        # Any index that is missing is an error: half of the lists would pass for all of them.
+        # A missing index must be an error: half of the lists would pass for all of them.
         done = self._run(instance, "apt-get", "update", "-q", "-o", "APT::Update::Error-Mode=any")
         if not done.ok or "E: " in done.stderr:
             raise _explain(instance, done)
@@ -215,7 +210,7 @@ class _Instance:
         return self.folder / "updated.json"
 
     def state(self) -> dict[str, Any]:
-        """What the last successful update was of; empty when there was none."""
+        """Return the facts of the last successful update; empty if there was none."""
         try:
             state = json.loads(self.state_file.read_text())
         except (OSError, ValueError):
@@ -275,9 +270,9 @@ def _configuration(folder: Path, arch: str) -> str:
 
 
 def _host_acquire() -> list[str]:
-    """How the host reaches mirrors: proxy, certificates, time-outs, Valid-Until.
+    """Return the host's Acquire settings: proxy, certificates, time-outs, Valid-Until.
 
-    Which indexes it fetches stays out: another tool's (file lists, icons) may be huge.
+    Its IndexTargets are left out: those of other tools (file lists, icons) may be huge.
     """
     process.require_tool("apt-config")
     dump = process.run(("apt-config", "dump")).stdout
@@ -289,7 +284,7 @@ def _host_acquire() -> list[str]:
 
 
 def _keyring(mirrors: Mirrors) -> str:
-    """The whole archive keyring: the one the host names may hold its own suite's keys only."""
+    """Return the whole archive keyring: the host's sources may name one of their suite only."""
     for path in (KEYRING, Path(mirrors.signed_by or "/none")):
         if path.is_file():
             return str(path)

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where the host's apt gets Debian from: its sources lists, read as text.
+"""Debian mirrors in apt's sources lists, one-line and deb822. Pure: text in, values out.
 
-Pure: text in, values out. Only the Debian archive and its security archive are of interest;
-third-party repositories are passed over.
+Only the Debian archive and its security archive count; third-party repositories are passed over.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class Mirrors:
 
     main: str
     security: str
-    suite: str = ""  # what the host itself runs; "" where the mirror was given by the user
+    suite: str = ""  # that the host runs; "" for a mirror given by the user
     signed_by: str = ""
 
 
@@ -130,8 +129,8 @@ def mirrors_given(text: str) -> Mirrors:
 
 
 def _is_debian(source: AptSource) -> bool:
-    # The archive lies in a folder of its name nearly everywhere; a proxy that renames it is
-    # still told by the keys that the host trusts for it.
+    # Nearly every archive lies in a folder called debian; behind a proxy that renames it, the
+    # keyring of its entry tells.
     return _last(source.uri) == "debian" or "debian-archive" in source.signed_by
 
 
@@ -140,5 +139,5 @@ def _last(uri: str) -> str:
 
 
 def _security_beside(main: str) -> str:
-    """Mirrors that carry both archives keep them side by side."""
+    """Return the security archive beside *main*, where mirrors that carry both keep it."""
     return main + "-security" if _last(main) == "debian" else ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where kernel trees come from: every file of this folder is one scheme, found by listing it.
+"""Kernel trees by spec; every module of ``schemes`` is one scheme, found by listing the folder.
 
 A spec is ``scheme:rest``. A module gives ``SCHEME``, ``HELP`` (one line: how ``rest`` is written)
 and ``fetch(rest, cache, mirror, report)``, which returns a pristine tree kept in the cache.
@@ -47,8 +47,8 @@ def fetch(spec: str, cache: Cache, mirror: str, report: Report) -> SourceTree:
 def known(spec: str, cache: Cache) -> SourceTree | None:
     """Return the tree that *spec* means, if it is in the cache, without looking at its files.
 
-    For whoever asks about a tree and builds nothing of it. None too where only :func:`fetch`
-    can tell what *spec* means.
+    For questions about a tree that build nothing of it. None too where only :func:`fetch` can
+    resolve *spec*.
     """
     scheme, _, rest = spec.partition(":")
     lookup = getattr(schemes().get(scheme), "known", None)

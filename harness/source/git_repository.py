@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Questions to a git repository: where it is, what a name means in it."""
+"""Git repositories: their place, and the commits of their refs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HELP = "REPO#REF (a git repository, as a path or URL, and a commit, tag or branc
 
 
 def is_url(repository: str) -> bool:
-    """Say whether *repository* is elsewhere; else it is a path."""
+    """Say whether *repository* is a URL; else it is a path."""
     return "://" in repository or repository.partition(":")[0].count("@") == 1
 
 

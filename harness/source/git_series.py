@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Series cut out of a git repository: commits as patches, and what is in no commit yet."""
+"""Series cut from a git repository: commits as patches, and uncommitted changes as one."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from harness.model.errors import UserError
 from harness.source.git_repository import SCHEME as GIT
 from harness.source.git_repository import git, git_dir, resolve
 
-EDITS = "edits"  # scheme of a series that is what a work tree holds beyond a commit
+EDITS = "edits"  # scheme of a series: changes of a work tree since a commit
 UNCOMMITTED = "what is not committed yet"
-SERIES = "series"  # kind of the store: patches that were cut out of something
-# Whatever the user's git configuration says of diffs, the text is this.
+SERIES = "series"  # kind of the store: patches cut from a repository or mbox
+# The same text whatever the user's git configuration says of diffs.
 _PLAIN_DIFF = ("--no-ext-diff", "--no-color", "--src-prefix=a/", "--dst-prefix=b/")
 
 
@@ -46,9 +46,9 @@ def from_range(spec: str, store: Store) -> list[Path]:
 
 
 def from_edits(spec: str, store: Store) -> list[Path]:
-    """Write what a work tree has beyond a commit as patches: later commits, then what is in none.
+    """Write changes of a work tree since a commit as patches: later commits, then uncommitted ones.
 
-    Files that git does not know count unless they are ignored.
+    Untracked files count unless they are ignored.
     """
     repository, first = _split_edits(spec)
     repo = git_dir(repository)
@@ -72,12 +72,12 @@ def from_edits(spec: str, store: Store) -> list[Path]:
 def _uncommitted(repository: Path) -> bytes:
     """Return the difference between HEAD and the files of the work tree, as a patch."""
     with tempfile.TemporaryDirectory(prefix="harness-edits-") as folder:
-        # An index of our own: the user's keeps what is staged in it, and what is not.
+        # A copy of the index: the user's own keeps what is staged in it.
         index = Path(folder, "index")
         there = git_dir(repository) / "index"
         if there.is_file():
             shutil.copyfile(there, index)
-        patch = Path(folder, "patch")  # not by way of text: sources may be in any encoding
+        patch = Path(folder, "patch")  # bytes: sources may be in any encoding
         diff = ("diff", *_PLAIN_DIFF, "--binary", f"--output={patch}", "HEAD")
         for argv in (("add", "-A", "-N", "."), diff):
             words = ("git", "-C", repository, *argv)

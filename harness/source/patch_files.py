@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Patches as people keep them: a quilt series, a folder of mails, an mbox."""
+"""Patches in files: a quilt series, a folder of mails, an mbox."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PLACE = re.compile(r"\[[^\]]*?(\d+)/\d+[^\]]*\]")
 
 
 def from_folder(folder: Path) -> list[Path]:
-    """Patches of a folder: in quilt's order where there is one, else by name, covers left out."""
+    """Return a folder's patches in quilt's order if it has one, else by name; no cover letters."""
     if (folder / QUILT).is_file():
         return from_quilt(folder)
     files = sorted(f for f in folder.iterdir() if f.suffix in (".patch", ".diff"))
@@ -60,7 +60,7 @@ def below(folder: Path, name: str) -> Path:
 
 
 def from_mbox(file: Path, store: Store) -> list[Path]:
-    """Cut an mbox, or one mail, into patches, as `git am` does; mails without a diff are passed."""
+    """Cut an mbox, or one mail, into patches as `git am` does, without mails that have no diff."""
     process.require_tool("git")
 
     def cut(into: Path) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Patch series as people keep them: our layout, quilt, a folder or mbox of mails, a git range."""
+"""Patch series in every layout: series.toml, quilt, a folder or mbox of mails, a git range."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class _About:
     link: str = ""
 
 
-# ---------------------------------------------------------------- where a series comes from
+# ---------------------------------------------------------------- a series by its spec
 
 
 def series_from(spec: str, checkout: Checkout, tree: SourceTree, store: Store) -> Series:
@@ -154,7 +154,7 @@ def _read_about(folder: Path) -> _About:
 def _loose(
     name: str, files: Sequence[Path], tree: SourceTree, *, may_be_empty: bool = False
 ) -> Series:
-    """A series without a series.toml: it is taken to be for the tree it is asked for."""
+    """Return a series without a series.toml, taken to be for *tree*."""
     if not files and not may_be_empty:
         raise UserError(f"series '{name}' holds no patch")
     return Series(

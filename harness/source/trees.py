@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Pristine trees in the cache: fetched once, whole, and noticed when somebody changed them.
+"""Pristine trees in the cache: fetched whole, and fetched again when a file was changed.
 
 ``sources/<digest>/tree`` is the tree, ``source.json`` beside it says what it is,
-``contents.json`` holds the digest of every file, and ``sources/specs/`` remembers which digest a
-spec was resolved to, so that no network is needed the second time.
+``contents.json`` holds the digest of every file, and ``sources/specs/`` the digest that each spec
+was resolved to, so that no network is needed again.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def _make(cache: Cache, spec: str, digest: str, origin: str, fill: Callable[[Pat
 
 
 def _sweep(cache: Cache, digest: str) -> None:
-    """Remove a damaged tree of this digest, and halves left by a crash (the lock is ours)."""
+    """Remove a damaged tree of this digest, and halves left by a crash (the lock is held)."""
     gone = cache.sources / f".new-{digest[:16]}-gone-{secrets.token_hex(4)}"
     final = cache.sources / digest[:16]
     if final.exists():
@@ -152,10 +152,9 @@ def _load(cache: Cache, spec: str, digest: str, *, look: bool = True) -> SourceT
 
 
 def damage(folder: Path, on_bytes: Callable[[int], None] = lambda _: None) -> str:
-    """Return what is wrong with the tree kept in *folder*, "" where all of it is as unpacked.
+    """Return the damage of the tree in *folder*, "" where all of it is as unpacked.
 
-    Every file is read. A tree that no digests were taken of gets them now, if no time or size
-    tells of a change.
+    Every file is read. A tree without digests gets them now, if no time or size has changed.
     """
     try:
         facts = json.loads((folder / FACTS).read_text())

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A tree that moves between the positions of a series, touching only what differs.
+"""A work tree that moves between the positions of a series; only files that differ are written.
 
-Untouched files are hard links to the pristine tree, which costs neither time nor space; a file
-that a position changes is replaced by one of its own, never written in place. make sees a new
-time on exactly the files whose content changed.
+Untouched files are hard links to the pristine tree, which takes neither time nor space. A file
+that a position changes is replaced, never written in place. make sees a new time on exactly the
+files whose content changed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _COPIED_BYTES = int(1.6 * 2**30)
 
 
 class WorkTree:
-    """A writable copy of *tree* for one series, ours alone inside the ``with`` block."""
+    """A writable copy of *tree* for one series, locked inside the ``with`` block."""
 
     def __init__(
         self, tree: SourceTree, series: Series, cache: Cache, report: Report = lambda _: None
@@ -72,8 +72,7 @@ class WorkTree:
     def show(self, wanted: Contents) -> tuple[str, ...]:
         """Make the tree the pristine one with *wanted* in it; return the files rewritten.
 
-        Every file that may differ is compared, so a move that was cut short is made good by the
-        next one.
+        Every file that may differ is compared, so the next move repairs an interrupted one.
 
         Raises:
             InfraError: no space.
@@ -121,12 +120,12 @@ class WorkTree:
             write_whole(self._state, text)
 
     def _origin(self) -> list[str]:
-        """Which pristine folder this one was linked from: not a later one of the same name."""
+        """Return the identity of the pristine folder, against a later one of the same name."""
         status = self.tree.path.stat()
         return [str(status.st_dev), str(status.st_ino)]
 
     def _since(self) -> list[str]:
-        """When that was unpacked: its inode may be that of an earlier one that was removed."""
+        """Return when it was unpacked: an inode number may be used again."""
         return [str(self.tree.path.stat().st_ctime_ns)]
 
     def _ensure(self) -> None:
@@ -135,8 +134,8 @@ class WorkTree:
         if self.path.is_dir() and same and state.get("since", self._since()) == self._since():
             return
         self._report(Stage(f"work {self.folder}", f"laying out a work tree of {self.tree.version}"))
-        # Without the state, files that differ are not known: only a new copy is certain. What
-        # was built goes too: a pristine file is older than an object made of another one.
+        # Without the state, files that differ are not known: only a new copy is certain. Build
+        # folders go too: a pristine file is older than an object made of another one.
         if self.folder.exists():
             shutil.rmtree(self.folder)
         new = self.folder / "tree.new"

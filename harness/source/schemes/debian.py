@@ -18,7 +18,7 @@ SCHEME = "debian"
 HELP = "VERSION[=PACKAGE-VERSION] (Debian's source package: debian:5.10, debian:6.1=6.1.190-1)"
 # The suite that ships a kernel, with its security archive.
 SUITES = {"5.10": "bullseye", "6.1": "bookworm", "6.12": "trixie", "7.2": "sid"}
-# Where any other version is looked for, in this order.
+# Suites searched for any other version, in order.
 ELSEWHERE = ("sid", "trixie-backports", "bookworm-backports")
 # The package is the same file for every architecture; its index is read for this one.
 INDEX_ARCH = "amd64"
@@ -50,7 +50,7 @@ def fetch(rest: str, cache: Cache, mirror: str, report: Report) -> SourceTree:
 
 
 def known(rest: str, cache: Cache) -> SourceTree | None:
-    """Return the tree that *rest* was resolved to before: that is for good."""
+    """Return the tree that *rest* was resolved to before; that never changes."""
     return kept(cache, f"{SCHEME}:{rest}", look=False)
 
 

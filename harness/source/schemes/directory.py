@@ -41,7 +41,7 @@ def _names(folder: Path) -> list[str]:
     """List the tree's files: what git knows or would add; without git, everything.
 
     Raises:
-        UserError: no git, and somebody built in the tree.
+        UserError: no git, and the tree was built in.
     """
     if (folder / ".git").exists():
         argv = ("git", "-C", folder, "ls-files", "-z", "-co", "--exclude-standard")

@@ -131,7 +131,7 @@ def base(tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("archive")
-def test_the_base_has_what_boots_and_nothing_else(tmp_path: Path) -> None:
+def test_base_image_has_pid_1_and_busybox_and_nothing_else(tmp_path: Path) -> None:
     found = unpack(base(tmp_path).read_bytes())
     assert found["init"] == (0o100755, b"our PID 1", (0, 0))
     assert found["bin/busybox"][1] == PACKAGES["busybox-static"]["bin/busybox"]
@@ -148,7 +148,7 @@ def test_the_base_has_what_boots_and_nothing_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("archive")
-def test_the_ssh_server_lies_beside_the_base_with_all_it_needs(tmp_path: Path) -> None:
+def test_ssh_server_beside_the_base_image_has_all_it_needs(tmp_path: Path) -> None:
     image_file = base(tmp_path)
     server = image_file.parent / initramfs.SSH
     files = {str(f.relative_to(server)): f for f in server.rglob("*") if f.is_file()}
@@ -168,7 +168,7 @@ def test_the_ssh_server_lies_beside_the_base_with_all_it_needs(tmp_path: Path) -
     assert {str(Path(name).parent) for name in files} <= set(found)
 
 
-def test_a_base_that_is_there_asks_nobody(tmp_path: Path, archive: Archive) -> None:
+def test_base_image_in_the_store_runs_no_apt(tmp_path: Path, archive: Archive) -> None:
     first = base(tmp_path)
     assert sorted(archive.asked) == sorted(initramfs.PACKAGES)
     archive.asked.clear()
@@ -176,7 +176,7 @@ def test_a_base_that_is_there_asks_nobody(tmp_path: Path, archive: Archive) -> N
     assert archive.asked == []
 
 
-def test_another_pid_1_makes_another_base(tmp_path: Path, archive: Archive) -> None:
+def test_base_image_with_another_pid_1_differs(tmp_path: Path, archive: Archive) -> None:
     first = base(tmp_path)
     (tmp_path / "program-init").write_bytes(b"our newer PID 1")
     archive.folder = tmp_path / "archive-again"
@@ -195,7 +195,7 @@ def test_another_pid_1_makes_another_base(tmp_path: Path, archive: Archive) -> N
         ("busybox-static", {"bin/busybox": b"#!/bin/sh"}, "is no ELF file"),
     ],
 )
-def test_packages_that_are_not_what_they_were_are_named(
+def test_base_image_with_a_missing_file_names_it(
     tmp_path: Path, archive: Archive, package: str, files: dict[str, bytes | str], why: str
 ) -> None:
     archive.packages[package] = files
@@ -203,7 +203,7 @@ def test_packages_that_are_not_what_they_were_are_named(
         base(tmp_path)
 
 
-def test_modules_and_loads_come_on_top(tmp_path: Path) -> None:
+def test_extra_image_holds_modules_and_loads(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
     module, load = tmp_path / "a.ko", tmp_path / "load"
     module.write_bytes(b"module")
@@ -221,7 +221,7 @@ def test_modules_and_loads_come_on_top(tmp_path: Path) -> None:
     assert extra_image(files, cache) != extra
 
 
-def test_links_are_followed_inside_the_root_only(tmp_path: Path) -> None:
+def test_in_root_follows_links_inside_the_root_only(tmp_path: Path) -> None:
     root = tmp_path / "root"
     write_tree(
         root,
@@ -241,7 +241,7 @@ def test_links_are_followed_inside_the_root_only(tmp_path: Path) -> None:
         assert in_root(root, name) is None, name
 
 
-def test_what_a_program_needs_is_read_without_running_it(tmp_path: Path) -> None:
+def test_closure_is_read_without_running_the_program(tmp_path: Path) -> None:
     program = tmp_path / "program"
     program.write_bytes(elf(("liba.so.1", "libc.so.6"), "/lib/ld.so"))
     found = read_elf(program)

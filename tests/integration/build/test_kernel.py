@@ -44,7 +44,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 # ---------------------------------------------------------------- kernels
 
 
-def test_a_kernel_comes_with_all_that_is_needed_later(bench: Bench) -> None:
+def test_kernel_comes_with_all_its_files(bench: Bench) -> None:
     kernel = bench.kernel(0)
     assert kernel.image.name == "Image"
     assert kernel.image.stat().st_size > 0
@@ -58,7 +58,7 @@ def test_a_kernel_comes_with_all_that_is_needed_later(bench: Bench) -> None:
     assert not kernel.reused
 
 
-def test_progress_is_told_and_ends(bench: Bench) -> None:
+def test_progress_of_a_build_is_reported_and_ends(bench: Bench) -> None:
     bench.kernel(0)
     stages = [e for e in bench.events if isinstance(e, Stage) and e.key == "build toy p0"]
     assert stages[-1].finished
@@ -81,7 +81,7 @@ def test_kernel_gone_right_after_its_put_is_an_error_of_the_store(
         bench.kernel(0)
 
 
-def test_a_second_build_runs_no_make_at_all(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kernel_in_the_store_runs_no_make(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     first = bench.kernel(1)
 
     def no_make(*_: object, **__: object) -> None:
@@ -95,7 +95,7 @@ def test_a_second_build_runs_no_make_at_all(bench: Bench, monkeypatch: pytest.Mo
     assert replace(second, reused=False) == first
 
 
-def test_positions_rebuild_only_what_they_change(bench: Bench) -> None:
+def test_kernel_of_the_next_position_rebuilds_only_what_changed(bench: Bench) -> None:
     base = bench.kernel(0)
     one = bench.kernel(1)
     assert bench.compiled(one) == {"mm/vmalloc.o"}
@@ -105,7 +105,7 @@ def test_positions_rebuild_only_what_they_change(bench: Bench) -> None:
     assert len({base.key, one.key, two.key}) == 3
 
 
-def test_an_identical_kernel_is_built_from_nothing_elsewhere(
+def test_kernel_built_elsewhere_is_identical(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = bench.kernel(2)
@@ -116,7 +116,7 @@ def test_an_identical_kernel_is_built_from_nothing_elsewhere(
     assert there.image_sha256 == here.image_sha256
 
 
-def test_an_image_does_not_tell_where_it_was_built_nor_whether_ccache_was_there(
+def test_image_is_the_same_in_any_folder_with_or_without_ccache(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernel = bench.kernel(0)
@@ -134,7 +134,7 @@ def test_an_image_does_not_tell_where_it_was_built_nor_whether_ccache_was_there(
     assert again.image_sha256 == kernel.image_sha256
 
 
-def test_every_input_changes_the_key(bench: Bench) -> None:
+def test_key_changes_with_every_input(bench: Bench) -> None:
     base = bench.kernel(0).key
     more = fragment(bench.folder / "kconfigs", "more", "CONFIG_FEATURE=y\n")
     bench.fragments += (more,)
@@ -145,7 +145,7 @@ def test_every_input_changes_the_key(bench: Bench) -> None:
     assert bench.kernel(0).key not in (base, wider.key)
 
 
-def test_comments_and_order_of_fragments_build_nothing(bench: Bench) -> None:
+def test_key_is_the_same_for_other_comments_and_order_of_fragments(bench: Bench) -> None:
     one = fragment(bench.folder / "kconfigs", "one", "CONFIG_FEATURE=y\n")
     bench.fragments += (one,)
     bench.kernel(0)
@@ -154,7 +154,7 @@ def test_comments_and_order_of_fragments_build_nothing(bench: Bench) -> None:
     assert bench.kernel(0).reused
 
 
-def test_a_config_is_of_its_fragments_not_of_what_was_there_before(bench: Bench) -> None:
+def test_config_depends_on_its_fragments_alone(bench: Bench) -> None:
     with_number = fragment(bench.folder / "kconfigs", "n", "CONFIG_NUMBER=9\n")
     plain = bench.fragments
     bench.fragments = (*plain, with_number)
@@ -163,7 +163,7 @@ def test_a_config_is_of_its_fragments_not_of_what_was_there_before(bench: Bench)
     assert "CONFIG_NUMBER=4" in bench.kernel(0).config.read_text()
 
 
-def test_a_position_that_changes_kconfig_is_configured_from_nothing(bench: Bench) -> None:
+def test_config_at_a_position_that_changes_kconfig_is_made_again(bench: Bench) -> None:
     writer = PatchWriter(bench.folder / "defaults")
     writer.add("another-default", "Kconfig", "\tdefault 4\n", "\tdefault 5\n")
     bench.series = writer.series()
@@ -181,7 +181,7 @@ def test_a_position_that_changes_kconfig_is_configured_from_nothing(bench: Bench
 # ---------------------------------------------------------------- failures
 
 
-def test_a_dropped_symbol_names_its_unmet_dependency(bench: Bench) -> None:
+def test_dropped_symbol_names_its_unmet_dependency(bench: Bench) -> None:
     bench.fragments = (
         fragment(bench.folder / "kconfigs", "broken", "CONFIG_FEATURE=y\nCONFIG_NOTHERE=y\n"),
     )
@@ -194,7 +194,7 @@ def test_a_dropped_symbol_names_its_unmet_dependency(bench: Bench) -> None:
     assert "no such symbol in this kernel" in caught.value.detail
 
 
-def test_fragments_that_contradict_each_other_are_refused(bench: Bench) -> None:
+def test_fragments_in_contradiction_are_refused(bench: Bench) -> None:
     other = fragment(bench.folder / "kconfigs", "other", "# CONFIG_SWITCH is not set\n")
     bench.fragments += (other,)
     with pytest.raises(
@@ -210,7 +210,7 @@ def failing(bench: Bench) -> None:
     bench.series = writer.series()
 
 
-def test_a_failing_compile_shows_the_compilers_own_first_error(bench: Bench) -> None:
+def test_failing_compile_shows_the_compilers_first_error(bench: Bench) -> None:
     failing(bench)
     with pytest.raises(BuildError) as caught:
         bench.kernel(1)
@@ -224,14 +224,14 @@ def test_a_failing_compile_shows_the_compilers_own_first_error(bench: Bench) -> 
     assert "sise" in log.read_text()
 
 
-def test_after_a_failing_position_the_next_one_builds(bench: Bench) -> None:
+def test_kernel_after_a_failing_position_builds(bench: Bench) -> None:
     failing(bench)
     with pytest.raises(BuildError):
         bench.kernel(1)
     assert not bench.kernel(2).reused
 
 
-def test_warnings_of_objects_made_earlier_are_still_told(bench: Bench) -> None:
+def test_warnings_of_objects_made_earlier_are_kept(bench: Bench) -> None:
     writer = PatchWriter(bench.folder / "warning")
     writer.add("warns", VMALLOC, "\tint sum = 0;", "\tint unused, sum = 0;")
     writer.add("elsewhere", HEADER, "TOY_LIMIT 16", "TOY_LIMIT 17")
@@ -247,20 +247,20 @@ def test_warnings_of_objects_made_earlier_are_still_told(bench: Bench) -> None:
     assert bench.kernel(3).warnings == ()
 
 
-def test_an_image_that_make_does_not_yield_is_told(bench: Bench) -> None:
+def test_missing_image_after_make_is_an_error(bench: Bench) -> None:
     bench.arch = replace(bench.arch, image="arch/toy/boot/zImage")
     with pytest.raises(BuildError, match=r"no arch/toy/boot/zImage"):
         bench.kernel(0)
 
 
-def test_a_missing_compiler_is_named(bench: Bench) -> None:
+def test_missing_compiler_is_named(bench: Bench) -> None:
     bench.arch = replace(bench.arch, triplet="mips-none-elf", cross_packages=("gcc-mips",))
     with pytest.raises(InfraError, match="'mips-none-elf-gcc' is not installed") as caught:
         bench.kernel(0)
     assert "gcc-mips" in caught.value.hint
 
 
-def test_a_damaged_kernel_is_built_again(bench: Bench) -> None:
+def test_damaged_kernel_is_built_again(bench: Bench) -> None:
     kernel = bench.kernel(0)
     kernel.image.write_bytes(b"half")
     again = bench.kernel(0)
@@ -276,7 +276,7 @@ def flip(file: Path) -> None:
     file.write_bytes(content)
 
 
-def test_a_flipped_bit_in_an_image_is_noticed_told_and_built_again(bench: Bench) -> None:
+def test_flipped_bit_in_an_image_is_reported_and_built_again(bench: Bench) -> None:
     kernel = bench.kernel(0)
     flip(kernel.image)
     again = bench.kernel(0)
@@ -302,7 +302,7 @@ def test_damaged_headers_of_a_kernel_are_made_again(bench: Bench) -> None:
     assert bench.kernel(0).reused
 
 
-def test_a_work_tree_made_anew_is_built_anew(bench: Bench) -> None:
+def test_kernel_of_a_new_work_tree_is_built_from_nothing(bench: Bench) -> None:
     """Pristine files are older than objects made of patched ones: make would believe those."""
     bench.kernel(1)
     (state,) = bench.cache.work.glob("*/*/state.json")
@@ -311,7 +311,7 @@ def test_a_work_tree_made_anew_is_built_anew(bench: Bench) -> None:
     assert "mm/vmalloc.o" in bench.compiled(kernel)
 
 
-def test_a_build_folder_whose_make_was_killed_starts_anew(bench: Bench) -> None:
+def test_build_folder_of_a_killed_make_starts_anew(bench: Bench) -> None:
     bench.kernel(0)
     (out,) = bench.cache.work.glob("*/*/build-toy-*")
     # As after a kill: an object that is newer than its source, and half-written.
@@ -323,7 +323,7 @@ def test_a_build_folder_whose_make_was_killed_starts_anew(bench: Bench) -> None:
     assert not (out / MARKER).exists()
 
 
-def test_ctrl_c_ends_make_and_its_compilers_and_keeps_no_half_result(
+def test_ctrl_c_ends_make_with_its_compilers_and_keeps_nothing(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A compiler that says who it is and then takes its time.
@@ -366,7 +366,7 @@ def test_ctrl_c_ends_make_and_its_compilers_and_keeps_no_half_result(
     assert not bench.kernel(0).reused
 
 
-def test_meta_says_what_the_kernel_was_made_of(bench: Bench) -> None:
+def test_meta_names_the_inputs_of_the_kernel(bench: Bench) -> None:
     kernel = bench.kernel(0)
     meta = json.loads((kernel.path / "meta.json").read_text())
     assert meta["tree_version"] == "5.10.99"

@@ -43,7 +43,7 @@ def include(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_kit_holds_what_modules_need_and_little_else(bench: Bench) -> None:
+def test_kit_holds_the_needs_of_modules_and_little_else(bench: Bench) -> None:
     kit = bench.kernel(0).kit
     for name in (
         "Makefile", ".config", "Module.symvers", "include/generated/autoconf.h", "scripts/stamp",
@@ -76,7 +76,7 @@ def test_make_in_the_kit_itself_builds_a_module(bench: Bench, include: Path) -> 
     assert (test.folder / "handmade.ko").is_file()
 
 
-def test_modules_are_built_against_their_kernel_wherever_the_tree_is_now(
+def test_modules_are_built_against_their_kernel_at_any_position_of_the_tree(
     bench: Bench, include: Path, tmp_path: Path
 ) -> None:
     base = bench.kernel(0)
@@ -89,7 +89,7 @@ def test_modules_are_built_against_their_kernel_wherever_the_tree_is_now(
     assert sorted(file.name for file in test.folder.iterdir()) == ["Kbuild", "one.c"]
 
 
-def test_one_edited_test_builds_only_itself(bench: Bench, include: Path, tmp_path: Path) -> None:
+def test_edited_test_builds_only_itself(bench: Bench, include: Path, tmp_path: Path) -> None:
     kernel = bench.kernel(0)
     tests = tuple(toy_test(tmp_path / "tests", name) for name in ("one", "two"))
 
@@ -150,7 +150,7 @@ def test_modules_link_what_they_name_of_the_library_which_is_compiled_once(
         modules("one")
 
 
-def test_a_module_that_does_not_compile_is_told_as_a_kernel_is(
+def test_module_that_does_not_compile_shows_the_compilers_first_error(
     bench: Bench, include: Path, tmp_path: Path
 ) -> None:
     kernel = bench.kernel(0)
@@ -166,7 +166,7 @@ def test_a_module_that_does_not_compile_is_told_as_a_kernel_is(
     assert list(bench.cache.work.glob("modules-*")) == []
 
 
-def test_a_kbuild_that_makes_another_module_is_told(
+def test_kbuild_that_makes_another_module_is_refused(
     bench: Bench, include: Path, tmp_path: Path
 ) -> None:
     kernel = bench.kernel(0)
@@ -176,7 +176,9 @@ def test_a_kbuild_that_makes_another_module_is_told(
     assert "one.ko" in caught.value.hint
 
 
-def test_a_test_without_a_kbuild_is_told(bench: Bench, include: Path, tmp_path: Path) -> None:
+def test_guest_test_without_a_kbuild_is_refused(
+    bench: Bench, include: Path, tmp_path: Path
+) -> None:
     kernel = bench.kernel(0)
     test = toy_test(tmp_path / "tests", "one")
     (test.folder / "Kbuild").unlink()
@@ -184,9 +186,7 @@ def test_a_test_without_a_kbuild_is_told(bench: Bench, include: Path, tmp_path: 
         build_modules(kernel, bench.arch, (test,), include, bench.cache, ignore)
 
 
-def test_messages_of_a_module_name_its_source_not_the_copy(
-    bench: Bench, include: Path, tmp_path: Path
-) -> None:
+def test_messages_of_a_module_name_its_source(bench: Bench, include: Path, tmp_path: Path) -> None:
     kernel = bench.kernel(0)
     test = toy_test(tmp_path / "tests", "one", "const char *f(void) { return __FILE__; }\n")
     modules = build_modules(kernel, bench.arch, (test,), include, bench.cache, ignore)
@@ -199,7 +199,7 @@ def test_messages_of_a_module_name_its_source_not_the_copy(
 # ---------------------------------------------------------------- programs
 
 
-def test_a_program_is_static_and_compiled_once(
+def test_program_is_static_and_compiled_once(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "hello"
@@ -225,7 +225,7 @@ def test_a_program_is_static_and_compiled_once(
     assert build_program(bench.arch, folder, bench.cache, ignore) != program
 
 
-def test_a_program_has_what_it_uses_of_its_library(bench: Bench, tmp_path: Path) -> None:
+def test_program_links_only_what_it_uses_of_its_library(bench: Bench, tmp_path: Path) -> None:
     folder, library = tmp_path / "hello", tmp_path / "library"
     folder.mkdir()
     library.mkdir()
@@ -249,7 +249,9 @@ def test_a_program_has_what_it_uses_of_its_library(bench: Bench, tmp_path: Path)
         program = build()
 
 
-def test_a_program_that_does_not_compile_is_told(bench: Bench, tmp_path: Path) -> None:
+def test_program_that_does_not_compile_shows_the_compilers_first_error(
+    bench: Bench, tmp_path: Path
+) -> None:
     folder = tmp_path / "hello"
     folder.mkdir()
     (folder / "main.c").write_text("int main(void)\n{\n\tint unused;\n\treturn 0;\n}\n")

@@ -40,7 +40,7 @@ def read_line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline()
 
 
-def test_two_processes_put_the_same_key(tmp_path: Path) -> None:
+def test_put_of_one_key_by_two_processes_keeps_the_first(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with putting(store, "a") as one, putting(store, "b") as two:
         assert read_line(one) == read_line(two) == "filled\n"
@@ -54,7 +54,7 @@ def test_two_processes_put_the_same_key(tmp_path: Path) -> None:
     assert {file.read_text() for file in folder.iterdir() if file.name.isdigit()} == {"b" * 1000}
 
 
-def test_a_process_that_is_killed_while_it_fills_leaves_no_entry(tmp_path: Path) -> None:
+def test_put_of_a_killed_process_leaves_no_entry(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with putting(store, "a") as one:
         assert read_line(one) == "filled\n"

@@ -101,7 +101,7 @@ def apt(tmp_path: Path, archive: Archive, events: list[Event]) -> Apt:
     return Apt(Cache(tmp_path / "cache"), archive.mirror, events.append, TRUSTED)
 
 
-def test_the_newest_version_is_found_and_downloaded(apt: Apt, events: list[Event]) -> None:
+def test_find_and_download_of_the_newest_version(apt: Apt, events: list[Event]) -> None:
     assert apt.find("toy", "toysuite", "amd64").version == "1:2.0-1"
     deb = apt.download("toy", suite="toysuite", arch="amd64")
     assert deb.parent == apt.cache.downloads
@@ -113,13 +113,13 @@ def test_the_newest_version_is_found_and_downloaded(apt: Apt, events: list[Event
     assert in_use(deb.parent) == {deb.name}
 
 
-def test_an_exact_version_can_be_had(apt: Apt, tmp_path: Path) -> None:
+def test_find_of_an_exact_version(apt: Apt, tmp_path: Path) -> None:
     deb = apt.download("toy=1:1.0-1", suite="toysuite", arch="amd64")
     unpack_deb(deb, tmp_path / "unpacked")
     assert (tmp_path / "unpacked" / "usr" / "said").read_text() == "I am 1:1.0-1\n"
 
 
-def test_lists_are_fetched_once(
+def test_find_twice_fetches_lists_once(
     apt: Apt, archive: Archive, events: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     apt.find("toy", "toysuite", "amd64")
@@ -133,7 +133,7 @@ def test_lists_are_fetched_once(
     assert [event.level for event in events if isinstance(event, Note)] == ["warning"]
 
 
-def test_a_package_that_is_not_in_the_lists_has_them_fetched_again(
+def test_find_of_a_package_not_in_the_lists_fetches_them_again(
     apt: Apt, archive: Archive, tmp_path: Path
 ) -> None:
     apt.find("toy", "toysuite", "amd64")
@@ -141,25 +141,25 @@ def test_a_package_that_is_not_in_the_lists_has_them_fetched_again(
     assert apt.find("late", "toysuite", "amd64").version == "1"
 
 
-def test_a_package_that_does_not_exist_is_the_users_error(apt: Apt) -> None:
+def test_find_of_an_unknown_package_is_a_user_error(apt: Apt) -> None:
     with pytest.raises(UserError, match="Debian toysuite has no package none for arm64"):
         apt.find("none", "toysuite", "arm64")
 
 
-def test_a_cached_package_needs_no_archive(apt: Apt, archive: Archive) -> None:
+def test_download_of_a_cached_package_needs_no_archive(apt: Apt, archive: Archive) -> None:
     deb = apt.download("toy", suite="toysuite", arch="amd64")
     shutil.rmtree(archive.root)
     assert apt.download("toy", suite="toysuite", arch="amd64") == deb
 
 
-def test_a_damaged_download_is_fetched_again(apt: Apt) -> None:
+def test_download_of_a_damaged_package_fetches_it_again(apt: Apt) -> None:
     deb = apt.download("toy", suite="toysuite", arch="amd64")
     good = deb.read_bytes()
     deb.write_bytes(good[:-1] + b"x")
     assert apt.download("toy", suite="toysuite", arch="amd64").read_bytes() == good
 
 
-def test_a_package_that_was_tampered_with_is_refused(apt: Apt, archive: Archive) -> None:
+def test_download_of_a_tampered_package_is_refused(apt: Apt, archive: Archive) -> None:
     (deb,) = (archive.root / "pool").glob("toy_1%3a2.0-1_*")
     content = deb.read_bytes()
     deb.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
@@ -168,7 +168,7 @@ def test_a_package_that_was_tampered_with_is_refused(apt: Apt, archive: Archive)
     assert list(apt.cache.downloads.glob("[!.]*")) == []
 
 
-def test_without_a_signature_nothing_is_trusted(tmp_path: Path, archive: Archive) -> None:
+def test_find_in_an_unsigned_archive_is_refused(tmp_path: Path, archive: Archive) -> None:
     keyring = tmp_path / "keys.gpg"
     keyring.touch()
     plain = Apt(Cache(tmp_path / "plain"), archive.mirror, source_options=(f"signed-by={keyring}",))
@@ -178,7 +178,7 @@ def test_without_a_signature_nothing_is_trusted(tmp_path: Path, archive: Archive
     assert "\n" not in caught.value.what
 
 
-def test_an_expired_release_is_told(
+def test_find_in_an_expired_release_says_so(
     apt: Apt, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(apt_module, "_host_acquire", lambda: ['Acquire::Check-Valid-Until "true";'])
@@ -188,7 +188,7 @@ def test_an_expired_release_is_told(
     assert "Check-Valid-Until" in caught.value.hint
 
 
-def test_what_the_host_says_of_acquiring_is_inherited(
+def test_configuration_inherits_the_hosts_acquire_settings(
     apt: Apt, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -200,7 +200,7 @@ def test_what_the_host_says_of_acquiring_is_inherited(
     assert config.stat().st_mode & 0o077 == 0
 
 
-def test_a_mirror_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
+def test_find_at_a_missing_mirror_is_one_clear_line(tmp_path: Path) -> None:
     gone = Apt(Cache(tmp_path / "cache"), "http://localhost:1/debian", source_options=TRUSTED)
     with pytest.raises(InfraError, match="the mirror does not answer") as caught:
         gone.find("toy", "toysuite", "amd64")
@@ -209,7 +209,7 @@ def test_a_mirror_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
     assert "localhost" in caught.value.detail
 
 
-def test_another_mirror_means_other_lists(apt: Apt, tmp_path: Path) -> None:
+def test_find_at_another_mirror_fetches_other_lists(apt: Apt, tmp_path: Path) -> None:
     apt.find("toy", "toysuite", "amd64")
     other = Archive(tmp_path / "other", "toysuite")
     other.add("toy", "9", "amd64", tmp_path / "nine")
@@ -217,7 +217,7 @@ def test_another_mirror_means_other_lists(apt: Apt, tmp_path: Path) -> None:
     assert again.find("toy", "toysuite", "amd64").version == "9"
 
 
-def test_a_missing_keyring_names_its_package(
+def test_find_without_a_keyring_names_its_package(
     tmp_path: Path, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(apt_module, "KEYRING", tmp_path / "none.gpg")
@@ -227,7 +227,7 @@ def test_a_missing_keyring_names_its_package(
     assert "debian-archive-keyring" in caught.value.hint
 
 
-def test_the_hosts_mirror_is_read_from_its_own_configuration(tmp_path: Path) -> None:
+def test_host_mirrors_are_read_from_its_configuration(tmp_path: Path) -> None:
     folder = tmp_path / "sources.list.d"
     folder.mkdir()
     with pytest.raises(UserError, match="names no Debian mirror") as caught:
@@ -241,7 +241,7 @@ def test_the_hosts_mirror_is_read_from_its_own_configuration(tmp_path: Path) -> 
     assert host_mirrors(tmp_path).main == "http://b.example/debian"
 
 
-def test_the_hosts_suite(tmp_path: Path) -> None:
+def test_host_suite_of_debian_and_of_others(tmp_path: Path) -> None:
     release = tmp_path / "os-release"
     release.write_text('ID=debian\nVERSION_CODENAME=bookworm\nNAME="x"\n')
     assert host_suite(release) == "bookworm"
@@ -249,7 +249,7 @@ def test_the_hosts_suite(tmp_path: Path) -> None:
     assert host_suite(release) == "stable"
 
 
-def test_a_file_that_is_no_package_is_told(tmp_path: Path) -> None:
+def test_unpack_deb_of_no_package_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.deb").write_text("no")
     with pytest.raises(InfraError, match=r"x\.deb cannot be unpacked"):
         unpack_deb(tmp_path / "x.deb", tmp_path / "into")
@@ -292,7 +292,7 @@ def kernel_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
     return archive
 
 
-def test_a_kernel_is_found_unpacked_and_kept(
+def test_fetch_of_a_debian_kernel_unpacks_and_keeps_it(
     kernel_archive: Archive, tmp_path: Path, events: list[Event]
 ) -> None:
     cache = Cache(tmp_path / "cache")
@@ -314,13 +314,13 @@ def test_a_kernel_is_found_unpacked_and_kept(
     assert events == []
 
 
-def test_an_exact_kernel_version(kernel_archive: Archive, tmp_path: Path) -> None:
+def test_fetch_of_an_exact_debian_version(kernel_archive: Archive, tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
     tree = fetch("debian:9.9=9.9.1-1", cache, kernel_archive.mirror, print)
     assert tree.version == "9.9.1"
 
 
-def test_a_kernel_that_somebody_edited_is_unpacked_again(
+def test_fetch_of_an_edited_debian_kernel_unpacks_it_again(
     kernel_archive: Archive, tmp_path: Path
 ) -> None:
     cache = Cache(tmp_path / "cache")
@@ -333,12 +333,12 @@ def test_a_kernel_that_somebody_edited_is_unpacked_again(
 
 
 @pytest.mark.parametrize("spec", ["debian:9", "debian:x", "debian:9.9=;rm"])
-def test_a_spec_that_names_no_kernel(spec: str, tmp_path: Path) -> None:
+def test_fetch_of_a_malformed_debian_spec_is_refused(spec: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="names no Debian kernel"):
         fetch(spec, Cache(tmp_path), "file:/none,", print)
 
 
-def test_a_kernel_that_debian_does_not_have(
+def test_fetch_of_a_kernel_that_debian_lacks_is_refused(
     kernel_archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from harness.source.schemes import debian
@@ -349,7 +349,7 @@ def test_a_kernel_that_debian_does_not_have(
     assert "debian:5.10" in caught.value.hint
 
 
-def test_pins_are_plain_json(kernel_archive: Archive, tmp_path: Path) -> None:
+def test_pin_of_a_debian_kernel_is_plain_json(kernel_archive: Archive, tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
     tree = fetch("debian:9.9", cache, kernel_archive.mirror, print)
     (pin,) = (cache.sources / "specs").glob("*.json")

@@ -52,13 +52,13 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in found}
 
 
-def test_every_scheme_says_how_it_is_written() -> None:
+def test_schemes_each_have_a_help_line() -> None:
     assert set(schemes()) == {"debian", "dir", "git", "tar"}
     assert all(module.HELP for module in schemes().values())
 
 
 @pytest.mark.parametrize("spec", ["nothing", "http://x", "dir:", "deb:5.10"])
-def test_a_spec_that_is_none_is_told_what_there_is(spec: str, cache: Cache) -> None:
+def test_fetch_of_a_malformed_spec_names_the_schemes(spec: str, cache: Cache) -> None:
     with pytest.raises(UserError, match="is no kernel source") as caught:
         fetch(spec, cache, "", ignore)
     assert "debian:VERSION" in caught.value.hint
@@ -67,7 +67,7 @@ def test_a_spec_that_is_none_is_told_what_there_is(spec: str, cache: Cache) -> N
 # ---------------------------------------------------------------- dir
 
 
-def test_a_folder_is_copied(folder: Path, cache: Cache) -> None:
+def test_fetch_of_a_folder_copies_it(folder: Path, cache: Cache) -> None:
     tree = fetch(f"dir:{folder}", cache, "", ignore)
     assert tree.version == "5.10.99"
     assert tree.path.is_relative_to(cache.sources)
@@ -76,7 +76,7 @@ def test_a_folder_is_copied(folder: Path, cache: Cache) -> None:
     assert "toy_alloc" in (tree.path / VMALLOC).read_text()
 
 
-def test_an_edited_folder_is_another_tree_and_back_again(folder: Path, cache: Cache) -> None:
+def test_fetch_of_an_edited_folder_is_another_tree(folder: Path, cache: Cache) -> None:
     spec = f"dir:{folder}"
     first = fetch(spec, cache, "", ignore)
     text = (folder / VMALLOC).read_text()
@@ -88,7 +88,7 @@ def test_an_edited_folder_is_another_tree_and_back_again(folder: Path, cache: Ca
     assert fetch(spec, cache, "", ignore) == first
 
 
-def test_an_untouched_folder_is_not_read_again(
+def test_fetch_of_an_untouched_folder_reads_no_file(
     folder: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = fetch(f"dir:{folder}", cache, "", ignore)
@@ -100,7 +100,7 @@ def test_an_untouched_folder_is_not_read_again(
     assert fetch(f"dir:{folder}", cache, "", ignore) == first
 
 
-def test_the_same_content_elsewhere_is_the_same_tree(
+def test_fetch_of_the_same_content_elsewhere_is_the_same_tree(
     folder: Path, cache: Cache, tmp_path: Path
 ) -> None:
     shutil.copytree(folder, tmp_path / "copy")
@@ -109,7 +109,7 @@ def test_the_same_content_elsewhere_is_the_same_tree(
     assert (one.digest, one.path) == (two.digest, two.path)
 
 
-def test_of_a_git_folder_only_what_git_would_keep_counts(repository: Path, cache: Cache) -> None:
+def test_fetch_of_a_git_folder_leaves_out_ignored_files(repository: Path, cache: Cache) -> None:
     first = fetch(f"dir:{repository}", cache, "", ignore)
     (repository / ".gitignore").write_text("*.o\n")
     (repository / "new.c").write_text("int x;\n")
@@ -125,14 +125,14 @@ def test_of_a_git_folder_only_what_git_would_keep_counts(repository: Path, cache
     assert not (tree.path / ".git").exists()
 
 
-def test_a_folder_that_was_built_in_is_told(folder: Path, cache: Cache) -> None:
+def test_fetch_of_a_folder_that_was_built_in_is_refused(folder: Path, cache: Cache) -> None:
     (folder / ".config").touch()
     with pytest.raises(UserError, match="was built in") as caught:
         fetch(f"dir:{folder}", cache, "", ignore)
     assert "mrproper" in caught.value.hint
 
 
-def test_a_folder_that_is_no_kernel_tree(cache: Cache, tmp_path: Path) -> None:
+def test_fetch_of_a_folder_without_a_kernel_is_refused(cache: Cache, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not a kernel tree"):
         fetch(f"dir:{tmp_path}", cache, "", ignore)
     with pytest.raises(UserError, match="no folder"):
@@ -149,7 +149,7 @@ def tarball(folder: Path, file: Path, *, top: str | None) -> str:
 
 
 @pytest.mark.parametrize("top", ["linux", None])
-def test_an_archive_with_and_without_a_folder_at_its_top(
+def test_fetch_of_an_archive_with_or_without_a_top_folder(
     folder: Path, cache: Cache, tmp_path: Path, top: str | None
 ) -> None:
     sha256 = tarball(folder, tmp_path / "x.tar.gz", top=top)
@@ -162,7 +162,7 @@ def test_an_archive_with_and_without_a_folder_at_its_top(
     assert fetch(tree.spec, cache, "", ignore) == tree
 
 
-def test_an_archive_with_another_sha256_is_refused(
+def test_fetch_of_an_archive_with_another_sha256_is_refused(
     folder: Path, cache: Cache, tmp_path: Path
 ) -> None:
     sha256 = tarball(folder, tmp_path / "x.tar.gz", top="linux")
@@ -174,7 +174,7 @@ def test_an_archive_with_another_sha256_is_refused(
     assert list(cache.sources.glob("*/tree")) == []
 
 
-def test_a_file_that_is_no_archive(cache: Cache, tmp_path: Path) -> None:
+def test_fetch_of_a_file_that_is_no_archive_is_refused(cache: Cache, tmp_path: Path) -> None:
     (tmp_path / "x.tar").write_text("no archive")
     sha256 = hashlib.sha256(b"no archive").hexdigest()
     with pytest.raises(UserError, match="tar cannot unpack"):
@@ -188,7 +188,7 @@ def test_a_file_that_is_no_archive(cache: Cache, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ref", ["v1", "main", "HEAD"])
-def test_a_commit_of_a_repository(repository: Path, cache: Cache, ref: str) -> None:
+def test_fetch_of_a_commit(repository: Path, cache: Cache, ref: str) -> None:
     expected = files(repository)
     (repository / VMALLOC).write_text("not committed\n")
     tree = fetch(f"git:{repository}#{ref}", cache, "", ignore)
@@ -199,7 +199,7 @@ def test_a_commit_of_a_repository(repository: Path, cache: Cache, ref: str) -> N
     assert git(repository, "status", "--porcelain") == f"M {VMALLOC}"
 
 
-def test_a_branch_that_moved_is_another_tree(repository: Path, cache: Cache) -> None:
+def test_fetch_of_a_branch_that_moved_is_another_tree(repository: Path, cache: Cache) -> None:
     first = fetch(f"git:{repository}#main", cache, "", ignore)
     (repository / VMALLOC).write_text("int other;\n")
     git(repository, "commit", "-qam", "other")
@@ -212,7 +212,9 @@ def test_a_branch_that_moved_is_another_tree(repository: Path, cache: Cache) -> 
     assert git(repository, "status", "--porcelain") == ""
 
 
-def test_a_bare_repository_and_a_url(repository: Path, cache: Cache, tmp_path: Path) -> None:
+def test_fetch_from_a_bare_repository_and_from_a_url(
+    repository: Path, cache: Cache, tmp_path: Path
+) -> None:
     bare = tmp_path / "bare.git"
     git(tmp_path, "clone", "-q", "--bare", str(repository), str(bare))
     by_path = fetch(f"git:{bare}#v1", cache, "", ignore)
@@ -222,7 +224,7 @@ def test_a_bare_repository_and_a_url(repository: Path, cache: Cache, tmp_path: P
     assert fetch(f"git:file://{bare}#v1", cache, "", ignore) == by_url
 
 
-def test_what_a_repository_does_not_have(repository: Path, cache: Cache, tmp_path: Path) -> None:
+def test_fetch_of_a_missing_ref_is_refused(repository: Path, cache: Cache, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has no commit 'v9'"):
         fetch(f"git:{repository}#v9", cache, "", ignore)
     with pytest.raises(UserError, match="names no commit"):
@@ -242,7 +244,7 @@ def leftovers(cache: Cache) -> list[str]:
     return [path.name for path in cache.sources.glob(".new-*")]
 
 
-def test_an_edited_tree_in_the_cache_is_noticed(folder: Path, cache: Cache) -> None:
+def test_fetch_of_a_tree_edited_in_the_cache_makes_it_again(folder: Path, cache: Cache) -> None:
     tree = fetch(f"dir:{folder}", cache, "", ignore)
     os.chmod(tree.path / VMALLOC, 0o777)  # noqa: PTH101
     (tree.path / "extra.c").touch()
@@ -251,7 +253,7 @@ def test_an_edited_tree_in_the_cache_is_noticed(folder: Path, cache: Cache) -> N
     assert files(again.path) == files(folder)
 
 
-def test_an_interrupted_fetch_leaves_nothing(
+def test_interrupted_fetch_leaves_nothing(
     folder: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(path: Path) -> str:
@@ -267,7 +269,7 @@ def test_an_interrupted_fetch_leaves_nothing(
     assert fetch(f"dir:{folder}", cache, "", ignore).version == "5.10.99"
 
 
-def test_leftovers_of_a_killed_fetch_are_removed(folder: Path, cache: Cache) -> None:
+def test_fetch_removes_leftovers_of_a_killed_one(folder: Path, cache: Cache) -> None:
     tree = fetch(f"dir:{folder}", cache, "", ignore)
     half = cache.sources / f".new-{tree.digest[:16]}-dead"
     half.mkdir()
@@ -276,7 +278,7 @@ def test_leftovers_of_a_killed_fetch_are_removed(folder: Path, cache: Cache) -> 
     assert leftovers(cache) == []
 
 
-def test_without_space_nothing_is_begun(
+def test_fetch_without_space_begins_nothing(
     folder: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trees, "TREE_BYTES", 2**60)

@@ -58,7 +58,7 @@ def check(series: Series) -> None:
     assert series.covers.startswith("5.10")
 
 
-def test_by_name(checkout: Checkout, tree: SourceTree, store: Store) -> None:
+def test_series_by_name(checkout: Checkout, tree: SourceTree, store: Store) -> None:
     two_patches(checkout.patches / "toy")
     series = series_from("toy", checkout, tree, store)
     check(series)
@@ -66,7 +66,7 @@ def test_by_name(checkout: Checkout, tree: SourceTree, store: Store) -> None:
     assert series_names(checkout) == ("toy",)
 
 
-def test_an_unknown_name_is_told_with_the_nearest(
+def test_series_of_an_unknown_name_suggests_the_nearest(
     checkout: Checkout, tree: SourceTree, store: Store
 ) -> None:
     two_patches(checkout.patches / "vmalloc")
@@ -75,7 +75,7 @@ def test_an_unknown_name_is_told_with_the_nearest(
     assert caught.value.hint == "did you mean 'vmalloc'?"
 
 
-def test_no_series_is_the_kernel_as_it_is(
+def test_series_none_is_the_kernel_as_it_is(
     checkout: Checkout, tree: SourceTree, store: Store
 ) -> None:
     series = series_from("none", checkout, tree, store)
@@ -84,7 +84,7 @@ def test_no_series_is_the_kernel_as_it_is(
     assert tree.origin in series.title
 
 
-def test_a_folder_with_a_series_toml(
+def test_series_in_a_folder_with_a_series_toml(
     checkout: Checkout, tree: SourceTree, store: Store, tmp_path: Path
 ) -> None:
     two_patches(tmp_path / "mine")
@@ -93,7 +93,7 @@ def test_a_folder_with_a_series_toml(
     assert series.name == "mine"
 
 
-def test_a_folder_of_format_patch(
+def test_series_in_a_folder_of_format_patch(
     checkout: Checkout, tree: SourceTree, store: Store, repository: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "my patches"
@@ -105,7 +105,9 @@ def test_a_folder_of_format_patch(
     assert series.name == "my-patches"
 
 
-def test_a_quilt_series(checkout: Checkout, tree: SourceTree, store: Store, tmp_path: Path) -> None:
+def test_series_in_quilts_order(
+    checkout: Checkout, tree: SourceTree, store: Store, tmp_path: Path
+) -> None:
     folder = two_patches(tmp_path / "mine").folder
     series = series_from(str(folder), checkout, tree, store)
     check(series)
@@ -115,7 +117,7 @@ def test_a_quilt_series(checkout: Checkout, tree: SourceTree, store: Store, tmp_
     assert [p.touches for p in swapped.patches] == [(HEADER,), (VMALLOC,)]
 
 
-def test_an_mbox_in_any_order_with_cover_and_answers(
+def test_series_in_an_mbox_out_of_order_with_cover_and_answers(
     checkout: Checkout, tree: SourceTree, store: Store, repository: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "mails"
@@ -153,7 +155,7 @@ def test_series_from_git_damaged_in_the_store_is_cut_again(
     assert file.read_text() == text
 
 
-def test_a_git_range_and_the_base_it_is_for(
+def test_series_of_a_git_range_and_its_base(
     checkout: Checkout, tree: SourceTree, cache: Cache, store: Store, repository: Path
 ) -> None:
     spec = f"git:{repository}#base..two"
@@ -164,7 +166,7 @@ def test_a_git_range_and_the_base_it_is_for(
     assert "return -1;" in (base.path / VMALLOC).read_text()
 
 
-def test_a_range_with_a_merge_is_no_series(
+def test_series_of_a_range_with_a_merge_is_refused(
     checkout: Checkout, tree: SourceTree, store: Store, repository: Path
 ) -> None:
     git(repository, "checkout", "-qb", "side", "base")
@@ -177,14 +179,14 @@ def test_a_range_with_a_merge_is_no_series(
 
 
 @pytest.mark.parametrize("span", ["base", "base..", "..two", "base...two", "base..none"])
-def test_a_range_that_is_none(
+def test_series_of_a_malformed_range_is_refused(
     checkout: Checkout, tree: SourceTree, store: Store, repository: Path, span: str
 ) -> None:
     with pytest.raises(UserError):
         series_from(f"git:{repository}#{span}", checkout, tree, store)
 
 
-def test_an_empty_folder_is_no_series(
+def test_series_in_an_empty_folder_is_refused(
     checkout: Checkout, tree: SourceTree, store: Store, tmp_path: Path
 ) -> None:
     (tmp_path / "none").mkdir()
@@ -192,7 +194,7 @@ def test_an_empty_folder_is_no_series(
         series_from(str(tmp_path / "none"), checkout, tree, store)
 
 
-def test_a_position_is_known_by_its_patches(tmp_path: Path) -> None:
+def test_patchset_hash_of_base_is_empty(tmp_path: Path) -> None:
     writer = PatchWriter(tmp_path / "toy")
     writer.add("one", VMALLOC, "\treturn -1;", "\treturn -12;")
     series = writer.series()

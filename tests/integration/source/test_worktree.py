@@ -59,7 +59,7 @@ def go_to(work: WorkTree, series: Series, position: int) -> tuple[str, ...]:
     return work.show(contents_at(work.tree, series, position))
 
 
-def test_moves_touch_only_the_files_that_differ(
+def test_show_writes_only_the_files_that_differ(
     tree: SourceTree, cache: Cache, tmp_path: Path
 ) -> None:
     series = two_patches(tmp_path / "toy")
@@ -79,7 +79,7 @@ def test_moves_touch_only_the_files_that_differ(
         assert texts(work.path) == texts(tree.path)
 
 
-def test_taking_back_gives_a_new_time_so_that_make_sees_it(
+def test_show_of_an_earlier_position_gives_files_a_new_time(
     tree: SourceTree, cache: Cache, tmp_path: Path
 ) -> None:
     series = two_patches(tmp_path / "toy")
@@ -91,7 +91,9 @@ def test_taking_back_gives_a_new_time_so_that_make_sees_it(
         assert (work.path / VMALLOC).stat().st_mtime_ns > max(pristine, 10**18)
 
 
-def test_the_pristine_tree_is_never_written(tree: SourceTree, cache: Cache, tmp_path: Path) -> None:
+def test_show_never_writes_the_pristine_tree(
+    tree: SourceTree, cache: Cache, tmp_path: Path
+) -> None:
     series = two_patches(tmp_path / "toy")
     before = texts(tree.path)
     with WorkTree(tree, series, cache) as work:
@@ -100,7 +102,7 @@ def test_the_pristine_tree_is_never_written(tree: SourceTree, cache: Cache, tmp_
     assert texts(tree.path) == before
 
 
-def test_new_removed_renamed_files_and_modes(
+def test_show_of_new_removed_renamed_files_and_modes(
     tree: SourceTree, cache: Cache, tmp_path: Path
 ) -> None:
     writer = PatchWriter(tmp_path / "toy")
@@ -152,7 +154,7 @@ def broken_series(folder: Path) -> Series:
     return writer.series()
 
 
-def test_a_patch_that_does_not_apply_is_named_and_changes_nothing(
+def test_patch_that_does_not_apply_is_named_and_changes_nothing(
     tree: SourceTree, cache: Cache, tmp_path: Path
 ) -> None:
     series = broken_series(tmp_path / "toy")
@@ -172,7 +174,7 @@ def test_a_patch_that_does_not_apply_is_named_and_changes_nothing(
     assert "made for commit 0123456789ab" in caught.value.hint
 
 
-def test_no_fuzz_a_changed_context_line_is_refused(
+def test_patch_with_a_changed_context_line_is_refused(
     tree: SourceTree, cache: Cache, tmp_path: Path
 ) -> None:
     writer = PatchWriter(tmp_path / "toy")
@@ -185,7 +187,7 @@ def test_no_fuzz_a_changed_context_line_is_refused(
         go_to(work, series, 1)
 
 
-def test_a_patch_that_is_in_already_is_told_so(
+def test_patch_that_is_applied_already_says_so(
     tree: SourceTree, cache: Cache, tmp_path: Path
 ) -> None:
     writer = PatchWriter(tmp_path / "toy")
@@ -202,9 +204,7 @@ def test_a_patch_that_is_in_already_is_told_so(
     assert "has the patch already" in caught.value.hint
 
 
-def test_a_patch_of_a_file_that_is_not_there_names_it(
-    tree: SourceTree, cache: Cache, tmp_path: Path
-) -> None:
+def test_patch_of_a_missing_file_names_it(tree: SourceTree, cache: Cache, tmp_path: Path) -> None:
     writer = PatchWriter(tmp_path / "toy")
     writer.add_raw(
         "0001-x.patch",
@@ -215,7 +215,7 @@ def test_a_patch_of_a_file_that_is_not_there_names_it(
         go_to(work, series, 1)
 
 
-def test_a_repository_around_the_temporary_folder_does_not_matter(
+def test_patch_applies_inside_another_repository(
     tree: SourceTree, cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # git apply passes over files outside the folder it runs in when that is in a repository.
@@ -228,7 +228,7 @@ def test_a_repository_around_the_temporary_folder_does_not_matter(
         assert go_to(work, series, 1) == (VMALLOC,)
 
 
-def test_a_move_that_was_cut_short_is_made_good(
+def test_show_after_an_interrupted_one_repairs_the_tree(
     tree: SourceTree, cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     series = two_patches(tmp_path / "toy")
@@ -253,7 +253,7 @@ def test_a_move_that_was_cut_short_is_made_good(
         assert texts(work.path) == texts(tree.path)
 
 
-def test_a_hand_edited_touched_file_is_made_good(
+def test_show_repairs_a_touched_file_that_was_edited(
     tree: SourceTree, cache: Cache, tmp_path: Path
 ) -> None:
     series = two_patches(tmp_path / "toy")
@@ -264,7 +264,7 @@ def test_a_hand_edited_touched_file_is_made_good(
         assert "return -12;" in (work.path / VMALLOC).read_text()
 
 
-def test_without_its_state_the_tree_is_made_anew(
+def test_work_tree_without_its_state_is_made_again(
     tree: SourceTree, cache: Cache, tmp_path: Path
 ) -> None:
     series = two_patches(tmp_path / "toy")
@@ -276,7 +276,9 @@ def test_without_its_state_the_tree_is_made_anew(
         assert texts(work.path) == texts(tree.path)
 
 
-def test_a_second_user_waits(tree: SourceTree, cache: Cache, tmp_path: Path) -> None:
+def test_work_tree_in_use_makes_a_second_user_wait(
+    tree: SourceTree, cache: Cache, tmp_path: Path
+) -> None:
     series = two_patches(tmp_path / "toy")
     waiting, entered = threading.Event(), threading.Event()
 
@@ -294,7 +296,7 @@ def test_a_second_user_waits(tree: SourceTree, cache: Cache, tmp_path: Path) -> 
     assert entered.is_set()
 
 
-def test_no_space_is_one_clear_line(
+def test_show_on_a_full_disk_is_one_clear_line(
     tree: SourceTree, cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     series = two_patches(tmp_path / "toy")

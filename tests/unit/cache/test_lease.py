@@ -24,7 +24,7 @@ def test_lease_lasts_until_the_end_of_its_process(tmp_path: Path) -> None:
     assert in_use(tmp_path) == {"kind/two"}
 
 
-def test_lease_on_one_shelf_says_nothing_of_another(tmp_path: Path) -> None:
+def test_lease_in_one_section_says_nothing_of_another(tmp_path: Path) -> None:
     use(tmp_path / "a", "name")
     assert in_use(tmp_path / "b") == frozenset()
 

@@ -9,7 +9,7 @@ from harness.cache.inventory import UNTOUCHED_S, Item, KindOf, Stock
 from harness.cache.prune import choose, parse_age, parse_size, size_text
 from harness.model.errors import UserError
 
-SHELF = Path("/cache/store")
+SECTION = Path("/cache/store")
 NOW = 10_000_000.0
 
 
@@ -18,17 +18,17 @@ def item(
 ) -> Item:
     return Item(
         kind=name.partition("/")[0],
-        path=SHELF / name,
-        shelf=SHELF,
+        path=SECTION / name,
+        section=SECTION,
         last_used=NOW - age,
         own=own,
-        needs=frozenset(SHELF / other for other in needs),
+        needs=frozenset(SECTION / other for other in needs),
         **more,  # type: ignore[arg-type]
     )
 
 
 def names(stock: Stock, *in_use: str, **limits: float) -> list[str]:
-    used = frozenset(SHELF / name for name in in_use)
+    used = frozenset(SECTION / name for name in in_use)
     chosen = choose(stock, used, now=NOW, **limits)  # type: ignore[arg-type]
     return [chosen_item.name for chosen_item in chosen.items]
 
