@@ -86,7 +86,7 @@ class PytestLab:
         return self.lab.run(job, self.run, fresh=self.fresh)
 
 
-LABORATORY = pytest.StashKey[PytestLab]()
+LAB = pytest.StashKey[PytestLab]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -106,13 +106,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def laboratory(config: pytest.Config) -> PytestLab:
-    """Return the session's laboratory; a bad option ends pytest with one line.
+def lab_of(config: pytest.Config) -> PytestLab:
+    """Return the session's lab; a bad option ends pytest with one line.
 
     Raises:
         pytest.UsageError: the plan is not valid.
     """
-    if LABORATORY not in config.stash:
+    if LAB not in config.stash:
         values = {o.dest: config.getoption(PREFIX + o.dest) for o in OPTIONS}
         file = config.getoption(PREFIX + "plan")
         try:
@@ -128,13 +128,13 @@ def laboratory(config: pytest.Config) -> PytestLab:
         folder = tempfile.TemporaryDirectory(prefix="kph-pytest-")
         config.add_cleanup(folder.cleanup)
         workspace = Workspace(checkout, default_cache(), report=view, settle=view.close)
-        config.stash[LABORATORY] = PytestLab(
+        config.stash[LAB] = PytestLab(
             plan=plan,
             workspace=workspace,
             fresh=bool(config.getoption(PREFIX + "fresh")),
             run=RunFolder(Path(folder.name)),
         )
-    return config.stash[LABORATORY]
+    return config.stash[LAB]
 
 
 # ---------------------------------------------------------------- items
@@ -153,7 +153,7 @@ class GuestTestFile(pytest.File):
 
     def collect(self) -> Iterable[pytest.Item]:
         """Make one item per architecture, position, RAM, load and repeat."""
-        lab = laboratory(self.config)
+        lab = lab_of(self.config)
         test = load_tests(lab.workspace.checkout)[self.path.parent.name]
         plan = lab.plan
         if plan.tests and not any(fnmatchcase(test.name, pattern) for pattern in plan.tests):
@@ -190,7 +190,7 @@ class GuestTestItem(pytest.Item):
     def setup(self) -> None:
         """Bring the cell to a verdict; what fails here is pytest's *error*, not a failure."""
         try:
-            self.result = laboratory(self.config).judge(self.cell)
+            self.result = lab_of(self.config).judge(self.cell)
         except HarnessError as error:
             raise pytest.UsageError(f"{error.what} ({error.hint})") from None
         for what, text in self._evidence():
@@ -221,12 +221,12 @@ class GuestTestItem(pytest.Item):
         return self.path, None, self.cell.id
 
     def _patch(self) -> int:
-        return self.test.patch_of(laboratory(self.config).lab.ready.series.name)
+        return self.test.patch_of(lab_of(self.config).lab.ready.series.name)
 
     def _evidence(self) -> Iterator[tuple[str, str]]:
         for what, path in self.result.evidence:
             if what in ("test", "argv"):
-                yield what, (laboratory(self.config).run.path / path).read_text(errors="replace")
+                yield what, (lab_of(self.config).run.path / path).read_text(errors="replace")
 
 
 def _difference(result: CellResult) -> str:
@@ -248,14 +248,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "guest: boots guests of the kernel patch harness")
     dests = [PREFIX + option.dest for option in OPTIONS] + [PREFIX + "plan"]
     if any(config.getoption(dest) is not None for dest in dests):
-        laboratory(config)
+        lab_of(config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that asks for a kernel on each of the plan, as often as the plan says."""
     if "kernel" not in metafunc.fixturenames:
         return
-    lab = laboratory(metafunc.config)
+    lab = lab_of(metafunc.config)
     cases = list(product(lab.positions, lab.plan.arch, range(lab.plan.repeat)))
     ids = [f"{arch}-p{position}{_run(repeat, lab.plan)}" for position, arch, repeat in cases]
     metafunc.parametrize("kernel", cases, ids=ids, indirect=True, scope="session")
@@ -264,7 +264,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def harness_lab(request: pytest.FixtureRequest) -> PytestLab:
     """The session's plan, source, series and kernels."""
-    return laboratory(request.config)
+    return lab_of(request.config)
 
 
 @pytest.fixture(scope="session")

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Questions that take many runs: bisection, coverage, mutants, RAM thresholds."""
+"""What many runs tell together: coverage, mutation, the RAM threshold, a bisection."""

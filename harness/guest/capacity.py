@@ -35,11 +35,6 @@ class Capacity:
         self._running = 0
         self._seen: dict[GuestSpec, int] = {}  # MiB, the most that a guest took
 
-    def needs_mib(self, spec: GuestSpec) -> int:
-        """Return the memory of the host to keep for one guest of *spec*, in MiB."""
-        with self._changed:
-            return self._needs(spec)
-
     @contextmanager
     def place(self, spec: GuestSpec) -> Iterator[Callable[[int], None]]:
         """Wait for room for a guest of *spec*, and keep it while inside.
@@ -67,6 +62,7 @@ class Capacity:
                 self._changed.notify_all()
 
     def _needs(self, spec: GuestSpec) -> int:
+        """Return the memory of the host to keep for one guest of *spec*, in MiB."""
         seen = self._seen.get(spec)
         return int(seen * MARGIN) if seen else spec.ram_mib + QEMU_OVERHEAD_MIB
 

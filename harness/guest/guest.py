@@ -24,7 +24,7 @@ from harness.guest.machine import Machine
 from harness.guest.phase_log import PhaseLog
 from harness.guest.qemu.argv import SSH_PORT, disk_serial, qemu_argv
 from harness.guest.qemu.process import find_emulator
-from harness.guest.transport.agent import Agent, NoAnswer
+from harness.guest.transport.agent import ANSWER_S, Agent, NoAnswer
 from harness.guest.transport.console import Console
 from harness.guest.transport.protocol import Ready
 from harness.guest.transport.reader import Wait
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from harness.guest.transport.ssh import ClientKey, Ssh
 
 READY_S = 60.0  # from launch to ready; a guest of reference speed takes one to two seconds
-ANSWER_S = 15.0  # for a request that only needs the guest to be alive
 CONSOLE_S = 5.0  # for what the guest has printed already
 COMMAND_S = 30.0  # for a program that a load or a person runs
 SSH_S = 30.0  # to a session: a key is made and two are checked, under emulation
@@ -108,11 +107,6 @@ class Guest:
     def footprint_mib(self) -> int:
         """Return the host's memory that is this guest's alone, in MiB; 0 once it is gone."""
         return self.machine.private_kib() // 1024
-
-    @property
-    def qemu_version(self) -> str:
-        """The version QEMU gave when it greeted us: "7.2.22 (Debian 1:7.2+dfsg-7)"."""
-        return self.monitor.version(self.deadline(ANSWER_S))
 
     @property
     def monitor(self) -> Monitor:
@@ -234,18 +228,6 @@ class Guest:
         answer = self.agent.call("wake", *words, deadline=self.deadline(ANSWER_S))
         if not answer.ok:
             raise GuestError(f"the guest takes neither time nor seed: {answer.text}")
-
-    def poweroff(self) -> None:
-        """Let the guest power itself off, and wait for its end.
-
-        Raises:
-            GuestError: it did not.
-        """
-        deadline = self.deadline(ANSWER_S)
-        with contextlib.suppress(NoAnswer):  # it may be gone before its answer is through
-            self.agent.call("poweroff", deadline=deadline)
-        if self.machine.wait_end(deadline) is Wait.LATE:
-            raise GuestError(f"the guest did not power off within {deadline.seconds:.0f} s")
 
 
 @contextlib.contextmanager

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from harness.guest.transport.agent import Agent, NoAnswer
+from harness.guest.transport.agent import ANSWER_S, Agent, NoAnswer
 from harness.host.deadline import Deadline
 from harness.model.errors import GuestError
 from harness.model.values import Speed
 
 KMEMLEAK = "/sys/kernel/debug/kmemleak"
-ANSWER_S = 15.0
 SCANS_S = 120.0  # two scans on a guest of reference speed take some seconds and the pause
 MAX_LINES = 2000  # of a report; a test that leaks by the thousand has been found out by then
 # The first scan takes a checksum of all that nothing points to, the second reports what has kept

@@ -22,7 +22,7 @@ from harness.guest.qemu.argv import Channels, clone_words
 from harness.guest.qemu.process import Qemu, death_of
 from harness.guest.transport.agent import Agent
 from harness.guest.transport.console import Console
-from harness.guest.transport.reader import CappedLog, Pump, Vitals, Wait
+from harness.guest.transport.reader import CappedLog, Reader, Vitals, Wait
 from harness.guest.transport.sampler import Sampling
 from harness.host.deadline import Deadline
 from harness.model.errors import GuestError
@@ -75,7 +75,7 @@ class Machine:
             self.console = Console(self._qemu.console, folder / "console.log", self.vitals)
             self.agent = Agent(self._qemu.agent, folder / "kmsg.log", self.vitals)
             self.sampling = Sampling(self._qemu.samples, folder / samples.NAME, self.vitals)
-            pump = Pump(
+            reader = Reader(
                 {
                     self._qemu.console: self.console,
                     self._qemu.agent: self.agent,
@@ -83,15 +83,15 @@ class Machine:
                     self._qemu.stderr: self._stderr,
                 },
                 self._finished,
-                unhurried=self._qemu.console,
+                paced=self._qemu.console,
             )
             self._negotiated = state is not None
             self._monitor: Monitor | None = None
             # Last in, first out: the process ends, what it still had to say is read to the end,
             # and only then are our ends closed.
             stack.callback(self._close_monitor)
-            pump.start()
-            stack.callback(pump.join)
+            reader.start()
+            stack.callback(reader.join)
             stack.callback(self._qemu.stop)
             self._stack = stack.pop_all()
 

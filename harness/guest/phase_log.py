@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from harness.guest.machine import Machine
-from harness.guest.transport.agent import NoAnswer, Recording
+from harness.guest.transport.agent import ANSWER_S, NoAnswer, Recording
 from harness.guest.transport.console import newer_than
 from harness.guest.transport.protocol import lines_of
 from harness.guest.transport.reader import Wait
@@ -20,7 +20,6 @@ from harness.host.deadline import Deadline
 from harness.model.errors import GuestError
 from harness.model.results import Ended, Phase
 
-ANSWER_S = 15.0  # for a sign of life
 MARK_S = 5.0  # for a mark to come back; a flood of records may have swallowed it
 CONSOLE_S = 5.0  # for what the guest has printed already
 SYSRQ_S = 5.0  # for the list of blocked tasks
@@ -76,7 +75,7 @@ class PhaseLog:
 
     def phases(self) -> tuple[Phase, ...]:
         """Return the phases in which the kernel said something, or that went bad."""
-        found = map(self._episode, self._phases)
+        found = map(self._evidence, self._phases)
         return tuple(phase for phase in found if phase.log or phase.reason)
 
     @contextlib.contextmanager
@@ -143,7 +142,7 @@ class PhaseLog:
 
     # ------------------------------------------------------------ inside
 
-    def _episode(self, phase: _Phase) -> Phase:
+    def _evidence(self, phase: _Phase) -> Phase:
         """Return *phase* as evidence, with what the console has of the records that it lost."""
         log = phase.log()
         gaps = [gap for gap in self._agent.gaps if gap.mark in log]

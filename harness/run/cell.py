@@ -80,12 +80,12 @@ class CellJob:
     def key(self) -> str:
         """Content key of the observation: the same key means the same experiment."""
         described = [self.test.folder / "test.toml"]
-        described += [applied.load.folder / "load.toml" for applied in self.loads]
+        described += [each.load.folder / "load.toml" for each in self.loads]
         return key_of(
             CACHE_VERSION,
             self.spec.content,
-            digest_files(self.module, *(applied.program for applied in self.loads)),
-            *(str(applied.pressure) for applied in self.loads),
+            digest_files(self.module, *(each.program for each in self.loads)),
+            *(str(each.pressure) for each in self.loads),
             self.qemu_version,
             *map(str, self.spec.disks_mib),
             str(self.cell.repeat),
@@ -97,7 +97,7 @@ class CellJob:
     @property
     def tolerated_splats(self) -> frozenset[SplatKind]:
         """Splats that are ordinary in this cell."""
-        loads = (kind for applied in self.loads for kind in applied.load.tolerated_splats)
+        loads = (kind for each in self.loads for kind in each.load.tolerated_splats)
         return frozenset((*self.test.tolerated_splats, *loads))
 
 
@@ -213,19 +213,19 @@ def _test(job: CellJob, guest: Guest, folder: Path, around: Around) -> Observati
     with guest.phase_log.kept():
         with guest.phase_log.phase("before the test"):
             guest.put(f"{MODULES}/{job.test.module}.ko", job.module)
-        with under_loads(guest, job.loads, folder, job.cell.repeat) as load_report:
-            if load_report.untried or guest.phase_log.lost:
-                outcome = TestOutcome(Ended.UNTRIED, (), reason=load_report.untried)
+        with under_loads(guest, job.loads, folder, job.cell.repeat) as report:
+            if report.untried or guest.phase_log.lost:
+                outcome = TestOutcome(Ended.UNTRIED, (), reason=report.untried)
             else:
                 with around(guest):
-                    outcome = run_test(guest, job.test, load_report.runs)
+                    outcome = run_test(guest, job.test, report.runs)
                 note = _fetch_artifacts(job, guest, folder)
         guest.phase_log.look()
     outcome = replace(
         outcome,
-        load_ended=outcome.load_ended or load_report.load_ended,
-        load_broke=load_report.broke,
-        unsound=tuple(load_report.unsound),
+        load_ended=outcome.load_ended or report.load_ended,
+        load_broke=report.broke,
+        unsound=tuple(report.unsound),
         phases=guest.phase_log.phases(),
     )
     text = "\n".join(outcome.log) + "\n"
@@ -234,7 +234,7 @@ def _test(job: CellJob, guest: Guest, folder: Path, around: Around) -> Observati
         text = "\n".join(log_of(outcome.phases)) + "\n"
         (folder / AROUND).write_text(text, encoding="utf-8", errors="backslashreplace")
     cold = f"no clone: {guest.why_cold}" if guest.why_cold else ""
-    note = "; ".join(filter(None, (note, *load_report.notes, cold)))
+    note = "; ".join(filter(None, (note, *report.notes, cold)))
     return Observation(outcome, argv=guest.argv, boot=guest.origin, note=note)
 
 

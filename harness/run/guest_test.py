@@ -15,7 +15,7 @@ from harness.guest.guest import CONSOLE_S, Guest
 from harness.guest.machine import Machine
 from harness.guest.phase_log import how_lost
 from harness.guest.samples import Mark
-from harness.guest.transport.agent import NoAnswer, Recording
+from harness.guest.transport.agent import ANSWER_S, NoAnswer, Recording
 from harness.guest.transport.console import newer_than
 from harness.guest.transport.protocol import lines_of
 from harness.guest.transport.reader import Wait
@@ -28,7 +28,6 @@ from harness.run.stall import STARVED_S, StallDetector, Watch, Watchdog, limit_o
 from harness.verdict.marks import marks
 from harness.verdict.splat import find_splats
 
-ANSWER_S = 15.0  # for a request that only needs the guest to be alive
 MARK_S = 5.0  # for a mark to come back; a flood of records may have swallowed it
 LAST_MARK_S = 1.0  # the same of a test that is stuck: what time there is serves to look at it
 MODULES = "/harness/modules"
@@ -41,10 +40,10 @@ def run_test(guest: Guest, test: GuestTest, loads: Sequence[LoadRun] = ()) -> Te
     goes on hanging in the guest, so nothing more can be run in it: ``alive`` is false.
     """
     symbols = guest.spec.kernel.with_name("System.map")
-    trial = GuestTestRun(guest.machine, guest.speed, test, symbols)
+    test_run = GuestTestRun(guest.machine, guest.speed, test, symbols)
     before = len(guest.agent.gaps)
-    outcome = trial.run(guest.phase_log.lost)
-    guest.phase_log.lost = guest.phase_log.lost or trial.spoiled
+    outcome = test_run.run(guest.phase_log.lost)
+    guest.phase_log.lost = guest.phase_log.lost or test_run.spoiled
     guest.phase_log.begin("after the test")
     # What the console has of the records that the log lost.
     end = guest.deadline(CONSOLE_S)

@@ -29,14 +29,6 @@ def path_of(load: Load) -> str:
     return f"{LOADS}/{load.name}{'.ko' if load.module else ''}"
 
 
-@contextlib.contextmanager
-def under_load(guest: Guest, load: Load, words: Sequence[str] = ()) -> Iterator[LoadRun]:
-    """Keep *load*, told *words*, running in *guest* while inside; as :meth:`LoadRun.kept_up`."""
-    run = LoadRun(guest, load)
-    with run.kept_up(words):
-        yield run
-
-
 class LoadRun:
     """One run of *load* in *guest*."""
 
@@ -71,11 +63,11 @@ class LoadRun:
         return tuple(self._asked.outs) if self._asked else ()
 
     @contextlib.contextmanager
-    def kept_up(self, words: Sequence[str]) -> Iterator[None]:
-        """Keep it, told *words*, running while inside.
+    def kept_up(self, words: Sequence[str] = ()) -> Iterator[LoadRun]:
+        """Keep the load, told *words*, running while inside.
 
         A guest that dies or hangs while the load comes or goes raises nothing here: the test
-        that follows says so, and the guest's ``chronicle``.
+        that follows says so, and the guest's ``phase_log``.
 
         Raises:
             GuestError: the load itself is broken: a setup command fails, it ends unready, or it
@@ -85,7 +77,7 @@ class LoadRun:
         try:
             with guest.phase_log.phase(f"while load {name} was started"):
                 self.start(words)
-            yield
+            yield self
         finally:
             if guest.alive:
                 with guest.phase_log.phase(f"while load {name} was stopped", after=True):

@@ -32,6 +32,7 @@ LEAST_S = 5.0
 WHOLE_PART = 0.3
 LEAST_LOOK_S = 2.0
 BUSY, IDLE = 0.8, 0.2  # parts of the processors' time
+LOOK_S = 0.25  # from one look at the guest to the next
 # A sampler that sends nothing for so long, where it should ten times a second, gets no CPU; in
 # seconds of a reference guest.
 STARVED_S = 2.0
@@ -77,6 +78,9 @@ def look_of(timeout_s: float, spent_s: float) -> float:
     return max(LEAST_LOOK_S, timeout_s * WHOLE_PART - spent_s)
 
 
+# ---------------------------------------------------------------- detector
+
+
 class StallDetector:
     """Looks at one test from time to time, and says when it is stuck."""
 
@@ -87,7 +91,7 @@ class StallDetector:
         """
         self.limit_s = limit_s
         self._starved_s = starved_s
-        self._since: ProgressSample | None = None  # the first glance after the latest progress
+        self._since: ProgressSample | None = None  # the first sample after the latest progress
         self._latest: ProgressSample | None = None
         self._looks = 0  # since then
         self._ready = 0  # those of them when the emulator had something to do
@@ -150,45 +154,7 @@ def _counts(sample: ProgressSample) -> str:
     return f"{sample.done} done, {sample.retries or 0} tries in vain"
 
 
-_Told = tuple[str, str, float]  # name, state, seconds of CPU time
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU time that process *pid* took so far; 0 where it is gone."""
-    told = _told(Path(f"/proc/{pid}"))
-    return told[2] if told else 0.0
-
-
-def wants_processor(pid: int) -> bool:
-    """Say whether a thread of process *pid* runs now, or waits for a processor to run on."""
-    return any(told and told[1] == "R" for _, told in _threads(pid))
-
-
-def describe_threads(pid: int) -> Iterator[str]:
-    """Yield a line for each thread of process *pid*: its name, state and CPU time so far."""
-    for number, told in _threads(pid):
-        if told:
-            name, state, seconds = told
-            yield f"thread {number}, {name}: state {state}, {seconds:.2f} s of CPU time"
-
-
-def _threads(pid: int) -> Iterator[tuple[str, _Told | None]]:
-    for task in sorted(Path(f"/proc/{pid}/task").glob("*")):
-        yield task.name, _told(task)
-
-
-def _told(folder: Path) -> _Told | None:
-    """Return what is told of what has *folder* in /proc; None where it is gone."""
-    try:
-        head, _, tail = (folder / "stat").read_text(errors="backslashreplace").rpartition(")")
-    except OSError:
-        return None
-    fields = tail.split()
-    ticks = int(fields[11]) + int(fields[12])
-    return head.partition("(")[2], fields[0], ticks / os.sysconf("SC_CLK_TCK")
-
-
-LOOK_S = 0.25  # from one look at the guest to the next
+# ---------------------------------------------------------------- watchdog
 
 
 class Watchdog(Deadline):
@@ -250,3 +216,44 @@ class Watch:
 
 def _number(figure: int | tuple[int, ...] | None) -> int | None:
     return figure if isinstance(figure, int) else None
+
+
+# ---------------------------------------------------------------- threads of the emulator
+
+
+_Told = tuple[str, str, float]  # name, state, seconds of CPU time
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time that process *pid* took so far; 0 where it is gone."""
+    told = _told(Path(f"/proc/{pid}"))
+    return told[2] if told else 0.0
+
+
+def wants_processor(pid: int) -> bool:
+    """Say whether a thread of process *pid* runs now, or waits for a processor to run on."""
+    return any(told and told[1] == "R" for _, told in _threads(pid))
+
+
+def describe_threads(pid: int) -> Iterator[str]:
+    """Yield a line for each thread of process *pid*: its name, state and CPU time so far."""
+    for number, told in _threads(pid):
+        if told:
+            name, state, seconds = told
+            yield f"thread {number}, {name}: state {state}, {seconds:.2f} s of CPU time"
+
+
+def _threads(pid: int) -> Iterator[tuple[str, _Told | None]]:
+    for task in sorted(Path(f"/proc/{pid}/task").glob("*")):
+        yield task.name, _told(task)
+
+
+def _told(folder: Path) -> _Told | None:
+    """Return what is told of what has *folder* in /proc; None where it is gone."""
+    try:
+        head, _, tail = (folder / "stat").read_text(errors="backslashreplace").rpartition(")")
+    except OSError:
+        return None
+    fields = tail.split()
+    ticks = int(fields[11]) + int(fields[12])
+    return head.partition("(")[2], fields[0], ticks / os.sysconf("SC_CLK_TCK")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""TODO."""
+"""Where a command works: checkout, cache and store, and who is told about progress."""
 
 from __future__ import annotations
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The smallest RAM with which each test passes."""
+"""How little RAM a test passes with: ``search`` is the search and its record, ``run`` the tries."""

@@ -15,7 +15,6 @@ from dataclasses import replace
 from harness.analysis.ram_threshold.search import (
     BOOT,
     Bounds,
-    Known,
     Threshold,
     ThresholdRecord,
     ThresholdRow,
@@ -95,7 +94,7 @@ class _Searches:
         try:
             kernel = self._lab.kernel(arch, position)
         except BuildError as error:
-            missing = Threshold(None, f"no kernel: {error.what}", 0, finished=False)
+            missing = Threshold(None, f"no kernel: {error.what}", finished=False)
             self._enter(ThresholdRow(arch.name, position, BOOT, "none", missing))
             return
         self._submit(self._boots, arch, position, kernel)
@@ -177,7 +176,7 @@ class _Searches:
             try:
                 known[size] = tries.add(*attempt(size, tries.passed + tries.failed))
             except _Missed as missed:
-                return _unknown(known, str(missed))
+                return Threshold(None, str(missed), finished=False)
         return conclude(known, bounds)
 
     def _enter(self, row: ThresholdRow) -> None:
@@ -185,10 +184,6 @@ class _Searches:
             self._rows.append(row)
         self._lab.workspace.report(Note(row.text))
         self._on_row(self.record())
-
-
-def _unknown(known: Known, why: str) -> Threshold:
-    return Threshold(None, why, sum(t.passed + t.failed for t in known.values()), finished=False)
 
 
 def _say(result: CellResult) -> str:

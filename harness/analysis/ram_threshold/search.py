@@ -55,7 +55,6 @@ class Threshold:
 
     mib: int | None  # the smallest size that passes, None where the largest one does not
     why: str  # what the next smaller size said; of the largest one where mib is None
-    tries: int
     mixed: tuple[int, ...] = ()  # sizes that passed at one time and failed at another
     uneven: tuple[int, ...] = ()  # sizes above the threshold that did not pass
     finished: bool = True
@@ -91,18 +90,17 @@ def next_size(known: Known, bounds: Bounds) -> int | None:
 def conclude(known: Known, bounds: Bounds) -> Threshold:
     """Return what *known* says, finished or not."""
     sizes = bounds.sizes
-    tries = sum(t.passed + t.failed for t in known.values())
     mixed = tuple(size for size in sizes if size in known and known[size].mixed)
     finished = next_size(known, bounds) is None
     if _passes(known, sizes[-1], bounds) is not True:
         why = known[sizes[-1]].why if sizes[-1] in known else ""
-        return Threshold(None, why, tries, mixed, finished=finished)
+        return Threshold(None, why, mixed, finished=finished)
     if _passes(known, sizes[0], bounds):
-        return Threshold(sizes[0], "", tries, mixed, finished=finished)
+        return Threshold(sizes[0], "", mixed, finished=finished)
     fails, passes, _ = _halve(known, bounds)
     why = known.get(sizes[fails], Tries()).why
     uneven = tuple(s for s in sizes[passes + 1 :] if s in known and known[s].failed)
-    return Threshold(sizes[passes], why, tries, mixed, uneven, finished)
+    return Threshold(sizes[passes], why, mixed, uneven, finished)
 
 
 def _passes(known: Known, size: int, bounds: Bounds) -> bool | None:

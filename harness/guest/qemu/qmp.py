@@ -73,16 +73,6 @@ class Monitor:
         text = self.execute("human-monitor-command", {"command-line": line}, deadline=deadline)
         return str(text)
 
-    def version(self, deadline: Deadline) -> str:
-        """Return QEMU's version as it greeted us: "7.2.22 (Debian 1:7.2+dfsg-7)"."""
-        self._opened(deadline)
-        greeting = self._client.greeting
-        if greeting is None:
-            return "unknown"
-        said: Mapping[str, Any] = greeting.QMP.version
-        number = "{major}.{minor}.{micro}".format(**said["qemu"])
-        return f"{number} ({said['package']})" if said.get("package") else number
-
     @property
     def events(self) -> tuple[Mapping[str, Any], ...]:
         """The newest events, oldest first."""

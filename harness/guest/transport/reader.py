@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One thread per guest that reads all it sends, and the one place where waits for it end.
+"""What a guest sends: one thread that reads it, the waits that it ends, and its lines.
 
 The guest's end is announced only after every byte it sent was taken in: who waits for a guest
 and finds it gone has all the evidence already.
@@ -30,6 +30,10 @@ SMALL = 4096
 PANIC_GRACE_S = 5.0
 # From the end of one channel to the emulator's exit, where it is the exit that ended the channel.
 CUT_GRACE_S = 1.0
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+# ---------------------------------------------------------------- waits
 
 
 class Wait(enum.Enum):
@@ -99,6 +103,9 @@ class Vitals:
                 self.changed.wait(None if seconds == float("inf") else seconds)
 
 
+# ---------------------------------------------------------------- channels
+
+
 class Sink(Protocol):
     """Takes what came from one channel; both methods run in the reading thread."""
 
@@ -111,23 +118,23 @@ class HasFileno(Protocol):
     def fileno(self) -> int: ...
 
 
-class Pump:
+class Reader:
     """The reading thread of one guest: every channel to its sink until all are at their end."""
 
     def __init__(
         self,
         sources: dict[HasFileno, Sink],
         finished: Callable[[], None],
-        unhurried: HasFileno | None = None,
+        paced: HasFileno | None = None,
     ) -> None:
         """Prepare to read each source into its sink, then to call *finished*.
 
-        All of it happens in a thread of its own once :meth:`start` is called. *unhurried* is the
+        All of it happens in a thread of its own once :meth:`start` is called. *paced* is the
         source whose bytes may wait for a few milliseconds.
         """
         self._sources = sources
         self._finished = finished
-        self._unhurried = unhurried.fileno() if unhurried else -1
+        self._paced = paced.fileno() if paced else -1
         self._thread = threading.Thread(target=self._run, name="guest-reader", daemon=True)
 
     def start(self) -> None:
@@ -138,25 +145,35 @@ class Pump:
         self._thread.join()
 
     def _run(self) -> None:
-        resting: tuple[Sink, Deadline] | None = None  # the unhurried one, and until when
+        resting: tuple[Sink, Deadline] | None = None  # the paced source's, and until when
         with selectors.DefaultSelector() as selector:
             for source, sink in self._sources.items():
                 selector.register(source.fileno(), selectors.EVENT_READ, sink)
             while selector.get_map() or resting:
                 if resting and resting[1].passed:
-                    selector.register(self._unhurried, selectors.EVENT_READ, resting[0])
+                    selector.register(self._paced, selectors.EVENT_READ, resting[0])
                     resting = None
                 for key, _ in selector.select(resting[1].remaining() if resting else None):
                     chunk = _read(key.fd)
                     if chunk:
                         key.data.feed(chunk)
-                        if key.fd == self._unhurried and len(chunk) < SMALL:
+                        if key.fd == self._paced and len(chunk) < SMALL:
                             selector.unregister(key.fd)
                             resting = (key.data, Deadline(REST_S))
                     elif chunk is not None:
                         selector.unregister(key.fd)
                         key.data.close()
         self._finished()
+
+
+def _read(fd: int) -> bytes | None:
+    """Return what *fd* has, b"" at its end, None where it has nothing after all."""
+    try:
+        return os.read(fd, CHUNK)
+    except BlockingIOError:
+        return None
+    except OSError:  # reset by peer: QEMU died with our bytes unread
+        return b""
 
 
 class CappedLog:
@@ -191,17 +208,7 @@ class CappedLog:
             self._file = None
 
 
-def _read(fd: int) -> bytes | None:
-    """Return what *fd* has, b"" at its end, None where it has nothing after all."""
-    try:
-        return os.read(fd, CHUNK)
-    except BlockingIOError:
-        return None
-    except OSError:  # reset by peer: QEMU died with our bytes unread
-        return b""
-
-
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+# ---------------------------------------------------------------- lines
 
 
 class LineCutter:

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from bench import disturbance, kunit
-from bench.lab import Lab
 from bench.measure import Group, groups_of, measure, turns
 from bench.model import Contender, Figure, Measured, Once, Row
 from bench.results import Conditions, Result, Results, load, merged, result_of, save
@@ -19,6 +18,7 @@ from bench.roots import _edit
 from bench.rows import all_rows, select
 from bench.stats import Estimate, Summary, estimate, summary
 from bench.table import BEGIN, END, render, terse, write
+from bench.testbed import Testbed
 from harness.host.paths import Cache, Checkout
 from harness.model.errors import InfraError, UserError
 from harness.run.workspace import Workspace
@@ -31,7 +31,7 @@ def contender(name: str, values: list[float], log: list[str] | None = None) -> C
     """Return a contender that gives *values*, one a run, and notes each run in *log*."""
 
     @contextmanager
-    def open_(_: Lab) -> Iterator[Once]:
+    def open_(_: Testbed) -> Iterator[Once]:
         left = iter(values)
 
         def once() -> dict[str, float]:
@@ -46,7 +46,7 @@ def contender(name: str, values: list[float], log: list[str] | None = None) -> C
 
 def broken(name: str) -> Contender:
     @contextmanager
-    def open_(_: Lab) -> Iterator[Once]:
+    def open_(_: Testbed) -> Iterator[Once]:
         raise InfraError(f"{name} is not installed")
         yield
 
@@ -70,9 +70,9 @@ def result(name: str, ours: tuple[float, ...], theirs: tuple[float, ...], bar: f
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Lab:
+def testbed(tmp_path: Path) -> Testbed:
     workspace = Workspace(Checkout(tmp_path), Cache(tmp_path / "cache"), lambda _: None)
-    return Lab(workspace, tmp_path / "lab")
+    return Testbed(workspace, tmp_path / "testbed")
 
 
 def silent(_: str) -> None:
@@ -115,35 +115,35 @@ def test_contenders_take_turns_and_each_begins_once() -> None:
     assert "".join(name for _, name in got) == "abcbcacab"
 
 
-def test_a_contender_of_two_rows_runs_once_a_round(lab: Lab) -> None:
+def test_a_contender_of_two_rows_runs_once_a_round(testbed: Testbed) -> None:
     log: list[str] = []
     shared = contender("shared", [9, 1, 2, 3], log)
     first, second = contender("x", [9, 4, 5, 6], log), contender("y", [9, 7, 8, 9], log)
     (group,) = groups_of((row("r1", shared, first), row("r2", shared, second)), runs=3)
-    got, _ = measure(group, lab, silent)
+    got, _ = measure(group, testbed, silent)
     assert log.count("shared") == 4  # the first is the warm-up, which does not count
     assert got["r1"] == Measured((1, 2, 3), (4, 5, 6))
     assert got["r2"] == Measured((1, 2, 3), (7, 8, 9))
 
 
-def test_a_contender_that_fails_takes_only_its_rows_with_it(lab: Lab) -> None:
+def test_a_contender_that_fails_takes_only_its_rows_with_it(testbed: Testbed) -> None:
     good, bad = contender("good", [1, 1, 1]), broken("vng")
     (group,) = groups_of((row("r1", good, bad), row("r2", good)), runs=2)
-    got, _ = measure(group, lab, silent)
+    got, _ = measure(group, testbed, silent)
     assert got["r1"].failure == "vng: vng is not installed"
     assert got["r2"] == Measured((1, 1))
 
 
-def test_what_was_opened_is_closed(lab: Lab) -> None:
+def test_what_was_opened_is_closed(testbed: Testbed) -> None:
     closed = []
 
     @contextmanager
-    def open_(_: Lab) -> Iterator[Once]:
+    def open_(_: Testbed) -> Iterator[Once]:
         yield lambda: {"whole": 1.0}
         closed.append(True)
 
     group = Group("g", (row("r", Contender("a", "a", open_)),), runs=1, warm_ups=0)
-    measure(group, lab, silent)
+    measure(group, testbed, silent)
     assert closed == [True]
 
 

@@ -10,7 +10,7 @@ from harness.model.errors import UserError
 from harness.model.jsonio import from_json
 from harness.model.results import CellResult
 from harness.model.values import Cell, Plan, Verdict
-from harness.run.folder import RunFolder, find_run, new_run_folder
+from harness.run.folder import RunFolder, find_run, new_run_folder, run_folder
 
 CELL = Cell("arm64", "debian:5.10", 2, (), 128, "some-test", "anon")
 
@@ -45,6 +45,34 @@ def test_a_series_given_as_a_path_names_the_run_by_its_last_part(tmp_path: Path)
     run = new_run_folder(tmp_path, Plan(series="/some/where/my-series/"))
     assert run.id.endswith("-my-series")
     assert run.path.parent == tmp_path
+
+
+def test_run_folder_of_a_kind_is_named_after_series_and_kind(tmp_path: Path) -> None:
+    with run_folder(tmp_path, Plan(series="some/where/fix.mbox"), kind="coverage") as run:
+        assert run.id.endswith("-fix-coverage")
+    assert run.path.is_dir()
+
+
+def test_run_folder_that_is_given_is_made(tmp_path: Path) -> None:
+    with run_folder(tmp_path / "runs", Plan(), tmp_path / "my" / "own") as run:
+        assert run.path == tmp_path / "my" / "own"
+    assert run.path.is_dir()
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_run_folder_after_an_error_stays_only_with_something_in_it(
+    tmp_path: Path, written: bool
+) -> None:
+    with pytest.raises(UserError), run_folder(tmp_path, Plan()) as run:
+        fail(run, written)
+    assert run.path.exists() is written
+
+
+def fail(run: RunFolder, written: bool) -> None:
+    if written:
+        write_whole(run.path / "run.json", "{}")
+    raise UserError("no")
 
 
 def test_find_run_takes_folder_id_and_latest(tmp_path: Path) -> None:
