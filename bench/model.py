@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a benchmark is made of: contenders that are timed, and rows that compare them."""
+"""The parts of a benchmark: contenders that are timed, and rows that compare them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where a benchmark runs, and the one kernel per architecture that all its guests boot.
+"""The place of a benchmark, and the one kernel per architecture that all its guests boot.
 
 It is the flagship series at its last position with XFS in the config: the same kernel for clones,
 for cold boots and, with what virtme-ng needs on top, for virtme-ng.

@@ -51,7 +51,7 @@ TESTS = ("guest-tests", "tests")  # the folders of a checkout that hold them
 
 @dataclass
 class PytestLab:
-    """What one pytest session shares: the lab of its plan, and a kernel with all that runs on it.
+    """The state of one pytest session: its plan's lab, run folder and artifacts.
 
     Everything runs in pytest's own thread, so an interrupt ends it like any exception.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a thousand clones in a row leave behind."""
+"""The leftovers of a thousand clones in a row."""
 
 import json
 import sys

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What many runs tell together: coverage, mutation, the RAM threshold, a bisection."""
+"""Analyses over many runs: coverage, mutation testing, the RAM threshold, bisection."""

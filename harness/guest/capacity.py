@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How many guests run at a time: as many as the host has cores for, and memory, as measured."""
+"""Limits on the guests that run at a time: the host's cores, and its memory as measured."""
 
 from __future__ import annotations
 

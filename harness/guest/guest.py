@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A booted guest: what can be asked of it, from its first sign of life to its end.
+"""A booted guest: its files, programs and SSH, from its first sign of life to its end.
 
 ::
 
@@ -46,7 +46,7 @@ Origin = Literal["cold", "clone"]
 
 
 class BootFailure(Exception):
-    """The kernel under test did not get as far as ready. Not our fault, so no HarnessError.
+    """The kernel under test did not get ready: its own fault, so no HarnessError.
 
     ``kind`` says how, ``console`` holds the console's lines.
     """
@@ -74,7 +74,7 @@ class Executed:
 
 
 class Guest:
-    """A guest that is ready. Made by :func:`boot` or as a clone, and gone with it."""
+    """A guest that is ready, made by :func:`boot` or :func:`harness.guest.template.clone`."""
 
     def __init__(
         self, machine: Machine, spec: GuestSpec, ready: Ready, origin: Origin = "cold"
@@ -96,7 +96,7 @@ class Guest:
 
     @property
     def argv(self) -> tuple[str, ...]:
-        """The command that runs it."""
+        """The emulator's command line."""
         return self.machine.argv
 
     @property
@@ -120,12 +120,12 @@ class Guest:
 
     @property
     def disks(self) -> int:
-        """How many scratch disks it has."""
+        """The number of scratch disks."""
         return len(self.spec.disks_mib)
 
     @property
     def alive(self) -> bool:
-        """Whether something more can be run in it: it lives, and no test hangs in it."""
+        """Whether the guest can run something more: it lives, and no test hangs in it."""
         vitals = self.machine.vitals
         return not (vitals.gone or vitals.panic or self.agent.closed or self.phase_log.lost)
 
@@ -197,7 +197,7 @@ class Guest:
                 self.put(f"/{file.relative_to(server)}", file)
 
     def put(self, path: str, file: Path) -> None:
-        """Copy *file* of the host to *path* in the guest, with its exec bit; its folder is there.
+        """Copy the host's *file*, with its exec bit, to *path*, whose folder the guest has.
 
         Raises:
             GuestError: the guest did not answer, or cannot write it.
@@ -215,10 +215,10 @@ class Guest:
         self.agent.call("hello", deadline=self.deadline(ANSWER_S))
 
     def wake(self) -> None:
-        """Give the guest what must be its own: the time, and 32 random bytes of the host's.
+        """Set the guest's clock, and seed its random generator with 32 bytes of the host's.
 
-        A clone is where its template was left, clock and random generator included. And an idle
-        guest gathers so little randomness that whoever asks for a key waits for seconds.
+        A clone has the clock and the generator of its template. An idle guest gathers so little
+        randomness that a request for a key waits for seconds.
 
         Raises:
             GuestError: the guest did not answer, or refused.
@@ -239,7 +239,7 @@ def boot(
     *,
     ram: Path | None = None,
 ) -> Iterator[Guest]:
-    """Boot *spec* and give the guest once it is ready; whatever happens, it is gone afterwards.
+    """Boot *spec* and give the guest once it is ready; it is gone on exit, whatever happens.
 
     Leaves console.log, kmsg.log, argv.txt and qemu.log in *folder*, which is made if need be.
     Without *deadline*, a guest has 60 s to become ready, more on a busy host. With *ram*, that

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a test leaves allocated with nothing pointing to it: kmemleak, where the kernel has it.
+"""kmemleak, where the kernel has it: memory that a test leaves with nothing pointing to it.
 
 A scan walks all memory and takes seconds, so it is made when a test is over, and in a guest that
 has just booted: what booting left is not a test's.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A running emulator with everything connected that a guest is driven and watched through.
+"""A running emulator with its channels: console, agent, samples and QMP.
 
-How it came to be (a kernel booted, a template cloned) is decided by the command it is given; what
-happens in the guest is :mod:`harness.guest.guest`'s business.
+The command decides whether a kernel is booted or a template cloned; :mod:`harness.guest.guest`
+asks for things in the guest.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ class Machine:
 
 
 class _Stderr:
-    """What QEMU complains about: kept in qemu.log, its end for messages."""
+    """QEMU's stderr: kept in qemu.log, and its end for messages."""
 
     def __init__(self, log: Path) -> None:
         self._log = CappedLog(log, QEMU_LOG_LIMIT)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Guests in a tenth of a second: booted once, left when ready, and copied from there.
+"""Templates: guests saved when ready, of which a clone starts in a tenth of a second.
 
 A template is a guest whose RAM is a file and whose devices' state is another. A clone maps the
 RAM privately, so that what it writes is its own and the template stays as it is, whatever becomes
@@ -91,7 +91,7 @@ def make_template(spec: GuestSpec, store: Store, deadline: Deadline | None = Non
 
 @contextlib.contextmanager
 def clone(template: Template, folder: Path) -> Iterator[Guest]:
-    """Give a fresh copy of *template*'s guest; whatever happens, it is gone afterwards.
+    """Give a fresh copy of *template*'s guest; it is gone on exit, whatever happens.
 
     Leaves in *folder*, which is made if need be, what ``boot`` does, and the console log and
     command of the template's boot.
@@ -116,7 +116,7 @@ def clone(template: Template, folder: Path) -> Iterator[Guest]:
 
 
 class Templates:
-    """Where the guests of a run come from; shared by its workers."""
+    """The source of a run's guests; shared by its workers."""
 
     def __init__(self, store: Store, capacity: Capacity, report: Report = lambda _: None) -> None:
         self._store = store
@@ -144,7 +144,7 @@ class Templates:
 
     @contextlib.contextmanager
     def guest(self, spec: GuestSpec, folder: Path) -> Iterator[Guest]:
-        """Give a fresh guest of *spec*: a clone, or where that cannot be, one that is booted.
+        """Give a fresh guest of *spec*: a clone, or a booted one where it cannot be cloned.
 
         The guest says which it is (``origin``), and why (``why_cold``).
 

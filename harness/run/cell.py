@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One cell: a fresh guest of its own is loaded and tested, and what it did is judged.
+"""One cell: a test under its loads in a fresh guest, and the verdict on it.
 
-What is kept for later runs is the *observation*, not the verdict: the judging is done anew each
-time, so a position whose kernel is bit for bit that of another (a patch of comments only)
-shares its observations and still is judged by what is expected of it.
+The store keeps the *observation*, not the verdict, which is reached anew each time: a position
+whose kernel is bit for bit that of another (a patch of comments only) shares its observations and
+still is judged by what is expected of it.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def cell_job(
 def run_cell(
     job: CellJob, run: RunFolder, store: Store, templates: Templates, *, fresh: bool = False
 ) -> CellResult:
-    """Give *job*'s verdict, by an earlier observation of the same experiment or a new one.
+    """Return *job*'s verdict, by an earlier observation of the same experiment or a new one.
 
     ``fresh`` runs it in a guest whatever is known.
     """
@@ -271,7 +271,7 @@ def _evidence(run: RunFolder, folder: Path) -> tuple[tuple[str, str], ...]:
 
 
 def _copy(source: Path, into: Path) -> None:
-    """Let *into* hold the files of *source*: the same files where the disk is the same.
+    """Link the files of *source* into *into*, or copy them where a link cannot be.
 
     Nothing writes into them again, and somebody who does is found out by the store.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A guest under the loads of its cell, and what of them is evidence.
+"""The loads of a cell in its guest, and their evidence.
 
 Before: file systems are made and mounted, counters read. Then the loads start one after the
 other, until each shows what it claims. After: counters again, while the loads still run; all
@@ -50,7 +50,7 @@ class CellLoad:
 
 @dataclass
 class LoadReport:
-    """What the loads left behind; complete once the guest is out from under them."""
+    """The evidence of a cell's loads; complete when all of them are stopped."""
 
     untried: str = ""  # why the test cannot be run under them
     shown: tuple[Shown, ...] = ()
@@ -66,7 +66,7 @@ class LoadReport:
 def under_loads(
     guest: Guest, loads: Sequence[CellLoad], folder: Path, repeat: int = 0
 ) -> Iterator[LoadReport]:
-    """Keep *guest*, whose folder is *folder*, under all of *loads* while inside.
+    """Run all of *loads* in *guest*, whose folder is *folder*, while inside.
 
     Where that cannot be had, ``untried`` of what is given says why, or the guest is lost: nothing
     is raised, for the file systems are looked at in any case. Leaves loads.txt there, with what

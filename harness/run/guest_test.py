@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One guest test, run once: its module goes in, its log is collected, its end is named."""
+"""One run of a guest test: its module is loaded, its log collected, its end classified."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class GuestTestRun:
         return TestOutcome(Ended.DONE, (), reason=self.spoiled)
 
     def _look_for_leaks(self) -> None:
-        """With the module gone, all that it still owns is lost."""
+        """Scan for leaks: the module is unloaded, so whatever it still owns is lost."""
         try:
             self._leaks = kmemleak.found(self._agent, self._speed)
         except NoAnswer:

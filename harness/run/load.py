@@ -47,19 +47,19 @@ class LoadRun:
 
     @property
     def ended(self) -> str:
-        """How it ended, where it did so by itself; else ""."""
+        """The end of a load that ended by itself; else ""."""
         if not self._ready or self._told or self._asked is None or self._asked.end is None:
             return ""
         return f"{self.load.name}: {self._asked.end}"
 
     @property
     def well(self) -> bool:
-        """Whether it ended as it should: nothing of it is left."""
+        """Whether the load ended as it should: nothing of it is left."""
         return self._asked is not None and self._asked.end is not None and self._asked.end.well
 
     @property
     def said(self) -> tuple[str, ...]:
-        """What a program printed so far."""
+        """The lines a program printed so far."""
         return tuple(self._asked.outs) if self._asked else ()
 
     @contextlib.contextmanager
@@ -85,9 +85,9 @@ class LoadRun:
             self.forget()
 
     def start(self, words: Sequence[str]) -> None:
-        """Start it, told *words*, and wait until it is ready.
+        """Start the load, told *words*, and wait until it is ready.
 
-        One that does not get ready has to be stopped too.
+        A load that does not get ready has to be stopped too.
 
         Raises:
             NoAnswer: the guest is gone, or it took too long.
@@ -134,7 +134,7 @@ class LoadRun:
         self._ready = True
 
     def stop(self) -> None:
-        """Stop it, in a guest that is well; ``broke`` says afterwards what went wrong with that.
+        """Stop the load, in a guest that is well; ``broke`` says afterwards what went wrong.
 
         Raises:
             NoAnswer: the guest is gone, or does not answer.
@@ -146,7 +146,7 @@ class LoadRun:
             self._end(self._asked)
 
     def forget(self) -> None:
-        """Take no notice of it any more: it is stopped, or was lost with its guest."""
+        """Ignore the load from now on: it is stopped, or was lost with its guest."""
         self.over = True
         if self._asked is not None:
             self._agent.forget(self._asked)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""File systems on scratch disks: made on the host, and checked there once a guest let go.
+"""File systems on scratch disks: made on the host, and checked there after the unmount.
 
 A guest would need mkfs and fsck for its own architecture, and RAM for them.
 """
@@ -30,7 +30,7 @@ _UNKNOWN = re.compile(
 
 @dataclass(frozen=True)
 class Checked:
-    """What the check of a file system found."""
+    """The result of a file system's check."""
 
     sound: bool | None  # None: it did not tell
     said: str  # the end of what it printed
@@ -78,7 +78,7 @@ def make_filesystem(kind: str, disk: Path) -> None:
 
 
 def check_filesystem(kind: str, disk: Path, wanted: Callable[[], bool] = lambda: True) -> Checked:
-    """Let its own check look at the *kind* on *disk*, for as long as it is *wanted*.
+    """Check the file system *kind* on *disk* with its own tool, for as long as it is *wanted*.
 
     What it is to read was written by the kernel under test. So a check that finds no end, or
     crashes, is no error: it is one that tells nothing.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Slow or stuck: what a guest shows while a test runs in it, and what follows from that.
+"""Stall detection: a test that is stuck, told from one that is slow.
 
 Progress is a line of the test's own (a result, a diagnostic), or a higher count of what it has
 done, where it counts (``include/harness/progress.h``). Tries that came to nothing are none, nor
@@ -40,7 +40,7 @@ STARVED_S = 2.0
 
 @dataclass(frozen=True)
 class ProgressSample:
-    """What was known of a guest and its test at one moment."""
+    """The progress of a guest and its test at one moment."""
 
     at: float  # seconds, on any clock of the host
     said: int  # lines of the test's own so far
@@ -82,7 +82,7 @@ def look_of(timeout_s: float, spent_s: float) -> float:
 
 
 class StallDetector:
-    """Looks at one test from time to time, and says when it is stuck."""
+    """The judge of one test's progress, sample by sample."""
 
     def __init__(self, limit_s: float, starved_s: float = STARVED_S) -> None:
         """Prepare to look at a test; both in seconds of the host.
@@ -98,7 +98,7 @@ class StallDetector:
 
     @property
     def moved(self) -> str:
-        """What the test did lately, for who has to say why it ran out of time."""
+        """The test's latest progress, for the message on a time-out."""
         if self._since is None or self._latest is None:
             return "it was not seen at work"
         ago = self._latest.at - self._since.at
@@ -158,7 +158,7 @@ def _counts(sample: ProgressSample) -> str:
 
 
 class Watchdog(Deadline):
-    """A deadline that looks at the test it is for; ``stall`` says why it passed before its time."""
+    """A deadline that watches its test; ``stall`` says why it passed before its time."""
 
     def __init__(
         self, seconds: float, detector: StallDetector, look: Callable[[], ProgressSample]
@@ -184,7 +184,7 @@ class Watchdog(Deadline):
 
 
 class Watch:
-    """Looks at one guest while a test runs: its samples, its log, its emulator's CPU time."""
+    """The inputs of a watchdog: a guest's samples, its log, its emulator's CPU time."""
 
     def __init__(self, pid: int, sampling: Sampling, recording: Recording) -> None:
         self._pid = pid

@@ -55,7 +55,7 @@ _NM = re.compile(
 
 @dataclass(frozen=True)
 class DebugSource:
-    """Where the line numbers of one kernel come from."""
+    """The source of one kernel's line numbers."""
 
     kernel: Kernel
     arch: Arch

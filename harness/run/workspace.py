@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where a command works: checkout, cache and store, and who is told about progress."""
+"""The workspace of a command: checkout, cache, and the receiver of its events."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Report = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where things are, and who is told about progress."""
+    """Checkout and cache, and the function that events are reported to."""
 
     checkout: Checkout
     cache: Cache

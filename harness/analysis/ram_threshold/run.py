@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How much RAM each test takes at each position: many small runs, led by the search.
+"""The RAM each test needs at each position: cells at the sizes that the search picks.
 
 First the smallest RAM with which the kernel comes up at all, then for each test the smallest
 with which it passes. Every try is a cell like any other, so what is known is not run again.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The search for the smallest RAM with which something passes, and every time it is tried.
+"""The search for the smallest RAM with which something passes, and its record.
 
 Sizes are the multiples of a step within bounds. It is taken that more RAM never hurts; what the
 search saw that speaks against it is said and not hidden.
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Bounds:
-    """Where to look: RAM in MiB, and how often a size has to pass."""
+    """The range of a search: RAM in MiB, and how often a size has to pass."""
 
     low: int
     high: int
@@ -29,7 +29,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Tries:
-    """What is known of one size."""
+    """The tries of one size."""
 
     passed: int = 0
     failed: int = 0
@@ -51,7 +51,7 @@ Known = Mapping[int, Tries]
 
 @dataclass(frozen=True)
 class Threshold:
-    """What a search came to."""
+    """The result of a search."""
 
     mib: int | None  # the smallest size that passes, None where the largest one does not
     why: str  # what the next smaller size said; of the largest one where mib is None
@@ -61,7 +61,7 @@ class Threshold:
 
     @property
     def doubtful(self) -> bool:
-        """Whether something speaks against one clear threshold."""
+        """Whether there is no clear threshold."""
         return bool(self.mixed or self.uneven)
 
 
@@ -141,7 +141,7 @@ BOOT = "boot"
 
 @dataclass(frozen=True)
 class ThresholdRow:
-    """What one search found: a test, or the boot, at one position of one architecture."""
+    """The result for a test, or the boot, at one position of one architecture."""
 
     arch: str
     position: int

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a guest sends: one thread that reads it, the waits that it ends, and its lines.
+"""The reading side of a guest's channels: waits, the reading thread, logs and lines.
 
-The guest's end is announced only after every byte it sent was taken in: who waits for a guest
-and finds it gone has all the evidence already.
+The guest's end is announced after the last byte it sent was read, so whoever finds it gone has
+all the evidence.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import IO, Protocol
 from harness.host.deadline import Deadline
 
 CHUNK = 64 * 1024
-# A serial console comes byte by byte, and to look at each costs as much as to look at a hundred:
-# after a small chunk it is left alone for so long, seconds. Not for longer: its socket has room for
-# no more than a few hundred bytes that were sent one by one, and the guest waits when it is full.
+# Seconds without a read after a small chunk: a serial console comes byte by byte, and a read of
+# one byte costs as much as one of a hundred. Not more: the socket has room for a few hundred bytes
+# that were sent one by one, and the guest waits when it is full.
 REST_S = 0.001
 SMALL = 4096
 # From the line that announces a panic to QEMU's exit; only a kernel that hangs inside its own
@@ -37,7 +37,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class Wait(enum.Enum):
-    """How a wait ended."""
+    """The end of a wait."""
 
     MET = "met"  # what was waited for is there
     GONE = "gone"  # the guest is gone, or as good as gone after a panic
@@ -46,7 +46,7 @@ class Wait(enum.Enum):
 
 
 class Vitals:
-    """Whether a guest lives, and the condition that is notified whenever it says anything.
+    """Whether a guest lives, with the condition that is notified when anything comes from it.
 
     Everything that the reading thread changes is changed with ``changed`` held.
     """
