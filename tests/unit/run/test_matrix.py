@@ -1,24 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-from __future__ import annotations
+"""The exit code of a run."""
 
-from pathlib import Path
+from __future__ import annotations
 
 import pytest
 
-from harness.model.errors import UserError
 from harness.model.results import CellResult, RunRecord
-from harness.model.values import Cell, Patch, Plan, Series, Verdict
+from harness.model.values import Cell, Plan, Verdict
 from harness.run.matrix import exit_code
-from harness.run.prepare import checked_positions
-
-SERIES = Series(
-    name="s",
-    title="t",
-    folder=Path(),
-    covers="5.10",
-    prepare=(),
-    patches=tuple(Patch(n, Path(), f"patch {n}", "", "", ()) for n in (1, 2)),
-)
 
 
 def record(*verdicts: tuple[Verdict, Verdict], finished: bool = True) -> RunRecord:
@@ -54,14 +43,3 @@ def test_a_differing_verdict_outweighs_a_miss() -> None:
 
 def test_an_unfinished_run_is_never_0() -> None:
     assert exit_code(record((Verdict.PASS, Verdict.PASS), finished=False)) == 3
-
-
-def test_positions_default_to_all_and_come_sorted_once() -> None:
-    assert checked_positions(SERIES, ()) == (0, 1, 2)
-    assert checked_positions(SERIES, (2, 0, 2)) == (0, 2)
-
-
-def test_a_position_outside_the_series_is_named() -> None:
-    with pytest.raises(UserError, match="position 3") as caught:
-        checked_positions(SERIES, (1, 3))
-    assert "0 (base) to 2" in caught.value.hint
