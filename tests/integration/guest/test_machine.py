@@ -39,7 +39,7 @@ def test_machine_that_runs_has_no_failure_and_its_command_on_disk(tmp_path: Path
         ),
     ],
 )
-def test_failure_is_of_the_emulator_only_where_the_guest_did_not_end_it(
+def test_failure_is_none_only_where_guest_ended_itself(
     tmp_path: Path, actions: str, failure: str | None
 ) -> None:
     with fake_machine(tmp_path, ended(actions)) as machine:

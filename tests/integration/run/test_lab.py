@@ -102,7 +102,7 @@ def test_sigint_while_a_thread_builds_ends_make_and_the_next_run_goes_on(
     assert Store(lab.workspace.cache.store).damage("kernel", kernel.key) == ""
 
 
-def test_exit_without_exception_waits_for_what_was_submitted(lab: Lab) -> None:
+def test_exit_without_exception_waits_for_submitted_work(lab: Lab) -> None:
     done: list[int] = []
     with lab:
         for number in range(5):

@@ -32,7 +32,7 @@ exec = [{ agent = "kmsg 6,{seq},1;setup" }, { agent = "end {id} exit:0" }]
 )
 
 
-def test_a_load_runs_beside_the_test_and_is_stopped(tmp_path: Path) -> None:
+def test_load_runs_beside_test_and_is_stopped(tmp_path: Path) -> None:
     load = replace(LOAD, setup=(("/bin/busybox", "true"),))
     with boot(fake_guest(tmp_path, on(LOADED)), tmp_path) as guest:
         with LoadRun(guest, load).kept_up() as running:
@@ -45,7 +45,7 @@ def test_a_load_runs_beside_the_test_and_is_stopped(tmp_path: Path) -> None:
     assert said[-1].startswith("stop ")
 
 
-def test_a_load_that_ends_by_itself_is_told(tmp_path: Path) -> None:
+def test_load_that_ends_early_is_reported(tmp_path: Path) -> None:
     table = LOADED.replace(
         '{ agent = "out {id} ready" }',
         """
@@ -71,7 +71,7 @@ def test_a_load_that_ends_by_itself_is_told(tmp_path: Path) -> None:
         ('exec = [{ agent = "end {id} exit:2" }]', "'/bin/setup' ended with exit 2"),
     ],
 )
-def test_a_broken_load_is_our_error(tmp_path: Path, table: str, why: str) -> None:
+def test_broken_load_is_guest_error(tmp_path: Path, table: str, why: str) -> None:
     load = replace(LOAD, setup=(("/bin/setup",),))
     if "exec" not in table:
         table += '\nexec = [{ agent = "end {id} exit:0" }]'
@@ -81,7 +81,7 @@ def test_a_broken_load_is_our_error(tmp_path: Path, table: str, why: str) -> Non
         assert guest.alive
 
 
-def test_a_guest_that_dies_of_its_load_shows_in_the_test(tmp_path: Path) -> None:
+def test_guest_death_by_load_shows_in_test(tmp_path: Path) -> None:
     table = """
     start = [
         { console = "[    3.000000] Kernel panic - not syncing: Out of memory\\r\\n" },
@@ -94,7 +94,7 @@ def test_a_guest_that_dies_of_its_load_shows_in_the_test(tmp_path: Path) -> None
     assert "Kernel panic - not syncing: Out of memory" in outcome.log
 
 
-def test_one_that_ends_between_a_test_and_its_own_stop_is_told(tmp_path: Path) -> None:
+def test_load_that_ends_before_stop_is_reported(tmp_path: Path) -> None:
     table = LOADED + 'write = [{ agent = "ok {id}" }, { agent = "end {arg} exit:1" }]'
     with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
         with LoadRun(guest, LOAD).kept_up() as running:
@@ -107,7 +107,7 @@ def test_one_that_ends_between_a_test_and_its_own_stop_is_told(tmp_path: Path) -
     assert running.broke == ""
 
 
-def test_a_load_is_told_how_long_it_has_to_end(tmp_path: Path) -> None:
+def test_load_stop_names_grace_time(tmp_path: Path) -> None:
     table = LOADED.replace("stop {arg}", "stop {args}")
     spec = fake_guest(tmp_path, on(table).replace("spin_us=10000", "spin_us=25000"))
     with boot(spec, tmp_path) as guest, LoadRun(guest, LOAD).kept_up() as running:
@@ -127,9 +127,7 @@ def never_ready(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Agent, "hear", heard)
 
 
-def test_a_load_that_is_never_ready_is_our_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_load_never_ready_is_guest_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     never_ready(monkeypatch)
     table = LOADED.replace('{ agent = "out {id} ready" }', "").replace("}, ]", "} ]")
     with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
@@ -140,7 +138,7 @@ def test_a_load_that_is_never_ready_is_our_error(
     assert "stop " in (tmp_path / "kmsg.log").read_text()
 
 
-def test_a_guest_that_hangs_under_its_load_shows_in_the_test(
+def test_guest_hang_under_load_shows_in_test(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     never_ready(monkeypatch)

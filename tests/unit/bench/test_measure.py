@@ -86,7 +86,7 @@ def test_a_summary_is_minimum_median_maximum() -> None:
     assert summary([3, 1, 10, 2]) == Summary(1, 2.5, 10)
 
 
-def test_a_ratio_is_that_of_the_medians() -> None:
+def test_ratio_is_of_medians() -> None:
     assert estimate([1, 2, 30], [4, 8, 5]).value == 2 / 5
 
 
@@ -96,12 +96,12 @@ def test_the_interval_holds_the_value_and_lies_within_the_samples() -> None:
     assert got == estimate([1.0, 1.1, 1.2, 1.3, 5.0], [2.0, 2.1, 2.2, 2.3, 2.4])
 
 
-def test_one_sample_has_no_spread() -> None:
+def test_spread_of_single_sample_is_none() -> None:
     assert estimate([3.0]) == Estimate(3.0, 3.0, 3.0)
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [([], []), ([1.0], [0.0, 1.0])])
-def test_there_is_no_figure_of_nothing(ours: list[float], theirs: list[float]) -> None:
+def test_estimate_of_no_samples_is_refused(ours: list[float], theirs: list[float]) -> None:
     with pytest.raises(ValueError, match="nothing to compare"):
         estimate(ours, theirs)
 
@@ -126,7 +126,7 @@ def test_a_contender_of_two_rows_runs_once_a_round(testbed: Testbed) -> None:
     assert got["r2"] == Measured((1, 2, 3), (7, 8, 9))
 
 
-def test_a_contender_that_fails_takes_only_its_rows_with_it(testbed: Testbed) -> None:
+def test_failing_contender_loses_only_own_rows(testbed: Testbed) -> None:
     good, bad = contender("good", [1, 1, 1]), broken("vng")
     (group,) = groups_of((row("r1", good, bad), row("r2", good)), runs=2)
     got, _ = measure(group, testbed, silent)
@@ -134,7 +134,7 @@ def test_a_contender_that_fails_takes_only_its_rows_with_it(testbed: Testbed) ->
     assert got["r2"] == Measured((1, 1))
 
 
-def test_what_was_opened_is_closed(testbed: Testbed) -> None:
+def test_contender_is_closed_after_measurement(testbed: Testbed) -> None:
     closed = []
 
     @contextmanager
@@ -167,7 +167,7 @@ def test_own_work_is_no_disturbance(monkeypatch: pytest.MonkeyPatch) -> None:
 # ---------------------------------------------------------------- rows
 
 
-def test_every_row_has_a_name_of_its_own_and_a_contender_one_meaning() -> None:
+def test_row_names_are_unique_and_contenders_unambiguous() -> None:
     rows = all_rows()
     assert len({row.name for row in rows}) == len(rows)
     figures = [f for row in rows for f in (row.ours, row.theirs) if f]
@@ -192,7 +192,7 @@ def test_rows_are_chosen_by_name_beginning_or_glob(patterns: list[str], names: l
     assert [chosen.name for chosen in select(given, patterns)] == names
 
 
-def test_a_row_that_is_not_there_is_refused() -> None:
+def test_select_of_unknown_row_is_refused() -> None:
     with pytest.raises(UserError, match="no row is called 'colne'") as caught:
         select((row("clone", contender("a", [])),), ["colne"])
     assert "there are: clone" in caught.value.hint
@@ -202,11 +202,11 @@ def test_a_row_that_is_not_there_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("ours", "bar", "verdict"), [((1.0,), 0.5, "pass"), ((1.1,), 0.5, "miss")])
-def test_a_bar_is_the_most_that_passes(ours: tuple[float, ...], bar: float, verdict: str) -> None:
+def test_bar_is_inclusive(ours: tuple[float, ...], bar: float, verdict: str) -> None:
     assert result("r", ours, (2.0,), bar).verdict == verdict
 
 
-def test_a_new_measurement_replaces_its_row_and_no_other(tmp_path: Path) -> None:
+def test_merged_results_replace_measured_row_alone(tmp_path: Path) -> None:
     old = Results((result("a", (1.0,), (2.0,), 1), result("b", (3.0,), (4.0,), 1)))
     new = Results((result("b", (5.0,), (6.0,), 1),))
     got = merged(old, new, ("b", "a"))
@@ -217,7 +217,7 @@ def test_a_new_measurement_replaces_its_row_and_no_other(tmp_path: Path) -> None
     assert load(tmp_path) == got
 
 
-def test_a_row_that_fails_keeps_the_numbers_it_had() -> None:
+def test_merged_results_keep_numbers_of_failed_row() -> None:
     old = Results((result("a", (1.0,), (2.0,), 1),))
     failed = dataclasses.replace(old.rows[0], measured=Measured((), failure="no network"))
     assert merged(old, Results((failed,)), ("a",)) == old
@@ -238,14 +238,14 @@ def test_the_table_says_bar_ratio_spread_and_verdict() -> None:
     assert "a machine; harness 1; QEMU 7.2. Rows: r." in text
 
 
-def test_the_table_says_that_the_machine_was_busy() -> None:
+def test_table_names_busy_machine() -> None:
     one = result("r", (1.0,), (2.0,), 1)
     busy = dataclasses.replace(one, conditions=dataclasses.replace(UNDER, others=1.25))
     assert "**Not idle**: 1.25 cores" in render(Results((busy,)))
     assert "Not idle" not in render(Results((one,)))
 
 
-def test_a_row_that_could_not_be_measured_says_why() -> None:
+def test_table_names_reason_of_unmeasured_row() -> None:
     failed = dataclasses.replace(
         result("r", (1.0,), (1.0,), 1), measured=Measured((), failure="vng: no network")
     )
@@ -269,7 +269,7 @@ def test_only_the_part_between_the_marks_is_replaced(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- peers and edits
 
 
-def test_kunit_says_how_long_its_guest_took() -> None:
+def test_kunit_time_is_read_from_output() -> None:
     text = "[1] Testing complete. Ran 40 tests: passed: 38, skipped: 2\n[1] Elapsed time: 0.512s\n"
     assert kunit.elapsed(text) == 0.512
 
@@ -282,7 +282,7 @@ def test_a_kunit_run_without_tests_is_no_measurement(text: str) -> None:
         kunit.elapsed(text)
 
 
-def test_each_edit_is_a_patch_of_its_own(tmp_path: Path) -> None:
+def test_edits_are_distinct_patches(tmp_path: Path) -> None:
     texts = [_edit("a\nb\nc\nd\n") for _ in range(2)]
     assert texts[0] != texts[1]
     file = tmp_path / "edit.patch"

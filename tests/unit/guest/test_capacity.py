@@ -18,7 +18,7 @@ SPEC = GuestSpec(arch=all_archs()[0], kernel=Path("k"), initramfs=Path("i"), ram
 PATIENCE_S = 20.0
 
 
-def test_workers_follow_cores_cpus_and_what_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_follow_cores_cpus_and_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources, "cores", lambda: 8)
     assert Capacity(0, 1).workers == 8
     assert Capacity(0, 4).workers == 2
@@ -59,7 +59,7 @@ class Host:
         ((40,), 64, 50 + 64 + QEMU_OVERHEAD_MIB),
     ],
 )
-def test_two_guests_need_what_was_measured_else_their_ram(
+def test_place_beside_guest_needs_measured_memory_else_ram(
     measured: tuple[int, ...], ram_mib: int, needs: int
 ) -> None:
     host = Host()
@@ -72,12 +72,12 @@ def test_two_guests_need_what_was_measured_else_their_ram(
     assert not host.has_room(capacity, beside, needs - 1)
 
 
-def test_one_guest_always_finds_room() -> None:
+def test_place_of_first_guest_never_waits() -> None:
     with Capacity(2, 1, memory_mib=lambda: 0).place(SPEC):
         pass
 
 
-def test_a_guest_waits_until_another_gives_its_memory_back() -> None:
+def test_place_without_memory_waits_for_another_guest_to_end() -> None:
     room_for_one = 128 + QEMU_OVERHEAD_MIB + RESERVE_MIB + 1
     capacity = Capacity(2, 1, memory_mib=lambda: room_for_one)
     began, end = threading.Event(), threading.Event()

@@ -20,26 +20,26 @@ def record(*verdicts: tuple[Verdict, Verdict], finished: bool = True) -> RunReco
     )
 
 
-def test_all_as_expected_is_0_even_where_a_fail_was_expected() -> None:
+def test_exit_code_with_all_as_expected_is_0() -> None:
     assert exit_code(record((Verdict.PASS, Verdict.PASS), (Verdict.FAIL, Verdict.FAIL))) == 0
 
 
 @pytest.mark.parametrize("got", [Verdict.FAIL, Verdict.ERROR, Verdict.SKIP])
-def test_a_verdict_that_differs_is_1(got: Verdict) -> None:
+def test_exit_code_with_differing_verdict_is_1(got: Verdict) -> None:
     assert exit_code(record((got, Verdict.PASS))) == 1
 
 
-def test_a_pass_that_should_have_failed_is_1() -> None:
+def test_exit_code_with_unexpected_pass_is_1() -> None:
     assert exit_code(record((Verdict.PASS, Verdict.FAIL))) == 1
 
 
-def test_only_cells_that_could_not_run_is_3() -> None:
+def test_exit_code_with_misses_alone_is_3() -> None:
     assert exit_code(record((Verdict.MISS, Verdict.PASS), (Verdict.PASS, Verdict.PASS))) == 3
 
 
-def test_a_differing_verdict_outweighs_a_miss() -> None:
+def test_exit_code_with_differing_verdict_and_miss_is_1() -> None:
     assert exit_code(record((Verdict.MISS, Verdict.PASS), (Verdict.FAIL, Verdict.PASS))) == 1
 
 
-def test_an_unfinished_run_is_never_0() -> None:
+def test_exit_code_of_unfinished_run_is_not_0() -> None:
     assert exit_code(record((Verdict.PASS, Verdict.PASS), finished=False)) == 3
