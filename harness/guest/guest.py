@@ -82,7 +82,7 @@ class Guest:
         self.ready = ready
         self.origin = origin
         self.why_cold = ""  # why it is no clone, where it should have been one
-        # Its own was measured once, of a clone when its template was made; the host's is today's.
+        # The guest's speed was measured at its boot (a clone's: its template's), the host's today.
         self.speed = Speed(speed_of(ready.spin_us).factor * host_speed().factor)
         self.machine = machine
         self.spec = spec
@@ -175,7 +175,7 @@ class Guest:
         Raises:
             GuestError: the guest has no network or no server, or does not answer.
         """
-        # At its first use: few guests are asked, and importing an SSH client takes half a second.
+        # Imported at first use: it takes half a second, and few guests need SSH.
         from harness.guest.transport.ssh import ClientKey, Ssh
 
         deadline = self.deadline(SSH_S)
@@ -259,7 +259,7 @@ def boot(
         with Machine(command, folder) as machine:
             ready = _await_ready(machine, deadline or Deadline(host_speed().scale(READY_S)))
             guest = Guest(machine, spec, ready)
-            # One that died just now says so by and by, to whom it matters.
+            # A guest that died just now says so at the next request.
             with contextlib.suppress(NoAnswer):
                 guest.wake()
             report(Stage(stage.key, f"{spec.arch.name} is ready", finished=True))
@@ -290,7 +290,7 @@ def _await_ready(machine: Machine, deadline: Deadline) -> Ready:
     if machine.agent.ready is not None:
         return machine.agent.ready
     machine.settle()
-    # What a crash leaves on the console is complete only once everything was read.
+    # The console is complete only when everything was read.
     panic, failure = machine.vitals.panic, machine.failure()
     machine.stop()
     lines = machine.console.lines

@@ -72,7 +72,7 @@ def found(agent: Agent, speed: Speed) -> tuple[str, ...]:
 
 def _shell(agent: Agent, speed: Speed, script: str) -> tuple[list[str], str]:
     """Run *script*; return what it printed, and how it failed ("" where it did not)."""
-    # Not by PID 1 itself: that is to go on forwarding the kernel's log meanwhile.
+    # In a shell, as PID 1 has to go on forwarding the kernel's log.
     deadline = Deadline(speed.scale(SCANS_S))
     done = agent.run("exec", "/bin/sh", "-c", script, deadline=deadline)
     if done.end is None:

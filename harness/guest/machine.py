@@ -87,8 +87,8 @@ class Machine:
             )
             self._negotiated = state is not None
             self._monitor: Monitor | None = None
-            # Last in, first out: the process ends, what it still had to say is read to the end,
-            # and only then are our ends closed.
+            # Last in, first out: the process ends, its channels are read to the end, and then our
+            # ends are closed.
             stack.callback(self._close_monitor)
             reader.start()
             stack.callback(reader.join)
@@ -99,7 +99,7 @@ class Machine:
     def monitor(self) -> Monitor:
         """QMP; most guests come and go without anybody asking for it."""
         if self._monitor is None:
-            # At its first use: asyncio and the client take longer to import than a clone to start.
+            # Imported at first use: asyncio and the client take longer than a clone's start.
             from harness.guest.qemu.qmp import Monitor
 
             self._monitor = Monitor(self._qemu.monitor, negotiated=self._negotiated)

@@ -38,7 +38,7 @@ KIND = "template"
 CACHE_VERSION = "1"
 RAM, STATE, READY = "ram", "state", "ready.json"
 SAVE_S = 30.0  # to write the devices' state; takes some 10 ms
-# What a clone's folder gets of its template: the log of the boot, and the command that booted it.
+# Files of a template that a clone's folder gets: the log and the command of its boot.
 KEPT_OF_BOOT = (("console.log", "boot-console.log"), ("argv.txt", "boot-argv.txt"))
 Report = Callable[[Event], None]
 
@@ -182,7 +182,7 @@ class Templates:
             template = self._made[spec] = make_template(spec, self._store)
             return template
         except BootFailure as failure:
-            # The cell's own boot is to show it, with its own evidence.
+            # The cell's own boot shows it, with evidence of its own.
             self._give_up(spec, failure.reason)
         except GuestError as error:
             self._give_up(spec, error.what)

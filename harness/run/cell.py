@@ -57,7 +57,7 @@ AROUND = "around.log"  # what the kernel said before and after the test, where t
 # Ends that say what the kernel did. A refused module, a silent guest or a lost link may be
 # the fault of a test or the host: those cells run again next time.
 KEPT_ENDS = (Ended.DONE, Ended.DIED, Ended.STUCK)
-# Does something of its own in a guest before and after the test.
+# Called around the test, with its guest.
 Around = Callable[[Guest], contextlib.AbstractContextManager[object]]
 
 

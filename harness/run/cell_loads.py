@@ -167,7 +167,7 @@ def _start(
 
 def _mount(guest: Guest, one: CellLoad, device: str, folder: Path) -> None:
     kind, name, where = one.load.filesystem, one.load.name, _mount_point(one.load)
-    # The guest has looked at its disk for partitions, and kept nothing: nobody has it open.
+    # The guest has the disk not open: it has looked for partitions, and found none.
     make_filesystem(kind, scratch_disk(folder, one.disk or 0))
     for argv in (("/bin/mkdir", where), ("/bin/mount", "-t", kind, device, where)):
         done = _exec(guest, argv, COMMAND_S)

@@ -85,7 +85,7 @@ class Diagnosis:
                 answered=True, kind=kind, where=max(busy, key=busy.__getitem__, default="")
             )
         except GuestError as error:
-            # Why an emulator is mute shows in its threads, if anywhere.
+            # The reason why an emulator is mute shows in its threads, if anywhere.
             threads = (f"  {line}" for line in describe_threads(self._machine.pid))
             self._say("", f"processors: {error.what}", *threads)
         findings = self._tasks(module, kind) or findings
@@ -108,7 +108,7 @@ class Diagnosis:
         text = self._system_map.read_text("ascii") if self._system_map.is_file() else ""
         symbols = Symbols(text)
         seen: Counter[str] = Counter()
-        # Whether QEMU answers at all is waited for longer: without, nothing can be said.
+        # The first answer may take longer: without QEMU nothing can be said.
         registers = self._ask("info registers -a", Deadline(DUMP_S * self._scale))
         for look in range(1, LOOKS + 1):
             for number, one in enumerate(_each(registers)):

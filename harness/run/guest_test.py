@@ -45,7 +45,7 @@ def run_test(guest: Guest, test: GuestTest, loads: Sequence[LoadRun] = ()) -> Te
     outcome = test_run.run(guest.phase_log.lost)
     guest.phase_log.lost = guest.phase_log.lost or test_run.spoiled
     guest.phase_log.begin("after the test")
-    # What the console has of the records that the log lost.
+    # The console may have the records that the log lost.
     end = guest.deadline(CONSOLE_S)
     log, found = guest.console.fill(outcome.log, guest.agent.gaps[before:], end)
     lost = max(0, outcome.lost_records - found)
@@ -97,8 +97,8 @@ class GuestTestRun:
             answer = self._agent.call("write", path, value, deadline=self._deadline(ANSWER_S))
             if not answer.ok:
                 return TestOutcome(Ended.REFUSED, (), reason=f"knob {path}: {answer.text}")
-        # Marks in the kernel's own log, because that is what is cut at them: what came before
-        # the test may still be on its way when the module goes in.
+        # Marks are written into the kernel's log, which is cut at them: records from before the
+        # test may still be on their way when the module is loaded.
         self._machine.sampling.begin(test.module.replace("-", "_"))
         self._begin = self._mark("begins", recording)[1] or 0
         watch = Watch(self._machine.pid, self._machine.sampling, recording)
@@ -163,7 +163,7 @@ class GuestTestRun:
         stall, allowed = self._watchdog.stall, self._watchdog.seconds
         reason = f"no progress for {stall.seconds:.1f} of its {allowed:.0f} s: {stall.why}"
         found = self._examine(stall.kind, reason, end)
-        # A guest that fell silent may be its emulator's doing; one that told is not.
+        # A silent guest may be its emulator's fault; a guest that sends samples is not.
         if not found.answered and not stall.told:
             return None
         kind = found.kind or stall.kind

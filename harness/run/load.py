@@ -125,7 +125,7 @@ class LoadRun:
                 f"load {self.load.name}: not ready within {deadline.seconds:.0f} s", heard
             )
         if "ready" not in asked.outs:
-            # What it last said is why, as a rule: that the guest is too large for it, say.
+            # The last line is the reason, as a rule: that the guest is too large for it, say.
             last = f": {asked.outs[-1][:LAST_SAID]}" if asked.outs else ""
             raise GuestError(
                 f"load {self.load.name} ended before it was ready: {asked.end}{last}",
@@ -190,7 +190,7 @@ class LoadRun:
             how = f"{end}"
             if self.killed:
                 how += f": {grace.seconds:.0f} s after SIGTERM it still ran, and had to be killed"
-            # Of one that never got ready it is said already.
+            # A load that never got ready is reported already.
             self.broke = (
                 f"load {self.load.name} was stopped and ended with {how}" if self._ready else ""
             )

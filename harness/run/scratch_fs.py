@@ -20,8 +20,8 @@ from harness.model.errors import InfraError
 CHECK_S = 120.0  # on an idle host, of 320 MiB; it takes a second or two
 MAX_LINES = 100_000  # of a check
 _TAIL = 4000  # characters of a check's output that are looked at
-# What e2fsck says of a disk that it takes for none of its own, once the superblock and its copies
-# are gone (8, without 4). We have made it, and know better.
+# e2fsck's status for a disk without superblock and copies (8, without 4): it takes that for another
+# file system's, and is wrong, as the disk was made for it.
 _UNKNOWN = re.compile(
     r"Bad magic number in super-block|[Ss]uperblock (?:is )?(?:invalid|corrupt)"
     r"|checksum does not match superblock|has unsupported feature"
@@ -48,7 +48,7 @@ class _Kind:
     check: tuple[str, ...]
 
 
-# What 5.10 cannot mount yet stays off.
+# Features that 5.10 cannot mount are off.
 _KINDS = {
     "xfs": _Kind(
         "xfsprogs",

@@ -27,8 +27,8 @@ from harness.model.results import Stuck
 # for more than 3 s of its 90. When they only printed, some were for 21 s.
 PART = 0.2
 LEAST_S = 5.0
-# What a stuck test may cost as a whole, the last look at it included: a third, less what the two
-# ends are seen late.
+# The part of a test's time-out that a stuck test may take, its diagnosis included: a third, less
+# the delay in seeing the two ends.
 WHOLE_PART = 0.3
 LEAST_LOOK_S = 2.0
 BUSY, IDLE = 0.8, 0.2  # parts of the processors' time
@@ -133,11 +133,11 @@ class StallDetector:
     def _unseen(self, since: ProgressSample, now: ProgressSample, seconds: float) -> Stall | None:
         """Judge a guest that sends nothing any more by the time that its emulator takes."""
         took = now.emulator_s - since.emulator_s
-        # An emulator that wants to run and may not is the host's doing.
+        # An emulator that is ready and does not run is the host's fault.
         if took <= IDLE * seconds and self._ready <= IDLE * self._looks:
             why = "the guest is silent, its processors idle"
             return Stall(Stuck.HANG, seconds, why, told=False)
-        # As much work as an idle host would have done for it: a busy one has to be waited for.
+        # On a busy host this takes longer: the CPU time is that of an idle host.
         if took >= BUSY * self.limit_s:
             why = f"the guest is silent and took {took:.0f} s of CPU time meanwhile"
             return Stall(Stuck.LIVELOCK, seconds, why, told=False)

@@ -35,8 +35,8 @@ from harness.run.lab import Lab
 from harness.run.prepare import ResolvedPlan
 from harness.run.workspace import Workspace
 
-# From launch to ready, on a host of reference speed. A guest with enough RAM takes half a second;
-# one with too little often says nothing at all, and all that time is waited for.
+# From launch to ready, on a host of reference speed: half a second with enough RAM. A guest
+# with too little often stays silent for all of this time.
 BOOT_S = 10.0
 
 
@@ -144,7 +144,7 @@ class _Searches:
                 return False, failure.reason
             return True, ""
 
-        # A template comes out of the store the second time: to repeat it would say nothing.
+        # One try: the second time the template comes out of the store.
         found = self._search(replace(self._bounds, repeats=1), comes_up)
         self._enter(ThresholdRow(arch.name, position, BOOT, "none", found))
         if found.mib is None:

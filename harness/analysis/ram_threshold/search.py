@@ -135,7 +135,7 @@ def _halve(known: Known, bounds: Bounds) -> tuple[int, int, int | None]:
     return fails, passes, None
 
 
-# Instead of a test's name: whether the kernel comes up at all.
+# The name, in place of a test's, of a search for the RAM with which the kernel boots.
 BOOT = "boot"
 
 

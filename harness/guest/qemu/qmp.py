@@ -133,8 +133,8 @@ class Monitor:
         except (QMPError, EOFError, OSError) as error:
             return error
         except AssertionError:
-            # qemu.qmp 0.0.6 takes it that a connection lives on once it is made; an emulator may
-            # be gone by then. Why it is, is to be fetched, or asyncio prints it.
+            # qemu.qmp 0.0.6 assumes that a connection stays after it was made, but the emulator may
+            # be gone. The exception must be fetched, or asyncio prints it.
             with contextlib.suppress(Exception):
                 await self._client.disconnect()
             return EOFError("QEMU is gone")

@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-# Microseconds are what a console prints of a time, and what a record says.
+# Times are in microseconds, on the console as in a record.
 STAMP = re.compile(r"\[ *([0-9]{1,9})\.([0-9]{6})\](?:\[ *[TC][0-9]{1,9}\])? ?(.*)")
 
 
