@@ -18,11 +18,11 @@ from types import FrameType
 from rich.console import Console
 
 from bench import results as kept
-from bench.lab import CELLS, CLONES, open_lab
 from bench.measure import groups_of, measure
 from bench.model import Row
 from bench.rows import all_rows, select
 from bench.table import terse, write
+from bench.testbed import CELLS, CLONES, open_testbed
 from harness.host.paths import Cache, default_cache, find_checkout
 from harness.model.errors import HarnessError
 from harness.report.terminal.view import View
@@ -75,9 +75,9 @@ def _run(args: argparse.Namespace, rows: Sequence[Row]) -> int:
     with View(Console(stderr=True, highlight=False), live=False) as view:
         workspace = Workspace(find_checkout(HERE), cache, report=view)
         conditions = kept.conditions(workspace.checkout)
-        with open_lab(workspace, args.cells, args.clones) as lab:
+        with open_testbed(workspace, args.cells, args.clones) as testbed:
             for group in groups_of(rows, args.runs):
-                measured, others = measure(group, lab, _tell)
+                measured, others = measure(group, testbed, _tell)
                 under = replace(conditions, others=round(others, 2))
                 new = kept.results_of(group, measured, under)
                 if keep:

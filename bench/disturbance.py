@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How much else the machine did while something was measured."""
+"""The load of the machine by others while something was measured."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from bench.lab import Lab, spec_of
 from bench.model import Contender, Once, Sample
+from bench.testbed import Testbed, spec_of
 from harness.arch import load_arch
 from harness.cache.store import Store
 from harness.guest.guest import Guest, boot
@@ -34,9 +34,9 @@ def cold(arch: str) -> Contender:
     """Boot from the first instruction on."""
 
     @contextmanager
-    def open_(lab: Lab) -> Iterator[Once]:
-        spec = spec_of(lab, arch)
-        yield lambda: _once(lab, lambda folder: boot(spec, folder))
+    def open_(testbed: Testbed) -> Iterator[Once]:
+        spec = spec_of(testbed, arch)
+        yield lambda: _once(testbed, lambda folder: boot(spec, folder))
 
     return Contender(
         f"cold boot {arch}", "harness.guest.guest.boot() to the answer of its agent", open_
@@ -47,18 +47,18 @@ def clone(arch: str) -> Contender:
     """Copy a template that is there."""
 
     @contextmanager
-    def open_(lab: Lab) -> Iterator[Once]:
-        open_clone = clones_of(lab, arch, lab.workspace.store)
-        yield lambda: _once(lab, open_clone)
+    def open_(testbed: Testbed) -> Iterator[Once]:
+        open_clone = clones_of(testbed, arch, testbed.workspace.store)
+        yield lambda: _once(testbed, open_clone)
 
     return Contender(
         f"clone {arch}", "harness.guest.template.clone() to the answer of its agent", open_
     )
 
 
-def clones_of(lab: Lab, arch: str, store: Store) -> OpenGuest:
+def clones_of(testbed: Testbed, arch: str, store: Store) -> OpenGuest:
     """Make the template of *arch*'s guest, or find it in *store*; return what opens a clone."""
-    template = make_template(spec_of(lab, arch), store)
+    template = make_template(spec_of(testbed, arch), store)
     return lambda folder: template_clone(template, folder)
 
 
@@ -68,7 +68,7 @@ def no_machine(arch: str) -> Contender:
             "-machine", "none", "-monitor", "stdio")  # fmt: skip
 
     @contextmanager
-    def open_(_: Lab) -> Iterator[Once]:
+    def open_(_: Testbed) -> Iterator[Once]:
         yield lambda: command(argv, stdin="quit\n")
 
     return Contender(f"no machine {arch}", f"echo quit | {' '.join(argv)}", open_)
@@ -78,11 +78,11 @@ def sampled_work(arch: str, *, sampled: bool) -> Contender:
     """Let a program work in a clone, while the guest is sampled or is not."""
 
     @contextmanager
-    def open_(lab: Lab) -> Iterator[Once]:
-        open_clone = clones_of(lab, arch, lab.workspace.store)
+    def open_(testbed: Testbed) -> Iterator[Once]:
+        open_clone = clones_of(testbed, arch, testbed.workspace.store)
 
         def once() -> Sample:
-            folder = lab.new_folder("guest")
+            folder = testbed.new_folder("guest")
             with open_clone(folder) as guest:
                 if sampled:
                     guest.machine.sampling.begin("none")  # as a test's run does
@@ -120,8 +120,8 @@ def command(
     return {WHOLE: seconds}
 
 
-def _once(lab: Lab, open_guest: OpenGuest) -> Sample:
-    folder = lab.new_folder("guest")
+def _once(testbed: Testbed, open_guest: OpenGuest) -> Sample:
+    folder = testbed.new_folder("guest")
     begun = time.perf_counter()
     with open_guest(folder) as guest:
         guest.hello()  # a command of the agent's: the kernel, PID 1 and the link all work

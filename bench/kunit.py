@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.guests import WHOLE
-from bench.lab import Lab
 from bench.model import Contender, Once, Sample
+from bench.testbed import Testbed
 from harness.cache.store import hold
 from harness.host import process, resources
 from harness.model.errors import InfraError
@@ -30,11 +30,11 @@ _ELAPSED = re.compile(r"Elapsed time: (?P<seconds>[0-9.]+)s")
 _RAN = re.compile(r"Testing complete\. .*Ran \d+ tests: passed: [1-9]")
 
 
-def _run(lab: Lab, tree: SourceTree, out: Path, *words: str) -> process.Finished:
+def _run(testbed: Testbed, tree: SourceTree, out: Path, *words: str) -> process.Finished:
     argv = (sys.executable, str(tree.path / _PROGRAM), words[0], "--arch=x86_64",
             f"--build_dir={out}", *words[1:])  # fmt: skip
     # The tree is pristine and stays so, bytecode included.
-    env = {"PYTHONPYCACHEPREFIX": str(lab.keep / "pycache")}
+    env = {"PYTHONPYCACHEPREFIX": str(testbed.keep / "pycache")}
     done = process.run(argv, cwd=tree.path, env=env)
     if not done.ok:
         raise InfraError(
@@ -45,17 +45,17 @@ def _run(lab: Lab, tree: SourceTree, out: Path, *words: str) -> process.Finished
 
 
 @contextmanager
-def _open(lab: Lab) -> Iterator[Once]:
-    tree = fetch(BASE, lab.workspace.cache, "", lab.workspace.report)
-    out = lab.keep / f"kunit-{tree.digest[:12]}"
-    with hold(lab.workspace.cache.locks, out.name):
+def _open(testbed: Testbed) -> Iterator[Once]:
+    tree = fetch(BASE, testbed.workspace.cache, "", testbed.workspace.report)
+    out = testbed.keep / f"kunit-{tree.digest[:12]}"
+    with hold(testbed.workspace.cache.locks, out.name):
         out.mkdir(parents=True, exist_ok=True)
         # By itself it reconfigures and makes only what is missing.
-        _run(lab, tree, out, "build", "--kunitconfig=lib/kunit", f"--jobs={resources.cores()}")
+        _run(testbed, tree, out, "build", "--kunitconfig=lib/kunit", f"--jobs={resources.cores()}")
 
     def once() -> Sample:
         begun = time.perf_counter()
-        done = _run(lab, tree, out, "exec")
+        done = _run(testbed, tree, out, "exec")
         whole = time.perf_counter() - begun
         return {WHOLE: whole, BOOT_AND_RUN: elapsed(done.stdout)}
 

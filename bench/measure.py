@@ -9,8 +9,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from bench.disturbance import Disturbance
-from bench.lab import Lab
 from bench.model import Contender, Measured, Once, Row, Sample
+from bench.testbed import Testbed
 from harness.guest.guest import BootFailure
 from harness.model.errors import HarnessError
 
@@ -56,7 +56,7 @@ def turns(names: Sequence[str], runs: int) -> Iterator[tuple[int, str]]:
             yield run, name
 
 
-def measure(group: Group, lab: Lab, tell: Tell) -> tuple[dict[str, Measured], float]:
+def measure(group: Group, testbed: Testbed, tell: Tell) -> tuple[dict[str, Measured], float]:
     """Return what each row of *group* measured, by its name, and the cores busy otherwise.
 
     A contender that fails takes its rows with it, and no others.
@@ -68,7 +68,7 @@ def measure(group: Group, lab: Lab, tell: Tell) -> tuple[dict[str, Measured], fl
         for contender in group.contenders:
             try:
                 tell(f"{contender.name}: getting ready")
-                runner = stack.enter_context(contender.open(lab))
+                runner = stack.enter_context(contender.open(testbed))
                 for _ in range(group.warm_ups):
                     tell(f"{contender.name}: warm-up")
                     runner()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a benchmark is made of: contenders that are timed, and rows that compare them."""
+"""The parts of a benchmark: contenders that are timed, and rows that compare them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bench.lab import Lab
+from bench.testbed import Testbed
 
 # What one run of a contender gave, by figure: {"ready": 0.06, "whole": 0.09}. Times in seconds.
 Sample = Mapping[str, float]
@@ -23,7 +23,7 @@ class Contender:
 
     name: str  # the same name is the same contender: rows share its runs
     what: str  # what exactly is run, for the table: a command line, or a sentence
-    open: Callable[[Lab], AbstractContextManager[Once]]  # makes all that is not timed
+    open: Callable[[Testbed], AbstractContextManager[Once]]  # makes all that is not timed
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.lab import Lab
+from bench.testbed import Testbed
 from harness.arch import load_arch
 from harness.build.configure import Configuration, configure
 from harness.build.kbuild import Kbuild
@@ -58,13 +58,13 @@ class PlainMake:
 
 
 @contextmanager
-def open_make(lab: Lab, arch: str, tree: SourceTree, series: Series) -> Iterator[PlainMake]:
+def open_make(testbed: Testbed, arch: str, tree: SourceTree, series: Series) -> Iterator[PlainMake]:
     """Give a make with a tree of its own, laid out like those of the harness."""
-    cache = lab.workspace.cache
+    cache = testbed.workspace.cache
     tools = find_toolchain(load_arch(arch))
-    fragments = topic_files(lab.workspace.checkout.kconfigs, arch)
+    fragments = topic_files(testbed.workspace.checkout.kconfigs, arch)
     named = replace(series, name="bench-make")
-    with WorkTree(tree, named, cache, lab.workspace.report) as work:
+    with WorkTree(tree, named, cache, testbed.workspace.report) as work:
         kbuild = Kbuild(work.path, work.folder / f"build-{arch}", tools, cache)
         kbuild.out.mkdir(parents=True, exist_ok=True)
         yield PlainMake(work, kbuild, merge(read_fragments(fragments)), kbuild.out / "bench.log")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What was measured, row by row, with raw numbers: ``bench/results.json``.
+"""The measurements, row by row, with raw numbers: ``bench/results.json``.
 
 A row that is measured again replaces its old numbers; the other rows stay, each with its own
 date, versions and machine.

@@ -12,7 +12,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.lab import Lab
+from bench.testbed import Testbed
 from harness.host.paths import Checkout
 from harness.model.values import Series, SourceTree
 from harness.source.apply import contents_at
@@ -23,9 +23,9 @@ FILE = "mm/vmalloc.c"
 TRIVIAL = Path(__file__).parent / "trivial"
 
 
-def trivial_root(lab: Lab) -> Path:
+def trivial_root(testbed: Testbed) -> Path:
     """Return a copy of the checkout whose only guest test does nothing."""
-    root = _copy(lab, "trivial")
+    root = _copy(testbed, "trivial")
     tests = Checkout(root).tests
     shutil.rmtree(tests)
     shutil.copytree(TRIVIAL, tests / "bench-trivial")
@@ -75,9 +75,9 @@ class EditedSeries:
         order.write_text("\n".join([*names, "edit.patch"]) + "\n")
 
 
-def edited_series(lab: Lab, name: str, tree: SourceTree) -> EditedSeries:
+def edited_series(testbed: Testbed, name: str, tree: SourceTree) -> EditedSeries:
     """Return a copy of the checkout with the flagship renamed to *name*, tests included."""
-    root = _copy(lab, name)
+    root = _copy(testbed, name)
     checkout = Checkout(root)
     (checkout.patches / FLAGSHIP).rename(checkout.patches / name)
     for about in checkout.tests.glob("*/test.toml"):
@@ -85,9 +85,9 @@ def edited_series(lab: Lab, name: str, tree: SourceTree) -> EditedSeries:
     return EditedSeries(root, name, tree)
 
 
-def _copy(lab: Lab, name: str) -> Path:
-    root = lab.new_folder(name)
-    ours = lab.workspace.checkout
+def _copy(testbed: Testbed, name: str) -> Path:
+    root = testbed.new_folder(name)
+    ours = testbed.workspace.checkout
     for folder in (ours.guest_tests, ours.kconfigs, ours.patches):
         shutil.copytree(folder, root / folder.name, ignore=shutil.ignore_patterns("__pycache__"))
     return root

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.guests import WHOLE
-from bench.lab import Lab
 from bench.model import Sample
+from bench.testbed import Testbed
 from harness.build.kernel import KERNEL
 from harness.host import process
 from harness.model.errors import InfraError
@@ -30,16 +30,16 @@ class Ran:
     sample: Sample
 
 
-def run_harness(lab: Lab, root: Path, *words: str) -> Ran:
+def run_harness(testbed: Testbed, root: Path, *words: str) -> Ran:
     """Run ``harness run WORDS`` in the checkout *root* as a command of its own.
 
     Raises:
         InfraError: a verdict was not as declared, or it failed.
     """
-    folder = lab.new_folder("run")
+    folder = testbed.new_folder("run")
     facts = folder / "facts.json"
     argv = (sys.executable, "-m", "bench.account", str(facts), "--root", str(root),
-            "--cache", str(lab.workspace.cache.root), "run", *words,
+            "--cache", str(testbed.workspace.cache.root), "run", *words,
             "--out", str(folder / "out"))  # fmt: skip
     begun = time.perf_counter()
     # Where the package `bench` is: the checkout under measure may be one without it.
@@ -77,7 +77,7 @@ def check(record: RunRecord, cells: int, *, shared: bool = False) -> None:
         )
 
 
-def forget_kernels(lab: Lab, record: RunRecord) -> None:
+def forget_kernels(testbed: Testbed, record: RunRecord) -> None:
     """Take kernels of an edit that nobody will ask for again out of the store."""
     for kernel in record.kernels:
-        shutil.rmtree(lab.workspace.store.root / KERNEL / kernel.key)
+        shutil.rmtree(testbed.workspace.store.root / KERNEL / kernel.key)

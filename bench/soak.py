@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.guests import OpenGuest, answer, clones_of
-from bench.lab import open_lab
+from bench.testbed import open_testbed
 from harness.cache.store import Store
 from harness.host.paths import Cache, find_checkout
 from harness.run.workspace import Workspace
@@ -33,17 +33,17 @@ def main(argv: list[str]) -> int:
     cache, arch, count = argv
     os.environ[MARK] = secrets.token_hex(16)
     workspace = Workspace(find_checkout(Path(__file__).parent), Cache(Path(cache)), lambda _: None)
-    with open_lab(workspace, 0, int(count)) as lab:
+    with open_testbed(workspace, 0, int(count)) as testbed:
         # A store of its own: others may be writing to the one in the cache.
-        open_clone = clones_of(lab, arch, Store(lab.folder / "store"))
+        open_clone = clones_of(testbed, arch, Store(testbed.folder / "store"))
         _clones(open_clone, WARM_UPS)
         before = _look()
         begun = time.perf_counter()
-        _clones(open_clone, lab.clones)
+        _clones(open_clone, testbed.clones)
         seconds = time.perf_counter() - begun
         after = _look()
     left = {name: after[name] - before[name] for name in after}
-    print(json.dumps({**left, "each": seconds / lab.clones}))
+    print(json.dumps({**left, "each": seconds / testbed.clones}))
     return 0
 
 

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.guests import WHOLE, command
-from bench.lab import Lab, bzimage
 from bench.model import Contender, Once, Sample
+from bench.testbed import Testbed, bzimage
 from harness.cache.store import hold
 from harness.host import process, resources
 from harness.model.errors import InfraError
@@ -30,14 +30,14 @@ _RAN = "script exited with code 0"
 _STATUSES = (0, 255)
 
 
-def installed(lab: Lab) -> Path:
+def installed(testbed: Testbed) -> Path:
     """Return the folder of its programs, installed if need be.
 
     Raises:
         InfraError: pip could not install it.
     """
-    folder = lab.keep / f"virtme-ng-{VERSION}"
-    with hold(lab.workspace.cache.locks, f"bench-virtme-ng-{VERSION}"):
+    folder = testbed.keep / f"virtme-ng-{VERSION}"
+    with hold(testbed.workspace.cache.locks, f"bench-virtme-ng-{VERSION}"):
         if not (folder / _DONE).exists():
             shutil.rmtree(folder, ignore_errors=True)
             pip = (folder / "bin" / "pip", "install", "--quiet", f"virtme-ng=={VERSION}")
@@ -56,16 +56,16 @@ def installed(lab: Lab) -> Path:
 class Vng:
     """One kernel, booted by virtme-ng."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, testbed: Testbed) -> None:
         """Install it, build its kernel, and see that a command really runs in its guest.
 
         Raises:
             InfraError: it cannot be installed, or its guest does not run the command.
         """
-        folder = installed(lab)
-        self._cwd = lab.folder
+        folder = installed(testbed)
+        self._cwd = testbed.folder
         self._env = {"PATH": f"{folder}:{os.environ['PATH']}"}  # it calls its other programs
-        self._argv = (str(folder / "vng"), "-r", str(bzimage(lab).image), *_OPTIONS)
+        self._argv = (str(folder / "vng"), "-r", str(bzimage(testbed).image), *_OPTIONS)
         seen = process.run((*self._argv, "-v", *_COMMAND), cwd=self._cwd, env=self._env)
         if _RAN not in seen.stdout + seen.stderr:
             raise InfraError(
@@ -80,18 +80,18 @@ class Vng:
 
 
 @contextmanager
-def _open_one(lab: Lab) -> Iterator[Once]:
-    yield Vng(lab).once
+def _open_one(testbed: Testbed) -> Iterator[Once]:
+    yield Vng(testbed).once
 
 
 @contextmanager
-def _open_many(lab: Lab) -> Iterator[Once]:
-    vng = Vng(lab)
+def _open_many(testbed: Testbed) -> Iterator[Once]:
+    vng = Vng(testbed)
 
     def once() -> Sample:
         begun = time.perf_counter()
         with ThreadPoolExecutor(resources.cores()) as pool:
-            for run in [pool.submit(vng.once) for _ in range(lab.cells)]:
+            for run in [pool.submit(vng.once) for _ in range(testbed.cells)]:
                 run.result()
         return {WHOLE: time.perf_counter() - begun}
 

@@ -51,7 +51,7 @@ TESTS = ("guest-tests", "tests")  # the folders of a checkout that hold them
 
 @dataclass
 class PytestLab:
-    """What one pytest session shares: the lab of its plan, and a kernel with all that runs on it.
+    """The state of one pytest session: its plan's lab, run folder and artifacts.
 
     Everything runs in pytest's own thread, so an interrupt ends it like any exception.
     """
@@ -86,7 +86,7 @@ class PytestLab:
         return self.lab.run(job, self.run, fresh=self.fresh)
 
 
-LABORATORY = pytest.StashKey[PytestLab]()
+LAB = pytest.StashKey[PytestLab]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -99,13 +99,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def laboratory(config: pytest.Config) -> PytestLab:
-    """Return the session's laboratory; a bad option ends pytest with one line.
+def lab_of(config: pytest.Config) -> PytestLab:
+    """Return the session's lab; a bad option ends pytest with one line.
 
     Raises:
         pytest.UsageError: the plan is not valid.
     """
-    if LABORATORY not in config.stash:
+    if LAB not in config.stash:
         named = config.getoption(PREFIX + "plan")
         file = Path(named) if named else None
         try:
@@ -121,13 +121,13 @@ def laboratory(config: pytest.Config) -> PytestLab:
         folder = tempfile.TemporaryDirectory(prefix="kph-pytest-")
         config.add_cleanup(folder.cleanup)
         workspace = Workspace(checkout, default_cache(), report=view, settle=view.close)
-        config.stash[LABORATORY] = PytestLab(
+        config.stash[LAB] = PytestLab(
             plan=plan,
             workspace=workspace,
             fresh=bool(config.getoption(PREFIX + "fresh")),
             run=RunFolder(Path(folder.name)),
         )
-    return config.stash[LABORATORY]
+    return config.stash[LAB]
 
 
 # ---------------------------------------------------------------- items
@@ -146,7 +146,7 @@ class GuestTestFile(pytest.File):
 
     def collect(self) -> Iterable[pytest.Item]:
         """Make one item per architecture, position, RAM, load and repeat."""
-        lab = laboratory(self.config)
+        lab = lab_of(self.config)
         test = load_tests(lab.workspace.checkout)[self.path.parent.name]
         plan = lab.plan
         if plan.tests and not any(fnmatchcase(test.name, pattern) for pattern in plan.tests):
@@ -183,7 +183,7 @@ class GuestTestItem(pytest.Item):
     def setup(self) -> None:
         """Bring the cell to a verdict; what fails here is pytest's *error*, not a failure."""
         try:
-            self.result = laboratory(self.config).judge(self.cell)
+            self.result = lab_of(self.config).judge(self.cell)
         except HarnessError as error:
             raise pytest.UsageError(f"{error.what} ({error.hint})") from None
         for what, text in self._evidence():
@@ -214,12 +214,12 @@ class GuestTestItem(pytest.Item):
         return self.path, None, self.cell.id
 
     def _patch(self) -> int:
-        return self.test.patch_of(laboratory(self.config).lab.ready.series.name)
+        return self.test.patch_of(lab_of(self.config).lab.ready.series.name)
 
     def _evidence(self) -> Iterator[tuple[str, str]]:
         for what, path in self.result.evidence:
             if what in ("test", "argv"):
-                yield what, (laboratory(self.config).run.path / path).read_text(errors="replace")
+                yield what, (lab_of(self.config).run.path / path).read_text(errors="replace")
 
 
 def _difference(result: CellResult) -> str:
@@ -240,14 +240,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare our marker, and refuse a wrong option before anything is collected."""
     config.addinivalue_line("markers", "guest: boots guests of the kernel patch harness")
     if given_options(vars(config.option), PREFIX) or config.getoption(PREFIX + "plan"):
-        laboratory(config)
+        lab_of(config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that asks for a kernel on each of the plan, as often as the plan says."""
     if "kernel" not in metafunc.fixturenames:
         return
-    lab = laboratory(metafunc.config)
+    lab = lab_of(metafunc.config)
     cases = list(product(lab.positions, lab.plan.arch, range(lab.plan.repeat)))
     ids = [f"{arch}-p{position}{_run(repeat, lab.plan)}" for position, arch, repeat in cases]
     metafunc.parametrize("kernel", cases, ids=ids, indirect=True, scope="session")
@@ -256,7 +256,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def harness_lab(request: pytest.FixtureRequest) -> PytestLab:
     """The session's plan, source, series and kernels."""
-    return laboratory(request.config)
+    return lab_of(request.config)
 
 
 @pytest.fixture(scope="session")

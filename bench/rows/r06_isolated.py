@@ -6,21 +6,21 @@ from contextlib import contextmanager
 
 from bench import vng
 from bench.guests import WHOLE
-from bench.lab import POSITION, TOPICS, Lab
 from bench.model import Contender, Figure, Once, Row, Sample
 from bench.roots import trivial_root
 from bench.runs import PEAK, SHARE, check, run_harness
+from bench.testbed import POSITION, TOPICS, Testbed
 
 
 @contextmanager
-def _open(lab: Lab) -> Iterator[Once]:
-    root = trivial_root(lab)
+def _open(testbed: Testbed) -> Iterator[Once]:
+    root = trivial_root(testbed)
     words = ("--arch", "x86_64", "--position", str(POSITION), "--config", ",".join(TOPICS),
-             "--load", "none", "--fresh", "--repeat", str(lab.cells))  # fmt: skip
+             "--load", "none", "--fresh", "--repeat", str(testbed.cells))  # fmt: skip
 
     def once() -> Sample:
-        ran = run_harness(lab, root, *words)
-        check(ran.record, lab.cells)
+        ran = run_harness(testbed, root, *words)
+        check(ran.record, testbed.cells)
         return ran.sample
 
     yield once

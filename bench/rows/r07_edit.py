@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bench.guests import WHOLE
-from bench.lab import Lab, prepared
 from bench.model import Contender, Figure, Once, Row, Sample
 from bench.plain_make import open_make
 from bench.roots import edited_series
 from bench.runs import check, forget_kernels, run_harness
+from bench.testbed import Testbed, prepared
 from harness.host.paths import Checkout
 from harness.plan.descriptions import load_tests, select_tests
 
@@ -18,27 +18,27 @@ TESTS = "*vmalloc*"
 
 
 @contextmanager
-def _open_ours(lab: Lab) -> Iterator[Once]:
-    edited = edited_series(lab, "bench-edit", prepared(lab, ARCH).tree)
+def _open_ours(testbed: Testbed) -> Iterator[Once]:
+    edited = edited_series(testbed, "bench-edit", prepared(testbed, ARCH).tree)
     tests = select_tests(load_tests(Checkout(edited.root)), (TESTS,))
 
     def once() -> Sample:
         edited.edit_last()
         last = str(len(edited.series().patches))
-        ran = run_harness(lab, edited.root, "--series", edited.name, "--arch", ARCH,
+        ran = run_harness(testbed, edited.root, "--series", edited.name, "--arch", ARCH,
                           "--position", last, "--test", TESTS, "--load", "none")  # fmt: skip
         check(ran.record, len(tests))
-        forget_kernels(lab, ran.record)
+        forget_kernels(testbed, ran.record)
         return ran.sample
 
     yield once
 
 
 @contextmanager
-def _open_make(lab: Lab) -> Iterator[Once]:
-    ready = prepared(lab, ARCH)
-    edited = edited_series(lab, "bench-edit-alone", ready.tree)
-    with open_make(lab, ARCH, ready.tree, ready.series) as make:
+def _open_make(testbed: Testbed) -> Iterator[Once]:
+    ready = prepared(testbed, ARCH)
+    edited = edited_series(testbed, "bench-edit-alone", ready.tree)
+    with open_make(testbed, ARCH, ready.tree, ready.series) as make:
 
         def once() -> Sample:
             edited.edit_last()

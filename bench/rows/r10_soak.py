@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a thousand clones in a row leave behind."""
+"""The leftovers of a thousand clones in a row."""
 
 import json
 import sys
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.lab import Lab
 from bench.model import Contender, Figure, Once, Row, Sample
+from bench.testbed import Testbed
 from harness.host import process
 from harness.model.errors import InfraError
 
@@ -16,11 +16,11 @@ ARCH = "x86_64"
 
 
 @contextmanager
-def _open(lab: Lab) -> Iterator[Once]:
+def _open(testbed: Testbed) -> Iterator[Once]:
     def once() -> Sample:
-        argv = (sys.executable, "-m", "bench.soak", str(lab.workspace.cache.root), ARCH,
-                str(lab.clones))  # fmt: skip
-        own = {"TMPDIR": str(lab.new_folder("soak"))}
+        argv = (sys.executable, "-m", "bench.soak", str(testbed.workspace.cache.root), ARCH,
+                str(testbed.clones))  # fmt: skip
+        own = {"TMPDIR": str(testbed.new_folder("soak"))}
         done = process.run(argv, cwd=Path(__file__).parents[2], env=own)
         if not done.ok:
             raise InfraError("the soak failed", detail=done.stderr[-2000:])

@@ -6,25 +6,25 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from bench.guests import WHOLE
-from bench.lab import POSITION, TOPICS, Lab, prepared
 from bench.model import Contender, Figure, Once, Row, Sample
 from bench.runs import run_harness
+from bench.testbed import POSITION, TOPICS, Testbed, prepared
 
 ARCH = "x86_64"
 ODD = "odd cells"
 
 
 @contextmanager
-def _open(lab: Lab) -> Iterator[Once]:
-    root = lab.workspace.checkout.root
-    tests = len(prepared(lab, ARCH).tests)
+def _open(testbed: Testbed) -> Iterator[Once]:
+    root = testbed.workspace.checkout.root
+    tests = len(prepared(testbed, ARCH).tests)
     words = ("--arch", ARCH, "--position", str(POSITION), "--config", ",".join(TOPICS),
              "--load", "none", "--fresh")  # fmt: skip
-    run_harness(lab, root, *words)
+    run_harness(testbed, root, *words)
 
     def once() -> Sample:
         with ThreadPoolExecutor(2) as pool:
-            both = [pool.submit(run_harness, lab, root, *words) for _ in range(2)]
+            both = [pool.submit(run_harness, testbed, root, *words) for _ in range(2)]
             ran = [run.result() for run in both]
         cells = [cell for one in ran for cell in one.record.cells]
         right = sum(cell.as_expected and not cell.reused for cell in cells)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the samples of a guest's memory cost the guest: ten a second, while a test runs."""
+"""The cost of a guest's samples to the guest: ten a second, while a test runs."""
 
 from bench.guests import WORKED, sampled_work
 from bench.model import Figure, Row

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Questions that take many runs: bisection, coverage, mutants, RAM thresholds."""
+"""Analyses over many runs: coverage, mutation testing, the RAM threshold, bisection."""

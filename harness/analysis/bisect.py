@@ -27,7 +27,7 @@ ABORT_INFRA = 131
 
 @dataclass(frozen=True)
 class Finding:
-    """What the verdicts say of the patch that was sought."""
+    """The patch that was sought, as far as the verdicts tell."""
 
     seek: Seek
     suspects: tuple[int, ...]  # positions one of which is the first with the new verdict

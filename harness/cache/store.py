@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.cache.lease import use
+from harness.host import process
 from harness.host.disk_space import clear_when_full
 from harness.host.files import digest_files, files_below, key_of, sha256_of, write_whole
 
@@ -70,7 +71,10 @@ def hold(folder: Path, name: str, on_wait: Callable[[], None] | None = None) -> 
     except filelock.Timeout:
         if on_wait is not None:
             on_wait()
-        lock.acquire()
+        while not lock.is_locked:
+            process.raise_if_stopping()
+            with suppress(filelock.Timeout):
+                lock.acquire(timeout=process.TICK_S)
     try:
         yield
     finally:

@@ -1,2 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A running guest: the emulator, templates and clones, and what can be asked of it."""
+"""One guest, from QEMU's start to its end.
+
+``guest`` is what others ask; ``machine`` is the emulator with its channels; ``template`` gives
+clones and ``capacity`` the room for them. ``phase_log`` says what the kernel did around a test,
+``samples`` and ``kmemleak`` what else is measured. QEMU itself is in ``qemu/``, what is said over
+its channels in ``transport/``.
+"""

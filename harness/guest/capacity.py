@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How many guests run at a time: as many as the host has cores for, and memory, as measured."""
+"""Limits on the guests that run at a time: the host's cores, and its memory as measured."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from harness.host import resources
 from harness.model.values import GuestSpec
 
-# What a guest takes of the host beyond its own RAM until one like it was measured: QEMU's text,
-# heap and translated code, 60 to 90 MiB for these guests under TCG.
+# Memory of the host beyond a guest's RAM, until a guest like it was measured: QEMU's text, heap
+# and translated code, 60 to 90 MiB for these guests under TCG.
 QEMU_OVERHEAD_MIB = 128
 # Guests differ: room for more than the largest one measured.
 MARGIN = 1.25
 # Memory that is left to everything else on the host.
 RESERVE_MIB = 512
-# How often to look whether the host has memory again that somebody else had taken.
+# Seconds between looks at the host's memory, which other processes take and give back.
 LOOK_AGAIN_S = 0.5
 
 
@@ -34,11 +34,6 @@ class Capacity:
         self._promised = 0  # MiB that guests may still take which started and were not measured
         self._running = 0
         self._seen: dict[GuestSpec, int] = {}  # MiB, the most that a guest took
-
-    def needs_mib(self, spec: GuestSpec) -> int:
-        """Return the memory of the host to keep for one guest of *spec*, in MiB."""
-        with self._changed:
-            return self._needs(spec)
 
     @contextmanager
     def place(self, spec: GuestSpec) -> Iterator[Callable[[int], None]]:
@@ -67,9 +62,10 @@ class Capacity:
                 self._changed.notify_all()
 
     def _needs(self, spec: GuestSpec) -> int:
+        """Return the memory of the host to keep for one guest of *spec*, in MiB."""
         seen = self._seen.get(spec)
         return int(seen * MARGIN) if seen else spec.ram_mib + QEMU_OVERHEAD_MIB
 
     def _fits(self, spec: GuestSpec) -> bool:
-        # What running guests have taken already is counted twice: rather too few than too many.
+        # Memory that running guests took is counted twice: too few are better than too many.
         return self._memory_mib() - self._promised - RESERVE_MIB >= self._needs(spec)

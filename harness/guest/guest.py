@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A booted guest: what can be asked of it, from its first sign of life to its end.
+"""A booted guest: its files, programs and SSH, from its first sign of life to its end.
 
 ::
 
@@ -24,7 +24,7 @@ from harness.guest.machine import Machine
 from harness.guest.phase_log import PhaseLog
 from harness.guest.qemu.argv import SSH_PORT, disk_serial, qemu_argv
 from harness.guest.qemu.process import find_emulator
-from harness.guest.transport.agent import Agent, NoAnswer
+from harness.guest.transport.agent import ANSWER_S, Agent, NoAnswer
 from harness.guest.transport.console import Console
 from harness.guest.transport.protocol import Ready
 from harness.guest.transport.reader import Wait
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from harness.guest.transport.ssh import ClientKey, Ssh
 
 READY_S = 60.0  # from launch to ready; a guest of reference speed takes one to two seconds
-ANSWER_S = 15.0  # for a request that only needs the guest to be alive
 CONSOLE_S = 5.0  # for what the guest has printed already
 COMMAND_S = 30.0  # for a program that a load or a person runs
 SSH_S = 30.0  # to a session: a key is made and two are checked, under emulation
@@ -47,7 +46,7 @@ Origin = Literal["cold", "clone"]
 
 
 class BootFailure(Exception):
-    """The kernel under test did not get as far as ready. Not our fault, so no HarnessError.
+    """The kernel under test did not get ready: its own fault, so no HarnessError.
 
     ``kind`` says how, ``console`` holds the console's lines.
     """
@@ -75,7 +74,7 @@ class Executed:
 
 
 class Guest:
-    """A guest that is ready. Made by :func:`boot` or as a clone, and gone with it."""
+    """A guest that is ready, made by :func:`boot` or :func:`harness.guest.template.clone`."""
 
     def __init__(
         self, machine: Machine, spec: GuestSpec, ready: Ready, origin: Origin = "cold"
@@ -83,7 +82,7 @@ class Guest:
         self.ready = ready
         self.origin = origin
         self.why_cold = ""  # why it is no clone, where it should have been one
-        # Its own was measured once, of a clone when its template was made; the host's is today's.
+        # The guest's speed was measured at its boot (a clone's: its template's), the host's today.
         self.speed = Speed(speed_of(ready.spin_us).factor * host_speed().factor)
         self.machine = machine
         self.spec = spec
@@ -97,7 +96,7 @@ class Guest:
 
     @property
     def argv(self) -> tuple[str, ...]:
-        """The command that runs it."""
+        """The emulator's command line."""
         return self.machine.argv
 
     @property
@@ -108,11 +107,6 @@ class Guest:
     def footprint_mib(self) -> int:
         """Return the host's memory that is this guest's alone, in MiB; 0 once it is gone."""
         return self.machine.private_kib() // 1024
-
-    @property
-    def qemu_version(self) -> str:
-        """The version QEMU gave when it greeted us: "7.2.22 (Debian 1:7.2+dfsg-7)"."""
-        return self.monitor.version(self.deadline(ANSWER_S))
 
     @property
     def monitor(self) -> Monitor:
@@ -126,12 +120,12 @@ class Guest:
 
     @property
     def disks(self) -> int:
-        """How many scratch disks it has."""
+        """The number of scratch disks."""
         return len(self.spec.disks_mib)
 
     @property
     def alive(self) -> bool:
-        """Whether something more can be run in it: it lives, and no test hangs in it."""
+        """Whether the guest can run something more: it lives, and no test hangs in it."""
         vitals = self.machine.vitals
         return not (vitals.gone or vitals.panic or self.agent.closed or self.phase_log.lost)
 
@@ -181,7 +175,7 @@ class Guest:
         Raises:
             GuestError: the guest has no network or no server, or does not answer.
         """
-        # At its first use: few guests are asked, and importing an SSH client takes half a second.
+        # Imported at first use: it takes half a second, and few guests need SSH.
         from harness.guest.transport.ssh import ClientKey, Ssh
 
         deadline = self.deadline(SSH_S)
@@ -203,7 +197,7 @@ class Guest:
                 self.put(f"/{file.relative_to(server)}", file)
 
     def put(self, path: str, file: Path) -> None:
-        """Copy *file* of the host to *path* in the guest, with its exec bit; its folder is there.
+        """Copy the host's *file*, with its exec bit, to *path*, whose folder the guest has.
 
         Raises:
             GuestError: the guest did not answer, or cannot write it.
@@ -221,10 +215,10 @@ class Guest:
         self.agent.call("hello", deadline=self.deadline(ANSWER_S))
 
     def wake(self) -> None:
-        """Give the guest what must be its own: the time, and 32 random bytes of the host's.
+        """Set the guest's clock, and seed its random generator with 32 bytes of the host's.
 
-        A clone is where its template was left, clock and random generator included. And an idle
-        guest gathers so little randomness that whoever asks for a key waits for seconds.
+        A clone has the clock and the generator of its template. An idle guest gathers so little
+        randomness that a request for a key waits for seconds.
 
         Raises:
             GuestError: the guest did not answer, or refused.
@@ -234,18 +228,6 @@ class Guest:
         answer = self.agent.call("wake", *words, deadline=self.deadline(ANSWER_S))
         if not answer.ok:
             raise GuestError(f"the guest takes neither time nor seed: {answer.text}")
-
-    def poweroff(self) -> None:
-        """Let the guest power itself off, and wait for its end.
-
-        Raises:
-            GuestError: it did not.
-        """
-        deadline = self.deadline(ANSWER_S)
-        with contextlib.suppress(NoAnswer):  # it may be gone before its answer is through
-            self.agent.call("poweroff", deadline=deadline)
-        if self.machine.wait_end(deadline) is Wait.LATE:
-            raise GuestError(f"the guest did not power off within {deadline.seconds:.0f} s")
 
 
 @contextlib.contextmanager
@@ -257,7 +239,7 @@ def boot(
     *,
     ram: Path | None = None,
 ) -> Iterator[Guest]:
-    """Boot *spec* and give the guest once it is ready; whatever happens, it is gone afterwards.
+    """Boot *spec* and give the guest once it is ready; it is gone on exit, whatever happens.
 
     Leaves console.log, kmsg.log, argv.txt and qemu.log in *folder*, which is made if need be.
     Without *deadline*, a guest has 60 s to become ready, more on a busy host. With *ram*, that
@@ -277,7 +259,7 @@ def boot(
         with Machine(command, folder) as machine:
             ready = _await_ready(machine, deadline or Deadline(host_speed().scale(READY_S)))
             guest = Guest(machine, spec, ready)
-            # One that died just now says so by and by, to whom it matters.
+            # A guest that died just now says so at the next request.
             with contextlib.suppress(NoAnswer):
                 guest.wake()
             report(Stage(stage.key, f"{spec.arch.name} is ready", finished=True))
@@ -308,7 +290,7 @@ def _await_ready(machine: Machine, deadline: Deadline) -> Ready:
     if machine.agent.ready is not None:
         return machine.agent.ready
     machine.settle()
-    # What a crash leaves on the console is complete only once everything was read.
+    # The console is complete only when everything was read.
     panic, failure = machine.vitals.panic, machine.failure()
     machine.stop()
     lines = machine.console.lines

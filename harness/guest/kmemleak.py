@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a test leaves allocated with nothing pointing to it: kmemleak, where the kernel has it.
+"""kmemleak, where the kernel has it: memory that a test leaves with nothing pointing to it.
 
 A scan walks all memory and takes seconds, so it is made when a test is over, and in a guest that
 has just booted: what booting left is not a test's.
@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from harness.guest.transport.agent import Agent, NoAnswer
+from harness.guest.transport.agent import ANSWER_S, Agent, NoAnswer
 from harness.host.deadline import Deadline
 from harness.model.errors import GuestError
 from harness.model.values import Speed
 
 KMEMLEAK = "/sys/kernel/debug/kmemleak"
-ANSWER_S = 15.0
 SCANS_S = 120.0  # two scans on a guest of reference speed take some seconds and the pause
 MAX_LINES = 2000  # of a report; a test that leaks by the thousand has been found out by then
 # The first scan takes a checksum of all that nothing points to, the second reports what has kept
@@ -73,7 +72,7 @@ def found(agent: Agent, speed: Speed) -> tuple[str, ...]:
 
 def _shell(agent: Agent, speed: Speed, script: str) -> tuple[list[str], str]:
     """Run *script*; return what it printed, and how it failed ("" where it did not)."""
-    # Not by PID 1 itself: that is to go on forwarding the kernel's log meanwhile.
+    # In a shell, as PID 1 has to go on forwarding the kernel's log.
     deadline = Deadline(speed.scale(SCANS_S))
     done = agent.run("exec", "/bin/sh", "-c", script, deadline=deadline)
     if done.end is None:

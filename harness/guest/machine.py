@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A running emulator with everything connected that a guest is driven and watched through.
+"""A running emulator with its channels: console, agent, samples and QMP.
 
-How it came to be (a kernel booted, a template cloned) is decided by the command it is given; what
-happens in the guest is :mod:`harness.guest.guest`'s business.
+The command decides whether a kernel is booted or a template cloned; :mod:`harness.guest.guest`
+asks for things in the guest.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from harness.guest.qemu.argv import Channels, clone_words
 from harness.guest.qemu.process import Qemu, death_of
 from harness.guest.transport.agent import Agent
 from harness.guest.transport.console import Console
-from harness.guest.transport.reader import CappedLog, Pump, Vitals, Wait
+from harness.guest.transport.reader import CappedLog, Reader, Vitals, Wait
 from harness.guest.transport.sampler import Sampling
 from harness.host.deadline import Deadline
 from harness.model.errors import GuestError
@@ -75,7 +75,7 @@ class Machine:
             self.console = Console(self._qemu.console, folder / "console.log", self.vitals)
             self.agent = Agent(self._qemu.agent, folder / "kmsg.log", self.vitals)
             self.sampling = Sampling(self._qemu.samples, folder / samples.NAME, self.vitals)
-            pump = Pump(
+            reader = Reader(
                 {
                     self._qemu.console: self.console,
                     self._qemu.agent: self.agent,
@@ -83,15 +83,15 @@ class Machine:
                     self._qemu.stderr: self._stderr,
                 },
                 self._finished,
-                unhurried=self._qemu.console,
+                paced=self._qemu.console,
             )
             self._negotiated = state is not None
             self._monitor: Monitor | None = None
-            # Last in, first out: the process ends, what it still had to say is read to the end,
-            # and only then are our ends closed.
+            # Last in, first out: the process ends, its channels are read to the end, and then our
+            # ends are closed.
             stack.callback(self._close_monitor)
-            pump.start()
-            stack.callback(pump.join)
+            reader.start()
+            stack.callback(reader.join)
             stack.callback(self._qemu.stop)
             self._stack = stack.pop_all()
 
@@ -99,7 +99,7 @@ class Machine:
     def monitor(self) -> Monitor:
         """QMP; most guests come and go without anybody asking for it."""
         if self._monitor is None:
-            # At its first use: asyncio and the client take longer to import than a clone to start.
+            # Imported at first use: asyncio and the client take longer than a clone's start.
             from harness.guest.qemu.qmp import Monitor
 
             self._monitor = Monitor(self._qemu.monitor, negotiated=self._negotiated)
@@ -181,7 +181,7 @@ class Machine:
 
 
 class _Stderr:
-    """What QEMU complains about: kept in qemu.log, its end for messages."""
+    """QEMU's stderr: kept in qemu.log, and its end for messages."""
 
     def __init__(self, log: Path) -> None:
         self._log = CappedLog(log, QEMU_LOG_LIMIT)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a guest does while its test does not run: its log, phase by phase, and how it was lost.
+"""The kernel's log around a test, phase by phase, and how a guest was lost.
 
-A kernel that dies or hangs while a load comes or goes has done so as much as one that dies in a
-test. So nobody who asks a guest for something around a test has to tell the two: a phase does.
+A phase asks one thing of the guest: to start a load, to give a file. A kernel that dies there has
+failed as much as one that dies in a test: the phase notes it, and its caller need not.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from harness.guest.machine import Machine
-from harness.guest.transport.agent import NoAnswer, Recording
+from harness.guest.transport.agent import ANSWER_S, NoAnswer, Recording
 from harness.guest.transport.console import newer_than
 from harness.guest.transport.protocol import lines_of
 from harness.guest.transport.reader import Wait
@@ -20,7 +20,6 @@ from harness.host.deadline import Deadline
 from harness.model.errors import GuestError
 from harness.model.results import Ended, Phase
 
-ANSWER_S = 15.0  # for a sign of life
 MARK_S = 5.0  # for a mark to come back; a flood of records may have swallowed it
 CONSOLE_S = 5.0  # for what the guest has printed already
 SYSRQ_S = 5.0  # for the list of blocked tasks
@@ -28,7 +27,7 @@ _OURS = "harness: "  # how the harness's own marks in the kernel's log begin
 
 
 class StuckInKernel(Exception):
-    """Something that must end does not. Not our fault, so no HarnessError."""
+    """A program or module does not end: the kernel's fault, so no HarnessError."""
 
 
 @dataclass
@@ -53,7 +52,7 @@ class _Phase:
 
 
 class PhaseLog:
-    """Of one guest. *deadline* makes deadlines at its speed."""
+    """The phases of one guest; *deadline* makes deadlines at its speed."""
 
     def __init__(self, machine: Machine, deadline: Callable[[float], Deadline]) -> None:
         self.lost = ""  # why nothing more can be run in the guest
@@ -76,16 +75,16 @@ class PhaseLog:
 
     def phases(self) -> tuple[Phase, ...]:
         """Return the phases in which the kernel said something, or that went bad."""
-        found = map(self._episode, self._phases)
+        found = map(self._evidence, self._phases)
         return tuple(phase for phase in found if phase.log or phase.reason)
 
     @contextlib.contextmanager
     def phase(self, when: str, *, after: bool = False) -> Iterator[None]:
-        """Ask the guest for what is inside. It lasts until the next one begins, or a test.
+        """Begin a phase that asks for what is inside; the next one, or a test, ends it.
 
-        A guest that dies or hangs meanwhile raises nothing: it is ``lost`` then. Nor does
-        :class:`StuckInKernel`, of which blocked tasks are evidence, and after which it is too.
-        *after* a test, what is our own fault is noted instead of raised: the test was run.
+        A guest that dies or hangs meanwhile raises nothing and is ``lost``, and so is one that
+        holds up its caller (:class:`StuckInKernel`; blocked tasks are the evidence). *after* a
+        test, a failure of ours is noted instead of raised: the test was run.
 
         Raises:
             GuestError: it went wrong, in a guest that answers.
@@ -125,7 +124,7 @@ class PhaseLog:
             phase.ended, phase.reason = Ended.LOST, reason
 
     def drain(self) -> None:
-        """Wait until all is here that the kernel logged so far.
+        """Wait until everything the kernel logged so far is here.
 
         Raises:
             NoAnswer: the guest died, or did not answer.
@@ -135,7 +134,7 @@ class PhaseLog:
             self._agent.mark(f"{_OURS}all is told", recording, self._deadline(MARK_S))
 
     def look(self) -> None:
-        """Notice it if the guest is gone: it may have died without having been asked anything."""
+        """Note a guest that is gone; it may have died without having been asked anything."""
         vitals = self._machine.vitals
         if self._phases and (vitals.gone or vitals.panic or self._agent.closed):
             how = vitals.wait(lambda: False, Deadline.never(), lambda: self._agent.closed)
@@ -143,7 +142,7 @@ class PhaseLog:
 
     # ------------------------------------------------------------ inside
 
-    def _episode(self, phase: _Phase) -> Phase:
+    def _evidence(self, phase: _Phase) -> Phase:
         """Return *phase* as evidence, with what the console has of the records that it lost."""
         log = phase.log()
         gaps = [gap for gap in self._agent.gaps if gap.mark in log]
@@ -160,7 +159,7 @@ class PhaseLog:
         return None
 
     def _hold(self, what: str) -> None:
-        """Take down that the guest is held up by *what*."""
+        """Note that *what* holds up the guest, and have its blocked tasks listed."""
         mute = self._mute()
         phase = self._phases[-1]
         if mute is not None:
@@ -187,7 +186,7 @@ class PhaseLog:
 
 
 def how_lost(machine: Machine, error: NoAnswer) -> tuple[Ended, str]:
-    """Say how a guest was lost that did not answer, and why in one line."""
+    """Return how a guest that did not answer was lost, and why in one line."""
     vitals = machine.vitals
     if error.how is Wait.LATE and not vitals.panic:
         return Ended.SILENT, error.what

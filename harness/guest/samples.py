@@ -20,7 +20,7 @@ MAX_FIGURES = 64
 MAX_MARKS = 2000
 MAX_TEXT = 400
 _WORD = re.compile(r"([a-z][a-z0-9_]{0,39})=([0-9]{1,20}(?:,[0-9]{1,20}){0,63})")
-# What a test says: results, plans, diagnostics. Splats and other tasks' messages are not.
+# Lines of a test: results, plans, diagnostics; neither splats nor other tasks' messages.
 SAID = re.compile(r"\s*(?:#|(?:not )?ok \d|K?TAP version|\d\.\.\d)")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Guests in a tenth of a second: booted once, left when ready, and copied from there.
+"""Templates: guests saved when ready, of which a clone starts in a tenth of a second.
 
 A template is a guest whose RAM is a file and whose devices' state is another. A clone maps the
 RAM privately, so that what it writes is its own and the template stays as it is, whatever becomes
@@ -38,7 +38,7 @@ KIND = "template"
 CACHE_VERSION = "1"
 RAM, STATE, READY = "ram", "state", "ready.json"
 SAVE_S = 30.0  # to write the devices' state; takes some 10 ms
-# What a clone's folder gets of its template: the log of the boot, and the command that booted it.
+# Files of a template that a clone's folder gets: the log and the command of its boot.
 KEPT_OF_BOOT = (("console.log", "boot-console.log"), ("argv.txt", "boot-argv.txt"))
 Report = Callable[[Event], None]
 
@@ -91,7 +91,7 @@ def make_template(spec: GuestSpec, store: Store, deadline: Deadline | None = Non
 
 @contextlib.contextmanager
 def clone(template: Template, folder: Path) -> Iterator[Guest]:
-    """Give a fresh copy of *template*'s guest; whatever happens, it is gone afterwards.
+    """Give a fresh copy of *template*'s guest; it is gone on exit, whatever happens.
 
     Leaves in *folder*, which is made if need be, what ``boot`` does, and the console log and
     command of the template's boot.
@@ -116,7 +116,7 @@ def clone(template: Template, folder: Path) -> Iterator[Guest]:
 
 
 class Templates:
-    """Where the guests of a run come from; shared by its workers."""
+    """The source of a run's guests; shared by its workers."""
 
     def __init__(self, store: Store, capacity: Capacity, report: Report = lambda _: None) -> None:
         self._store = store
@@ -144,7 +144,7 @@ class Templates:
 
     @contextlib.contextmanager
     def guest(self, spec: GuestSpec, folder: Path) -> Iterator[Guest]:
-        """Give a fresh guest of *spec*: a clone, or where that cannot be, one that is booted.
+        """Give a fresh guest of *spec*: a clone, or a booted one where it cannot be cloned.
 
         The guest says which it is (``origin``), and why (``why_cold``).
 
@@ -182,7 +182,7 @@ class Templates:
             template = self._made[spec] = make_template(spec, self._store)
             return template
         except BootFailure as failure:
-            # The cell's own boot is to show it, with its own evidence.
+            # The cell's own boot shows it, with evidence of its own.
             self._give_up(spec, failure.reason)
         except GuestError as error:
             self._give_up(spec, error.what)

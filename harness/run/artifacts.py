@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What guests of a plan are made of: kernel, initramfs, modules and programs, built or found."""
+"""Artifacts that the guests of a plan boot and run: kernel, initramfs, modules, programs."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One cell: a fresh guest of its own is loaded and tested, and what it did is judged.
+"""One cell: a test under its loads in a fresh guest, and the verdict on it.
 
-What is kept for later runs is the *observation*, not the verdict: the judging is done anew each
-time, so a position whose kernel is bit for bit that of another (a patch of comments only)
-shares its observations and still is judged by what is expected of it.
+The store keeps the *observation*, not the verdict, which is reached anew each time: a position
+whose kernel is bit for bit that of another (a patch of comments only) shares its observations and
+still is judged by what is expected of it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ AROUND = "around.log"  # what the kernel said before and after the test, where t
 # Ends that say what the kernel did. A refused module, a silent guest or a lost link may be
 # the fault of a test or the host: those cells run again next time.
 KEPT_ENDS = (Ended.DONE, Ended.DIED, Ended.STUCK)
-# Does something of its own in a guest before and after the test.
+# Called around the test, with its guest.
 Around = Callable[[Guest], contextlib.AbstractContextManager[object]]
 
 
@@ -80,12 +80,12 @@ class CellJob:
     def key(self) -> str:
         """Content key of the observation: the same key means the same experiment."""
         described = [self.test.folder / "test.toml"]
-        described += [applied.load.folder / "load.toml" for applied in self.loads]
+        described += [each.load.folder / "load.toml" for each in self.loads]
         return key_of(
             CACHE_VERSION,
             self.spec.content,
-            digest_files(self.module, *(applied.program for applied in self.loads)),
-            *(str(applied.pressure) for applied in self.loads),
+            digest_files(self.module, *(each.program for each in self.loads)),
+            *(str(each.pressure) for each in self.loads),
             self.qemu_version,
             *map(str, self.spec.disks_mib),
             str(self.cell.repeat),
@@ -97,7 +97,7 @@ class CellJob:
     @property
     def tolerated_splats(self) -> frozenset[SplatKind]:
         """Splats that are ordinary in this cell."""
-        loads = (kind for applied in self.loads for kind in applied.load.tolerated_splats)
+        loads = (kind for each in self.loads for kind in each.load.tolerated_splats)
         return frozenset((*self.test.tolerated_splats, *loads))
 
 
@@ -132,7 +132,7 @@ def cell_job(
 def run_cell(
     job: CellJob, run: RunFolder, store: Store, templates: Templates, *, fresh: bool = False
 ) -> CellResult:
-    """Give *job*'s verdict, by an earlier observation of the same experiment or a new one.
+    """Return *job*'s verdict, by an earlier observation of the same experiment or a new one.
 
     ``fresh`` runs it in a guest whatever is known.
     """
@@ -212,19 +212,19 @@ def _test(job: CellJob, guest: Guest, folder: Path, around: Around) -> Observati
     with guest.phase_log.kept():
         with guest.phase_log.phase("before the test"):
             guest.put(f"{MODULES}/{job.test.module}.ko", job.module)
-        with under_loads(guest, job.loads, folder, job.cell.repeat) as load_report:
-            if load_report.untried or guest.phase_log.lost:
-                outcome = TestOutcome(Ended.UNTRIED, (), reason=load_report.untried)
+        with under_loads(guest, job.loads, folder, job.cell.repeat) as report:
+            if report.untried or guest.phase_log.lost:
+                outcome = TestOutcome(Ended.UNTRIED, (), reason=report.untried)
             else:
                 with around(guest):
-                    outcome = run_test(guest, job.test, load_report.runs)
+                    outcome = run_test(guest, job.test, report.runs)
                 note = _fetch_artifacts(job, guest, folder)
         guest.phase_log.look()
     outcome = replace(
         outcome,
-        load_ended=outcome.load_ended or load_report.load_ended,
-        load_broke=load_report.broke,
-        unsound=tuple(load_report.unsound),
+        load_ended=outcome.load_ended or report.load_ended,
+        load_broke=report.broke,
+        unsound=tuple(report.unsound),
         phases=guest.phase_log.phases(),
     )
     text = "\n".join(outcome.log) + "\n"
@@ -233,7 +233,7 @@ def _test(job: CellJob, guest: Guest, folder: Path, around: Around) -> Observati
         text = "\n".join(log_of(outcome.phases)) + "\n"
         (folder / AROUND).write_text(text, encoding="utf-8", errors="backslashreplace")
     cold = f"no clone: {guest.why_cold}" if guest.why_cold else ""
-    note = "; ".join(filter(None, (note, *load_report.notes, cold)))
+    note = "; ".join(filter(None, (note, *report.notes, cold)))
     return Observation(outcome, argv=guest.argv, boot=guest.origin, note=note)
 
 
@@ -270,7 +270,7 @@ def _evidence(run: RunFolder, folder: Path) -> tuple[tuple[str, str], ...]:
 
 
 def _copy(source: Path, into: Path) -> None:
-    """Let *into* hold the files of *source*: the same files where the disk is the same.
+    """Link the files of *source* into *into*, or copy them where a link cannot be.
 
     Nothing writes into them again, and somebody who does is found out by the store.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A guest under the loads of its cell, and what of them is evidence.
+"""The loads of a cell in its guest, and their evidence.
 
 Before: file systems are made and mounted, counters read. Then the loads start one after the
 other, until each shows what it claims. After: counters again, while the loads still run; all
@@ -50,7 +50,7 @@ class CellLoad:
 
 @dataclass
 class LoadReport:
-    """What the loads left behind; complete once the guest is out from under them."""
+    """The evidence of a cell's loads; complete when all of them are stopped."""
 
     untried: str = ""  # why the test cannot be run under them
     shown: tuple[Shown, ...] = ()
@@ -64,9 +64,9 @@ class LoadReport:
 
 @contextlib.contextmanager
 def under_loads(
-    guest: Guest, applied: Sequence[CellLoad], folder: Path, repeat: int = 0
+    guest: Guest, loads: Sequence[CellLoad], folder: Path, repeat: int = 0
 ) -> Iterator[LoadReport]:
-    """Keep *guest*, whose folder is *folder*, under all of *applied* while inside.
+    """Run all of *loads* in *guest*, whose folder is *folder*, while inside.
 
     Where that cannot be had, ``untried`` of what is given says why, or the guest is lost: nothing
     is raised, for the file systems are looked at in any case. Leaves loads.txt there, with what
@@ -75,44 +75,46 @@ def under_loads(
     Raises:
         InfraError: a file system cannot be made or checked on this host.
     """
-    load_report = LoadReport()
-    if not applied:
-        yield load_report
+    report = LoadReport()
+    if not loads:
+        yield report
         return
-    wanted = tuple(claim for a in applied for claim in claims(a.load))
+    wanted = tuple(claim for one in loads for claim in claims(one.load))
     mounted: list[CellLoad] = []
     before: dict[str, str] = {}
     try:
         with contextlib.ExitStack() as stack:
             try:
-                words = {a.load.name: _prepare(guest, a, folder, mounted, repeat) for a in applied}
+                words = {
+                    one.load.name: _prepare(guest, one, folder, mounted, repeat) for one in loads
+                }
                 if guest.alive:
                     with guest.phase_log.phase("before the loads"):
                         before = _files(guest, wanted)
-                for a in applied:
-                    _start(guest, a, words[a.load.name], before, stack, load_report.runs)
+                for one in loads:
+                    _start(guest, one, words[one.load.name], before, stack, report.runs)
             except GuestError as error:
-                load_report.untried = error.what
+                report.untried = error.what
             try:
-                yield load_report
+                yield report
             finally:
-                load_report.shown = _shown(guest, wanted, before, load_report)
-        load_report.load_ended = "; ".join(run.ended for run in load_report.runs if run.ended)
-        load_report.broke = tuple(run.broke for run in load_report.runs if run.broke)
-        ran = {run.load.name: run for run in load_report.runs}
-        for a in mounted:
-            _check(guest, a, folder, load_report, ran.get(a.load.name))
+                report.shown = _shown(guest, wanted, before, report)
+        report.load_ended = "; ".join(run.ended for run in report.runs if run.ended)
+        report.broke = tuple(run.broke for run in report.runs if run.broke)
+        ran = {run.load.name: run for run in report.runs}
+        for one in mounted:
+            _check(guest, one, folder, report, ran.get(one.load.name))
         if guest.alive:
             with guest.phase_log.phase("after the loads", after=True):
                 guest.phase_log.drain()
     finally:
-        _write(folder, load_report)
+        _write(folder, report)
 
 
-def _words(a: CellLoad, device: str, repeat: int) -> tuple[str, ...]:
-    words = a.pressure.words(a.load, repeat)
-    if a.load.filesystem:
-        words += (f"dir={_mount_point(a.load)}",)
+def _words(one: CellLoad, device: str, repeat: int) -> tuple[str, ...]:
+    words = one.pressure.words(one.load, repeat)
+    if one.load.filesystem:
+        words += (f"dir={_mount_point(one.load)}",)
     elif device:
         words += (f"disk={device}",)
     return words
@@ -122,51 +124,51 @@ def _mount_point(load: Load) -> str:
     return f"/tmp/{load.name}"
 
 
-def _disk(guest: Guest, a: CellLoad) -> str:
+def _disk(guest: Guest, one: CellLoad) -> str:
     """Return the device of the load's disk, by its serial number; "" where it has none."""
-    if a.disk is None:
+    if one.disk is None:
         return ""
     for letter in string.ascii_lowercase[: guest.disks]:
-        if guest.read(f"/sys/block/vd{letter}/serial").strip() == disk_serial(a.disk):
+        if guest.read(f"/sys/block/vd{letter}/serial").strip() == disk_serial(one.disk):
             return f"/dev/vd{letter}"
-    raise GuestError(f"load {a.load.name}: the guest does not see its disk")
+    raise GuestError(f"load {one.load.name}: the guest does not see its disk")
 
 
 def _prepare(
-    guest: Guest, a: CellLoad, folder: Path, mounted: list[CellLoad], repeat: int
+    guest: Guest, one: CellLoad, folder: Path, mounted: list[CellLoad], repeat: int
 ) -> tuple[str, ...]:
     """Bring a load and what it works on into the guest; return what it is told."""
     device = ""
     if guest.alive:
-        with guest.phase_log.phase(f"while load {a.load.name} was prepared"):
-            guest.put(path_of(a.load), a.program)
-            device = _disk(guest, a)
-            if a.load.filesystem and a.disk is not None:
-                _mount(guest, a, device, folder)
-                mounted.append(a)
-    return _words(a, device, repeat)
+        with guest.phase_log.phase(f"while load {one.load.name} was prepared"):
+            guest.put(path_of(one.load), one.program)
+            device = _disk(guest, one)
+            if one.load.filesystem and one.disk is not None:
+                _mount(guest, one, device, folder)
+                mounted.append(one)
+    return _words(one, device, repeat)
 
 
 def _start(
     guest: Guest,
-    a: CellLoad,
+    one: CellLoad,
     words: Sequence[str],
     before: dict[str, str],
     stack: contextlib.ExitStack,
     runs: list[LoadRun],
 ) -> None:
     if guest.alive:
-        runs.append(LoadRun(guest, a.load))
+        runs.append(LoadRun(guest, one.load))
         stack.enter_context(runs[-1].kept_up(words))
-    if guest.alive and not a.pressure.gradual:
-        with guest.phase_log.phase(f"while load {a.load.name} came on"):
-            _await_purpose(guest, a.load, before)
+    if guest.alive and not one.pressure.gradual:
+        with guest.phase_log.phase(f"while load {one.load.name} came on"):
+            _await_purpose(guest, one.load, before)
 
 
-def _mount(guest: Guest, a: CellLoad, device: str, folder: Path) -> None:
-    kind, name, where = a.load.filesystem, a.load.name, _mount_point(a.load)
-    # The guest has looked at its disk for partitions, and kept nothing: nobody has it open.
-    make_filesystem(kind, scratch_disk(folder, a.disk or 0))
+def _mount(guest: Guest, one: CellLoad, device: str, folder: Path) -> None:
+    kind, name, where = one.load.filesystem, one.load.name, _mount_point(one.load)
+    # The guest has the disk not open: it has looked for partitions, and found none.
+    make_filesystem(kind, scratch_disk(folder, one.disk or 0))
     for argv in (("/bin/mkdir", where), ("/bin/mount", "-t", kind, device, where)):
         done = _exec(guest, argv, COMMAND_S)
         if not done.ok:
@@ -215,15 +217,15 @@ def _await_purpose(guest: Guest, load: Load, before: dict[str, str]) -> None:
 
 
 def _shown(
-    guest: Guest, wanted: Sequence[Claim], before: dict[str, str], load_report: LoadReport
+    guest: Guest, wanted: Sequence[Claim], before: dict[str, str], report: LoadReport
 ) -> tuple[Shown, ...]:
-    if load_report.untried or not guest.alive:
+    if report.untried or not guest.alive:
         return ()
     shown: tuple[Shown, ...] = ()
     with guest.phase_log.phase("after the test", after=True):
         after = _files(guest, wanted)
         if any(not text for text in after.values()):
-            load_report.notes.append("not all counters of the loads could be read")
+            report.notes.append("not all counters of the loads could be read")
         there = tuple(claim for claim in wanted if after[claim.file])
         shown = tuple(claim.shown(before, after) for claim in there)
         end = Deadline(guest.speed.scale(REFILL_S))
@@ -235,11 +237,11 @@ def _shown(
             again = (claim.shown(before, after) for claim in there)
             shown = tuple(s if s.borne_out else new for s, new in zip(shown, again, strict=True))
         if said := toothless(shown):
-            load_report.notes.append(said)
+            report.notes.append(said)
     return shown
 
 
-def _unmount(guest: Guest, a: CellLoad, run: LoadRun | None) -> None:
+def _unmount(guest: Guest, one: CellLoad, run: LoadRun | None) -> None:
     """Unmount the file system of a load, whose *run* is over if it had one.
 
     Raises:
@@ -247,10 +249,10 @@ def _unmount(guest: Guest, a: CellLoad, run: LoadRun | None) -> None:
         StuckInKernel: it does not come to an end, or what was killed does not.
         GuestError: it cannot be unmounted, for a reason of ours.
     """
-    kind, name = a.load.filesystem, a.load.name
+    kind, name = one.load.filesystem, one.load.name
     end = Deadline(guest.speed.scale(LINGER_S if run is None or run.well else BUSY_S))
     while True:
-        done = _exec(guest, ("/bin/umount", _mount_point(a.load)), UNMOUNT_S)
+        done = _exec(guest, ("/bin/umount", _mount_point(one.load)), UNMOUNT_S)
         if done.ok:
             return
         said = " ".join(done.lines)
@@ -266,36 +268,36 @@ def _unmount(guest: Guest, a: CellLoad, run: LoadRun | None) -> None:
 
 
 def _check(
-    guest: Guest, a: CellLoad, folder: Path, load_report: LoadReport, run: LoadRun | None
+    guest: Guest, one: CellLoad, folder: Path, report: LoadReport, run: LoadRun | None
 ) -> None:
     """Unmount and check the file system of a load."""
-    kind, name = a.load.filesystem, a.load.name
+    kind, name = one.load.filesystem, one.load.name
     gone = False
     if guest.alive:
         with guest.phase_log.phase(f"while the {kind} of load {name} was unmounted", after=True):
-            _unmount(guest, a, run)
+            _unmount(guest, one, run)
             gone = True
     if not gone:
-        load_report.notes.append(f"the {kind} of load {name} was not checked: it is still mounted")
+        report.notes.append(f"the {kind} of load {name} was not checked: it is still mounted")
         return
-    found = check_filesystem(kind, scratch_disk(folder, a.disk or 0), lambda: guest.alive)
+    found = check_filesystem(kind, scratch_disk(folder, one.disk or 0), lambda: guest.alive)
     said = folder / f"fsck-{name}.txt"
     said.write_text(found.said, encoding="utf-8", errors="backslashreplace")
     if found.sound is None:
         guest.phase_log.miss(f"the {kind} of load {name} was not checked: {found.why}")
     elif found.sound:
-        load_report.sound.append(f"{name}: its {kind} is sound, says its own check")
+        report.sound.append(f"{name}: its {kind} is sound, says its own check")
     else:
-        load_report.unsound.append(f"the {kind} of load {name} is broken: see fsck-{name}.txt")
+        report.unsound.append(f"the {kind} of load {name} is broken: see fsck-{name}.txt")
 
 
-def _write(folder: Path, load_report: LoadReport) -> None:
+def _write(folder: Path, report: LoadReport) -> None:
     lines = [
         f"{s.load}: {s.counter} {s.want}: {s.before} before, {s.after} under it: "
         f"{'shown' if s.borne_out else 'NOT SHOWN'}"
-        for s in load_report.shown
+        for s in report.shown
     ]
-    lines += [f"{run.load.name}: {line}" for run in load_report.runs for line in run.said[-50:]]
-    lines += [*load_report.sound, *load_report.unsound]
+    lines += [f"{run.load.name}: {line}" for run in report.runs for line in run.said[-50:]]
+    lines += [*report.sound, *report.unsound]
     text = "".join(f"{line}\n" for line in lines)
     (folder / "loads.txt").write_text(text, encoding="utf-8", errors="backslashreplace")

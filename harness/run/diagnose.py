@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The last look at a guest whose test does not end: where it is, before it is ended.
+"""Diagnosis of a guest whose test does not end: the function and task it is stuck in.
 
 Three ways, from the most telling to the one that always works: the kernel's own dump of tasks and
 memory, asked for through the agent; QEMU's registers and a walk along the frames, where the guest
@@ -51,7 +51,7 @@ _SCHEDULING = re.compile(
 
 @dataclass(frozen=True)
 class Findings:
-    """What the last look showed."""
+    """The result of a diagnosis."""
 
     answered: bool = False  # by QEMU, or by the kernel itself
     kind: Stuck | None = None  # None: nothing that was seen tells
@@ -60,13 +60,13 @@ class Findings:
 
 
 class Diagnosis:
-    """Looks at one guest, and writes what it finds into ``stuck.txt`` of its folder."""
+    """The examination of one guest; it writes ``stuck.txt`` into the guest's folder."""
 
     def __init__(self, machine: Machine, symbols: Path, scale: float, end: Deadline) -> None:
-        """Prepare a look at *machine*; *symbols* is its kernel's System.map, if there is one.
+        """Prepare to examine *machine*; *symbols* is its kernel's System.map, if there is one.
 
-        *scale* is how much slower than a reference guest it is; at *end* the look is over, and
-        what was seen until then has to do.
+        *scale* is how much slower than a reference guest it is. The examination is over at
+        *end*, with what was seen until then.
         """
         self._machine = machine
         self._system_map = symbols
@@ -85,7 +85,7 @@ class Diagnosis:
                 answered=True, kind=kind, where=max(busy, key=busy.__getitem__, default="")
             )
         except GuestError as error:
-            # Why an emulator is mute shows in its threads, if anywhere.
+            # The reason why an emulator is mute shows in its threads, if anywhere.
             threads = (f"  {line}" for line in describe_threads(self._machine.pid))
             self._say("", f"processors: {error.what}", *threads)
         findings = self._tasks(module, kind) or findings
@@ -108,7 +108,7 @@ class Diagnosis:
         text = self._system_map.read_text("ascii") if self._system_map.is_file() else ""
         symbols = Symbols(text)
         seen: Counter[str] = Counter()
-        # Whether QEMU answers at all is waited for longer: without, nothing can be said.
+        # The first answer may take longer: without QEMU nothing can be said.
         registers = self._ask("info registers -a", Deadline(DUMP_S * self._scale))
         for look in range(1, LOOKS + 1):
             for number, one in enumerate(_each(registers)):

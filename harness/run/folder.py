@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,10 +61,32 @@ class RunFolder:
         write_whole(folder / "result.json", to_json(result, indent=None))
 
 
-def new_run_folder(runs: Path, plan: Plan) -> RunFolder:
+@contextmanager
+def run_folder(
+    runs: Path, plan: Plan, out: Path | None = None, kind: str = ""
+) -> Iterator[RunFolder]:
+    """Give the folder of one run: *out*, else a new one below *runs*, whose name ends in *kind*.
+
+    A run that ends by an exception before it has written anything leaves no empty folder.
+    """
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        run = RunFolder(out.resolve())
+    else:
+        run = new_run_folder(runs, plan, kind)
+    try:
+        yield run
+    except BaseException:
+        if not any(run.path.iterdir()):
+            run.path.rmdir()
+        raise
+
+
+def new_run_folder(runs: Path, plan: Plan, kind: str = "") -> RunFolder:
     """Make a folder for a new run below *runs* and let ``latest`` point to it."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     name = Path(plan.series.rstrip("/")).stem.replace(":", "-") or "series"
+    name += f"-{kind}" if kind else ""
     runs.mkdir(parents=True, exist_ok=True)
     for attempt in range(100):
         path = runs / (f"{stamp}-{name}" + (f"-{attempt}" if attempt else ""))

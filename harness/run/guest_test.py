@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One guest test, run once: its module goes in, its log is collected, its end is named."""
+"""One run of a guest test: its module is loaded, its log collected, its end classified."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.guest.guest import CONSOLE_S, Guest
 from harness.guest.machine import Machine
 from harness.guest.phase_log import how_lost
 from harness.guest.samples import Mark
-from harness.guest.transport.agent import NoAnswer, Recording
+from harness.guest.transport.agent import ANSWER_S, NoAnswer, Recording
 from harness.guest.transport.console import newer_than
 from harness.guest.transport.protocol import lines_of
 from harness.guest.transport.reader import Wait
@@ -28,7 +28,6 @@ from harness.run.stall import STARVED_S, StallDetector, Watch, Watchdog, limit_o
 from harness.verdict.log_facts import read_log
 from harness.verdict.marks import marks
 
-ANSWER_S = 15.0  # for a request that only needs the guest to be alive
 MARK_S = 5.0  # for a mark to come back; a flood of records may have swallowed it
 LAST_MARK_S = 1.0  # the same of a test that is stuck: what time there is serves to look at it
 MODULES = "/harness/modules"
@@ -41,12 +40,12 @@ def run_test(guest: Guest, test: GuestTest, loads: Sequence[LoadRun] = ()) -> Te
     goes on hanging in the guest, so nothing more can be run in it: ``alive`` is false.
     """
     symbols = guest.spec.kernel.with_name("System.map")
-    trial = GuestTestRun(guest.machine, guest.speed, test, symbols)
+    test_run = GuestTestRun(guest.machine, guest.speed, test, symbols)
     before = len(guest.agent.gaps)
-    outcome = trial.run(guest.phase_log.lost)
-    guest.phase_log.lost = guest.phase_log.lost or trial.spoiled
+    outcome = test_run.run(guest.phase_log.lost)
+    guest.phase_log.lost = guest.phase_log.lost or test_run.spoiled
     guest.phase_log.begin("after the test")
-    # What the console has of the records that the log lost.
+    # The console may have the records that the log lost.
     end = guest.deadline(CONSOLE_S)
     log, found = guest.console.fill(outcome.log, guest.agent.gaps[before:], end)
     lost = max(0, outcome.lost_records - found)
@@ -98,8 +97,8 @@ class GuestTestRun:
             answer = self._agent.call("write", path, value, deadline=self._deadline(ANSWER_S))
             if not answer.ok:
                 return TestOutcome(Ended.REFUSED, (), reason=f"knob {path}: {answer.text}")
-        # Marks in the kernel's own log, because that is what is cut at them: what came before
-        # the test may still be on its way when the module goes in.
+        # Marks are written into the kernel's log, which is cut at them: records from before the
+        # test may still be on their way when the module is loaded.
         self._machine.sampling.begin(test.module.replace("-", "_"))
         self._begin = self._mark("begins", recording)[1] or 0
         watch = Watch(self._machine.pid, self._machine.sampling, recording)
@@ -129,7 +128,7 @@ class GuestTestRun:
         return TestOutcome(Ended.DONE, (), reason=self.spoiled)
 
     def _look_for_leaks(self) -> None:
-        """With the module gone, all that it still owns is lost."""
+        """Scan for leaks: the module is unloaded, so whatever it still owns is lost."""
         try:
             self._leaks = kmemleak.found(self._agent, self._speed)
         except NoAnswer:
@@ -164,7 +163,7 @@ class GuestTestRun:
         stall, allowed = self._watchdog.stall, self._watchdog.seconds
         reason = f"no progress for {stall.seconds:.1f} of its {allowed:.0f} s: {stall.why}"
         found = self._examine(stall.kind, reason, end)
-        # A guest that fell silent may be its emulator's doing; one that told is not.
+        # A silent guest may be its emulator's fault; a guest that sends samples is not.
         if not found.answered and not stall.told:
             return None
         kind = found.kind or stall.kind

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Kernels and guests of one plan: from what the host offers to the verdict of a cell."""
+"""Kernels and guests of one plan: from the check of the host to the verdict of a cell."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ T = TypeVar("T")
 
 
 class Lab:
-    """What it takes to run the cells of a plan.
+    """All that the cells of a plan need to run.
 
-    A context manager: on the way out all that was submitted is waited for. On the way out by an
-    exception (Ctrl-C and SIGTERM are one) nothing that waits is begun any more, guests and
-    builds end, and no thread of the lab is left. What they had not finished leaves no trace.
+    A context manager: its exit waits for the work that was submitted. An exit by an exception
+    (Ctrl-C and SIGTERM are one) drops work that has not begun, ends guests and builds, and leaves
+    no thread behind. Unfinished work leaves nothing in the store.
     """
 
     def __init__(self, ready: ResolvedPlan, workspace: Workspace) -> None:
-        """Find out what the host has to offer to *ready*.
+        """Check the host, and choose the accelerators.
 
         Raises:
             InfraError: a package is missing; the hint is the one command that brings it.
@@ -92,7 +92,7 @@ class Lab:
         return run_cell(job, run, self.workspace.store, self.templates, fresh=fresh)
 
     def submit(self, work: Callable[..., T], *args: object) -> Future[T]:
-        """Let *work* be done beside others: as many at a time as there is room for guests."""
+        """Do *work* in a thread of the pool, which has one for each guest that may run."""
         return self._pool.submit(work, *args)
 
     def __enter__(self) -> Self:

@@ -29,14 +29,6 @@ def path_of(load: Load) -> str:
     return f"{LOADS}/{load.name}{'.ko' if load.module else ''}"
 
 
-@contextlib.contextmanager
-def under_load(guest: Guest, load: Load, words: Sequence[str] = ()) -> Iterator[LoadRun]:
-    """Keep *load*, told *words*, running in *guest* while inside; as :meth:`LoadRun.kept_up`."""
-    run = LoadRun(guest, load)
-    with run.kept_up(words):
-        yield run
-
-
 class LoadRun:
     """One run of *load* in *guest*."""
 
@@ -55,27 +47,27 @@ class LoadRun:
 
     @property
     def ended(self) -> str:
-        """How it ended, where it did so by itself; else ""."""
+        """The end of a load that ended by itself; else ""."""
         if not self._ready or self._told or self._asked is None or self._asked.end is None:
             return ""
         return f"{self.load.name}: {self._asked.end}"
 
     @property
     def well(self) -> bool:
-        """Whether it ended as it should: nothing of it is left."""
+        """Whether the load ended as it should: nothing of it is left."""
         return self._asked is not None and self._asked.end is not None and self._asked.end.well
 
     @property
     def said(self) -> tuple[str, ...]:
-        """What a program printed so far."""
+        """The lines a program printed so far."""
         return tuple(self._asked.outs) if self._asked else ()
 
     @contextlib.contextmanager
-    def kept_up(self, words: Sequence[str]) -> Iterator[None]:
-        """Keep it, told *words*, running while inside.
+    def kept_up(self, words: Sequence[str] = ()) -> Iterator[LoadRun]:
+        """Keep the load, told *words*, running while inside.
 
         A guest that dies or hangs while the load comes or goes raises nothing here: the test
-        that follows says so, and the guest's ``chronicle``.
+        that follows says so, and the guest's ``phase_log``.
 
         Raises:
             GuestError: the load itself is broken: a setup command fails, it ends unready, or it
@@ -85,7 +77,7 @@ class LoadRun:
         try:
             with guest.phase_log.phase(f"while load {name} was started"):
                 self.start(words)
-            yield
+            yield self
         finally:
             if guest.alive:
                 with guest.phase_log.phase(f"while load {name} was stopped", after=True):
@@ -93,9 +85,9 @@ class LoadRun:
             self.forget()
 
     def start(self, words: Sequence[str]) -> None:
-        """Start it, told *words*, and wait until it is ready.
+        """Start the load, told *words*, and wait until it is ready.
 
-        One that does not get ready has to be stopped too.
+        A load that does not get ready has to be stopped too.
 
         Raises:
             NoAnswer: the guest is gone, or it took too long.
@@ -133,7 +125,7 @@ class LoadRun:
                 f"load {self.load.name}: not ready within {deadline.seconds:.0f} s", heard
             )
         if "ready" not in asked.outs:
-            # What it last said is why, as a rule: that the guest is too large for it, say.
+            # The last line is the reason, as a rule: that the guest is too large for it, say.
             last = f": {asked.outs[-1][:LAST_SAID]}" if asked.outs else ""
             raise GuestError(
                 f"load {self.load.name} ended before it was ready: {asked.end}{last}",
@@ -142,7 +134,7 @@ class LoadRun:
         self._ready = True
 
     def stop(self) -> None:
-        """Stop it, in a guest that is well; ``broke`` says afterwards what went wrong with that.
+        """Stop the load, in a guest that is well; ``broke`` says afterwards what went wrong.
 
         Raises:
             NoAnswer: the guest is gone, or does not answer.
@@ -154,7 +146,7 @@ class LoadRun:
             self._end(self._asked)
 
     def forget(self) -> None:
-        """Take no notice of it any more: it is stopped, or was lost with its guest."""
+        """Ignore the load from now on: it is stopped, or was lost with its guest."""
         self.over = True
         if self._asked is not None:
             self._agent.forget(self._asked)
@@ -198,7 +190,7 @@ class LoadRun:
             how = f"{end}"
             if self.killed:
                 how += f": {grace.seconds:.0f} s after SIGTERM it still ran, and had to be killed"
-            # Of one that never got ready it is said already.
+            # A load that never got ready is reported already.
             self.broke = (
                 f"load {self.load.name} was stopped and ended with {how}" if self._ready else ""
             )

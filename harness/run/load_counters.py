@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a load claims to show in the guest's own counters, and whether the guest bears it out.
+"""The claims of a load on the guest's own counters, and whether these bear them out.
 
 A claim of a ``load.toml`` is a counter and what it must do: ``pswpin = "> 0"`` of /proc/vmstat,
 which must have grown since before the load, ``nr_mlock = "is > 100"``, whose value counts, or
@@ -45,7 +45,7 @@ class Claim:
 
     @property
     def level(self) -> bool:
-        """Whether its value counts, which may fall again, rather than that it grew."""
+        """Whether the counter's value is meant, which may fall again, rather than its growth."""
         return self.want.startswith("is ")
 
     def value(self, files: Mapping[str, str]) -> int:

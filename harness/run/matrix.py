@@ -86,7 +86,7 @@ def _opening(ready: ResolvedPlan, run: RunFolder) -> RunRecord:
 
 
 class _Matrix:
-    """The cells of a run as they fill in."""
+    """The verdicts of a run, as they come in."""
 
     def __init__(self, lab: Lab, run: RunFolder, fresh: bool) -> None:
         self.lab = lab

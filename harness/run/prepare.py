@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a plan names, resolved: source tree, series, tests, loads, positions."""
+"""A plan with its names resolved: source tree, series, tests, loads, positions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from harness.source.series import series_from
 
 
 def completed(plan: Plan, checkout: Checkout) -> Plan:
-    """Return *plan* with what it leaves open, wherever it was written: base and RAM.
+    """Return *plan* with the defaults of what it leaves open: base and RAM.
 
     A series of a git repository lies on the commit that it starts from.
 
@@ -102,7 +102,7 @@ class ResolvedPlan:
         return next(load for load in self.loads if load.name == name)
 
     def lacking(self, load: Load, config: Collection[str]) -> str:
-        """Say what *load* misses on a kernel whose .config has the lines *config*; "" if nothing.
+        """Return what *load* misses on a kernel whose .config has the lines *config*, or "".
 
         One line, with the config topic that brings it.
         """

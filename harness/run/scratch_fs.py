@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""File systems on scratch disks: made on the host, and checked there once a guest let go.
+"""File systems on scratch disks: made on the host, and checked there after the unmount.
 
 A guest would need mkfs and fsck for its own architecture, and RAM for them.
 """
@@ -20,8 +20,8 @@ from harness.model.errors import InfraError
 CHECK_S = 120.0  # on an idle host, of 320 MiB; it takes a second or two
 MAX_LINES = 100_000  # of a check
 _TAIL = 4000  # characters of a check's output that are looked at
-# What e2fsck says of a disk that it takes for none of its own, once the superblock and its copies
-# are gone (8, without 4). We have made it, and know better.
+# e2fsck's status for a disk without superblock and copies (8, without 4): it takes that for another
+# file system's, and is wrong, as the disk was made for it.
 _UNKNOWN = re.compile(
     r"Bad magic number in super-block|[Ss]uperblock (?:is )?(?:invalid|corrupt)"
     r"|checksum does not match superblock|has unsupported feature"
@@ -30,7 +30,7 @@ _UNKNOWN = re.compile(
 
 @dataclass(frozen=True)
 class Checked:
-    """What the check of a file system found."""
+    """The result of a file system's check."""
 
     sound: bool | None  # None: it did not tell
     said: str  # the end of what it printed
@@ -48,7 +48,7 @@ class _Kind:
     check: tuple[str, ...]
 
 
-# What 5.10 cannot mount yet stays off.
+# Features that 5.10 cannot mount are off.
 _KINDS = {
     "xfs": _Kind(
         "xfsprogs",
@@ -78,7 +78,7 @@ def make_filesystem(kind: str, disk: Path) -> None:
 
 
 def check_filesystem(kind: str, disk: Path, wanted: Callable[[], bool] = lambda: True) -> Checked:
-    """Let its own check look at the *kind* on *disk*, for as long as it is *wanted*.
+    """Check the file system *kind* on *disk* with its own tool, for as long as it is *wanted*.
 
     What it is to read was written by the kernel under test. So a check that finds no end, or
     crashes, is no error: it is one that tells nothing.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Slow or stuck: what a guest shows while a test runs in it, and what follows from that.
+"""Stall detection: a test that is stuck, told from one that is slow.
 
 Progress is a line of the test's own (a result, a diagnostic), or a higher count of what it has
 done, where it counts (``include/harness/progress.h``). Tries that came to nothing are none, nor
@@ -27,11 +27,12 @@ from harness.model.results import Stuck
 # for more than 3 s of its 90. When they only printed, some were for 21 s.
 PART = 0.2
 LEAST_S = 5.0
-# What a stuck test may cost as a whole, the last look at it included: a third, less what the two
-# ends are seen late.
+# The part of a test's time-out that a stuck test may take, its diagnosis included: a third, less
+# the delay in seeing the two ends.
 WHOLE_PART = 0.3
 LEAST_LOOK_S = 2.0
 BUSY, IDLE = 0.8, 0.2  # parts of the processors' time
+LOOK_S = 0.25  # from one look at the guest to the next
 # A sampler that sends nothing for so long, where it should ten times a second, gets no CPU; in
 # seconds of a reference guest.
 STARVED_S = 2.0
@@ -39,7 +40,7 @@ STARVED_S = 2.0
 
 @dataclass(frozen=True)
 class ProgressSample:
-    """What was known of a guest and its test at one moment."""
+    """The progress of a guest and its test at one moment."""
 
     at: float  # seconds, on any clock of the host
     said: int  # lines of the test's own so far
@@ -77,8 +78,11 @@ def look_of(timeout_s: float, spent_s: float) -> float:
     return max(LEAST_LOOK_S, timeout_s * WHOLE_PART - spent_s)
 
 
+# ---------------------------------------------------------------- detector
+
+
 class StallDetector:
-    """Looks at one test from time to time, and says when it is stuck."""
+    """The judge of one test's progress, sample by sample."""
 
     def __init__(self, limit_s: float, starved_s: float = STARVED_S) -> None:
         """Prepare to look at a test; both in seconds of the host.
@@ -87,14 +91,14 @@ class StallDetector:
         """
         self.limit_s = limit_s
         self._starved_s = starved_s
-        self._since: ProgressSample | None = None  # the first glance after the latest progress
+        self._since: ProgressSample | None = None  # the first sample after the latest progress
         self._latest: ProgressSample | None = None
         self._looks = 0  # since then
         self._ready = 0  # those of them when the emulator had something to do
 
     @property
     def moved(self) -> str:
-        """What the test did lately, for who has to say why it ran out of time."""
+        """The test's latest progress, for the message on a time-out."""
         if self._since is None or self._latest is None:
             return "it was not seen at work"
         ago = self._latest.at - self._since.at
@@ -129,11 +133,11 @@ class StallDetector:
     def _unseen(self, since: ProgressSample, now: ProgressSample, seconds: float) -> Stall | None:
         """Judge a guest that sends nothing any more by the time that its emulator takes."""
         took = now.emulator_s - since.emulator_s
-        # An emulator that wants to run and may not is the host's doing.
+        # An emulator that is ready and does not run is the host's fault.
         if took <= IDLE * seconds and self._ready <= IDLE * self._looks:
             why = "the guest is silent, its processors idle"
             return Stall(Stuck.HANG, seconds, why, told=False)
-        # As much work as an idle host would have done for it: a busy one has to be waited for.
+        # On a busy host this takes longer: the CPU time is that of an idle host.
         if took >= BUSY * self.limit_s:
             why = f"the guest is silent and took {took:.0f} s of CPU time meanwhile"
             return Stall(Stuck.LIVELOCK, seconds, why, told=False)
@@ -148,6 +152,73 @@ def _counts(sample: ProgressSample) -> str:
     if sample.done is None:
         return f"{sample.said} lines printed"
     return f"{sample.done} done, {sample.retries or 0} tries in vain"
+
+
+# ---------------------------------------------------------------- watchdog
+
+
+class Watchdog(Deadline):
+    """A deadline that watches its test; ``stall`` says why it passed before its time."""
+
+    def __init__(
+        self, seconds: float, detector: StallDetector, look: Callable[[], ProgressSample]
+    ) -> None:
+        super().__init__(seconds)
+        self.stall: Stall | None = None
+        self._detector = detector
+        self._look = look
+        self._next = time.monotonic()
+
+    @property
+    def passed(self) -> bool:
+        now = time.monotonic()
+        if self.stall is None and now >= self._next:
+            self._next = now + LOOK_S
+            self.stall = self._detector.look(self._look())
+        return self.stall is not None or super().remaining() <= 0.0
+
+    def remaining(self) -> float:
+        """Return the seconds until somebody has to look again: whoever waits wakes up for it."""
+        left = super().remaining()
+        return 0.0 if self.stall else min(left, max(0.001, self._next - time.monotonic()))
+
+
+class Watch:
+    """The inputs of a watchdog: a guest's samples, its log, its emulator's CPU time."""
+
+    def __init__(self, pid: int, sampling: Sampling, recording: Recording) -> None:
+        self._pid = pid
+        self._sampling = sampling
+        self._recording = recording
+        self._seen = 0  # records that were looked at
+        self._said = 0  # lines of the test's own among them
+
+    def sample(self) -> ProgressSample:
+        """Return what is known now; cheap enough to be called with the vitals' lock held."""
+        records = self._recording.records
+        for record in records[self._seen :]:
+            self._said += bool(SAID.match(record.text))
+        self._seen = len(records)
+        figures = self._sampling.newest or {}
+        cpu = tuple(figures.get(f"{who}_ms", -1) for who in ("user", "system", "idle"))
+        times = tuple(ms for ms in cpu if isinstance(ms, int) and ms >= 0)
+        return ProgressSample(
+            at=time.monotonic(),
+            said=self._said,
+            done=_number(figures.get("done")),
+            retries=_number(figures.get("retries")),
+            emulator_s=cpu_seconds(self._pid),
+            emulator_ready=wants_processor(self._pid),
+            sampled_at=self._sampling.newest_at,
+            cpu_ms=(times[0], times[1], times[2]) if len(times) == 3 else None,
+        )
+
+
+def _number(figure: int | tuple[int, ...] | None) -> int | None:
+    return figure if isinstance(figure, int) else None
+
+
+# ---------------------------------------------------------------- threads of the emulator
 
 
 _Told = tuple[str, str, float]  # name, state, seconds of CPU time
@@ -186,67 +257,3 @@ def _told(folder: Path) -> _Told | None:
     fields = tail.split()
     ticks = int(fields[11]) + int(fields[12])
     return head.partition("(")[2], fields[0], ticks / os.sysconf("SC_CLK_TCK")
-
-
-LOOK_S = 0.25  # from one look at the guest to the next
-
-
-class Watchdog(Deadline):
-    """A deadline that looks at the test it is for; ``stall`` says why it passed before its time."""
-
-    def __init__(
-        self, seconds: float, detector: StallDetector, look: Callable[[], ProgressSample]
-    ) -> None:
-        super().__init__(seconds)
-        self.stall: Stall | None = None
-        self._detector = detector
-        self._look = look
-        self._next = time.monotonic()
-
-    @property
-    def passed(self) -> bool:
-        now = time.monotonic()
-        if self.stall is None and now >= self._next:
-            self._next = now + LOOK_S
-            self.stall = self._detector.look(self._look())
-        return self.stall is not None or super().remaining() <= 0.0
-
-    def remaining(self) -> float:
-        """Return the seconds until somebody has to look again: whoever waits wakes up for it."""
-        left = super().remaining()
-        return 0.0 if self.stall else min(left, max(0.001, self._next - time.monotonic()))
-
-
-class Watch:
-    """Looks at one guest while a test runs: its samples, its log, its emulator's CPU time."""
-
-    def __init__(self, pid: int, sampling: Sampling, recording: Recording) -> None:
-        self._pid = pid
-        self._sampling = sampling
-        self._recording = recording
-        self._seen = 0  # records that were looked at
-        self._said = 0  # lines of the test's own among them
-
-    def sample(self) -> ProgressSample:
-        """Return what is known now; cheap enough to be called with the vitals' lock held."""
-        records = self._recording.records
-        for record in records[self._seen :]:
-            self._said += bool(SAID.match(record.text))
-        self._seen = len(records)
-        figures = self._sampling.newest or {}
-        cpu = tuple(figures.get(f"{who}_ms", -1) for who in ("user", "system", "idle"))
-        times = tuple(ms for ms in cpu if isinstance(ms, int) and ms >= 0)
-        return ProgressSample(
-            at=time.monotonic(),
-            said=self._said,
-            done=_number(figures.get("done")),
-            retries=_number(figures.get("retries")),
-            emulator_s=cpu_seconds(self._pid),
-            emulator_ready=wants_processor(self._pid),
-            sampled_at=self._sampling.newest_at,
-            cpu_ms=(times[0], times[1], times[2]) if len(times) == 3 else None,
-        )
-
-
-def _number(figure: int | tuple[int, ...] | None) -> int | None:
-    return figure if isinstance(figure, int) else None

@@ -37,7 +37,7 @@ from harness.model.values import Arch, Kernel, Series, SourceTree
 from harness.source.apply import contents_at
 from harness.verdict.symbols import Spot, spots_of
 
-# What the splats of one cell may cost.
+# The limits for the splats of one cell.
 MAX_SPLATS = 20
 MAX_OBJECTS = 12  # compiled anew; what is in the store does not count
 BUDGET_S = 20.0  # no object is begun later than this
@@ -45,7 +45,7 @@ TOOL_S = 60.0  # for one run of nm or addr2line
 MAX_PLACES = 8  # functions inlined into each other, of one frame
 OBJECT = "debug-object"
 CACHE_VERSION = "1"
-# What a module is built against, in the store.
+# The kind of store entry that a module is built against.
 _PREFIX = re.compile(r".*/(?:kit|headers/[0-9a-f]{64})/(?:source/)?")
 _NM = re.compile(
     r"(?:(?P<file>[^:]+):)?(?P<at>[0-9a-f]+) (?:(?P<size>[0-9a-f]+) )?"
@@ -55,7 +55,7 @@ _NM = re.compile(
 
 @dataclass(frozen=True)
 class DebugSource:
-    """Where the line numbers of one kernel come from."""
+    """The source of one kernel's line numbers."""
 
     kernel: Kernel
     arch: Arch

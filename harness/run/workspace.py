@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""TODO."""
+"""The workspace of a command: checkout, cache, and the receiver of its events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.model.events import Report
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where things are, and who is told about progress."""
+    """Checkout and cache, and the function that events are reported to."""
 
     checkout: Checkout
     cache: Cache

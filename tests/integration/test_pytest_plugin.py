@@ -33,7 +33,7 @@ def mine(folder: Path) -> Path:
     return file
 
 
-def test_an_item_is_a_cell_or_a_kernel(tmp_path: Path) -> None:
+def test_collected_items_are_cells_and_kernels(tmp_path: Path) -> None:
     assert collected("guest-tests", mine(tmp_path)) == [
         *("vmalloc-scope[x86_64-p4-128M]", "vmalloc-scope+anon[x86_64-p4-128M]"),
         *("vmalloc-scope[arm64-p4-128M]", "vmalloc-scope+anon[arm64-p4-128M]"),
@@ -42,7 +42,7 @@ def test_an_item_is_a_cell_or_a_kernel(tmp_path: Path) -> None:
     ]
 
 
-def test_each_run_of_a_cell_is_an_item_of_its_own(tmp_path: Path) -> None:
+def test_repeat_makes_an_item_per_run(tmp_path: Path) -> None:
     plan = ("--load", "none", "--repeat", "3")
     names = collected("guest-tests", mine(tmp_path), *plan)
     items = [(f"vmalloc-scope[{arch}-p4-128M", arch) for arch in ARCHS]

@@ -84,12 +84,6 @@ def test_nothing_gets_out_of_a_guest(spec: GuestSpec, tmp_path: Path) -> None:
             host.accept()
 
 
-def test_a_guest_powers_off(spec: GuestSpec, tmp_path: Path) -> None:
-    with boot(spec, tmp_path) as guest:
-        guest.poweroff()
-        assert not guest.alive
-
-
 @pytest.mark.parametrize(
     ("key", "reason"), [("c", "the kernel panicked: sysrq triggered crash"), ("b", "reset")]
 )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Lines of a patch, found again in the source at a later position, and what gcov says of them.
+"""Lines of a patch, found again in the source at a later position.
 
 A patch's own line numbers are a guess that its place makes true: earlier patches of a series and
 offsets move them. So hunks are looked up in the contents before and after the patch.
@@ -41,7 +41,7 @@ class PlacedHunk:
 
 @dataclass(frozen=True)
 class PlacedFile:
-    """What a patch does to one file; ``old`` is its name before, "" where it was not there."""
+    """The changes of a patch to one file; ``old`` is its name before, "" where it was not there."""
 
     name: str
     old: str

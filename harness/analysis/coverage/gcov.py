@@ -89,7 +89,7 @@ def count_lines(
             shutil.copyfile(_notes(kernel, source), file.with_suffix(".gcno"))
             done = process.run((tool, "--json-format", "--stdout", file.name), cwd=Path(folder))
             try:
-                # Of counters that are not the notes' it complains, and takes them all for zero.
+                # gcov complains about counters of other notes, and takes them for zero.
                 if f"{file.name}:" in done.stderr:
                     raise ValueError(done.stderr.strip().partition("\n")[0][:200])
                 counts.append(read_gcov(done.stdout, source))

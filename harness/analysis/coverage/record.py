@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which changed lines of a series its tests executed: the values that are kept and reported."""
+"""The record of a coverage run: the changed lines of a series, and their executions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.model.values import Verdict
 
 
 class Seen(enum.Enum):
-    """What is known of one line on one architecture."""
+    """The executions of one line on one architecture."""
 
     EXECUTED = "executed"
     MISSED = "missed"  # there is code for it, and no test executed it
@@ -49,7 +49,7 @@ class DiffHunk:
 
 @dataclass(frozen=True)
 class DiffFile:
-    """What a patch changes in one file."""
+    """The changes of a patch to one file."""
 
     name: str  # below the kernel tree
     hunks: tuple[DiffHunk, ...]

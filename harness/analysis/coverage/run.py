@@ -66,7 +66,7 @@ class _Tested:
 
 @dataclass(frozen=True)
 class _ArchCounts:
-    """What one architecture's tests counted."""
+    """The counts of one architecture's tests."""
 
     arch: Arch
     sources: tuple[str, ...]  # whose lines are counted

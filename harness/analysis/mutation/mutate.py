@@ -30,7 +30,7 @@ _DECLARATION = re.compile(
     r"(?:(?:static|const|unsigned|signed|struct|enum|union|volatile|register|extern|__maybe_unused)"
     r"\s+|(?:int|long|short|char|void|bool|size_t|[us](?:8|16|32|64)|\w+_t)\b[\s*]+\w)"
 )
-# One for the other: what is easily mistaken, and must not be.
+# Words that are easily mistaken for each other.
 _SWAPS = (("noio", "nofs"), ("NOIO", "NOFS"), ("__GFP_IO", "__GFP_FS"), ("KERNEL", "NOWAIT"))
 _OTHER = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="}
 
@@ -68,7 +68,7 @@ class _Slip:
     what: str
 
 
-# What a compiler reads; the rest of a patch (documentation, tables) has no mutants.
+# Files that a compiler reads; the rest of a patch (documentation, tables) has no mutants.
 SOURCES = (".c", ".h")
 
 
@@ -92,7 +92,7 @@ def mutants_of(file: str, before: str, after: str) -> tuple[Mutant, ...]:
     sound = code_only(after).split()
     found: dict[str, Mutant] = {}
     for mutant in (*_slips_as_mutants(file, after, lines), *_hunks(file, before, after)):
-        # Of a hunk that is a comment, nothing a compiler sees is left to take back.
+        # A hunk of comments has nothing for a compiler to take back.
         if code_only(mutant.text).split() != sound or _PREPROCESSOR.findall(
             mutant.text
         ) != _PREPROCESSOR.findall(after):

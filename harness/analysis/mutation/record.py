@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 class Fate(enum.Enum):
-    """What became of a mutant."""
+    """The outcome of a mutant."""
 
     KILLED = "killed"  # a test told it from the right code
     SURVIVED = "survived"  # every test passed

@@ -46,7 +46,7 @@ CACHE_VERSION = "1"
 
 @dataclass(frozen=True)
 class _Subject:
-    """What is mutated, and the right code that mutants are held against."""
+    """The code under mutation, and the right kernel that mutants are compared with."""
 
     lab: Lab
     arch: Arch
@@ -238,7 +238,7 @@ class _Round:
         self._decide(number, key, replace(result, fate=fate, by=by), begun)
 
     def _boot(self, kernel: Kernel) -> tuple[Fate, str]:
-        """Boot a mutant once: one that hangs at boot is not to do so for every test.
+        """Boot a mutant once: a hang at boot must not cost every test its time.
 
         The right code gets ready under the same conditions, so one that is silent is found out.
         """

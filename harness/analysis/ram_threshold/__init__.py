@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The smallest RAM with which each test passes."""
+"""The smallest RAM a test passes with: ``search`` picks sizes, ``run`` tries them."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How much RAM each test takes at each position: many small runs, led by the search.
+"""The RAM each test needs at each position: cells at the sizes that the search picks.
 
 First the smallest RAM with which the kernel comes up at all, then for each test the smallest
 with which it passes. Every try is a cell like any other, so what is known is not run again.
@@ -15,7 +15,6 @@ from dataclasses import replace
 from harness.analysis.ram_threshold.search import (
     BOOT,
     Bounds,
-    Known,
     Threshold,
     ThresholdRecord,
     ThresholdRow,
@@ -36,8 +35,8 @@ from harness.run.lab import Lab
 from harness.run.prepare import ResolvedPlan
 from harness.run.workspace import Workspace
 
-# From launch to ready, on a host of reference speed. A guest with enough RAM takes half a second;
-# one with too little often says nothing at all, and all that time is waited for.
+# From launch to ready, on a host of reference speed: half a second with enough RAM. A guest
+# with too little often stays silent for all of this time.
 BOOT_S = 10.0
 
 
@@ -95,7 +94,7 @@ class _Searches:
         try:
             kernel = self._lab.kernel(arch, position)
         except BuildError as error:
-            missing = Threshold(None, f"no kernel: {error.what}", 0, finished=False)
+            missing = Threshold(None, f"no kernel: {error.what}", finished=False)
             self._enter(ThresholdRow(arch.name, position, BOOT, "none", missing))
             return
         self._submit(self._boots, arch, position, kernel)
@@ -145,7 +144,7 @@ class _Searches:
                 return False, failure.reason
             return True, ""
 
-        # A template comes out of the store the second time: to repeat it would say nothing.
+        # One try: the second time the template comes out of the store.
         found = self._search(replace(self._bounds, repeats=1), comes_up)
         self._enter(ThresholdRow(arch.name, position, BOOT, "none", found))
         if found.mib is None:
@@ -177,7 +176,7 @@ class _Searches:
             try:
                 known[size] = tries.add(*attempt(size, tries.passed + tries.failed))
             except _Missed as missed:
-                return _unknown(known, str(missed))
+                return Threshold(None, str(missed), finished=False)
         return conclude(known, bounds)
 
     def _enter(self, row: ThresholdRow) -> None:
@@ -185,10 +184,6 @@ class _Searches:
             self._rows.append(row)
         self._lab.workspace.report(Note(row.text))
         self._on_row(self.record())
-
-
-def _unknown(known: Known, why: str) -> Threshold:
-    return Threshold(None, why, sum(t.passed + t.failed for t in known.values()), finished=False)
 
 
 def _say(result: CellResult) -> str:

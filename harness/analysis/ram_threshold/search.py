@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The search for the smallest RAM with which something passes, and every time it is tried.
+"""The search for the smallest RAM with which something passes, and its record.
 
 Sizes are the multiples of a step within bounds. It is taken that more RAM never hurts; what the
 search saw that speaks against it is said and not hidden.
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Bounds:
-    """Where to look: RAM in MiB, and how often a size has to pass."""
+    """The range of a search: RAM in MiB, and how often a size has to pass."""
 
     low: int
     high: int
@@ -29,7 +29,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Tries:
-    """What is known of one size."""
+    """The tries of one size."""
 
     passed: int = 0
     failed: int = 0
@@ -51,18 +51,17 @@ Known = Mapping[int, Tries]
 
 @dataclass(frozen=True)
 class Threshold:
-    """What a search came to."""
+    """The result of a search."""
 
     mib: int | None  # the smallest size that passes, None where the largest one does not
     why: str  # what the next smaller size said; of the largest one where mib is None
-    tries: int
     mixed: tuple[int, ...] = ()  # sizes that passed at one time and failed at another
     uneven: tuple[int, ...] = ()  # sizes above the threshold that did not pass
     finished: bool = True
 
     @property
     def doubtful(self) -> bool:
-        """Whether something speaks against one clear threshold."""
+        """Whether there is no clear threshold."""
         return bool(self.mixed or self.uneven)
 
 
@@ -91,18 +90,17 @@ def next_size(known: Known, bounds: Bounds) -> int | None:
 def conclude(known: Known, bounds: Bounds) -> Threshold:
     """Return what *known* says, finished or not."""
     sizes = bounds.sizes
-    tries = sum(t.passed + t.failed for t in known.values())
     mixed = tuple(size for size in sizes if size in known and known[size].mixed)
     finished = next_size(known, bounds) is None
     if _passes(known, sizes[-1], bounds) is not True:
         why = known[sizes[-1]].why if sizes[-1] in known else ""
-        return Threshold(None, why, tries, mixed, finished=finished)
+        return Threshold(None, why, mixed, finished=finished)
     if _passes(known, sizes[0], bounds):
-        return Threshold(sizes[0], "", tries, mixed, finished=finished)
+        return Threshold(sizes[0], "", mixed, finished=finished)
     fails, passes, _ = _halve(known, bounds)
     why = known.get(sizes[fails], Tries()).why
     uneven = tuple(s for s in sizes[passes + 1 :] if s in known and known[s].failed)
-    return Threshold(sizes[passes], why, tries, mixed, uneven, finished)
+    return Threshold(sizes[passes], why, mixed, uneven, finished)
 
 
 def _passes(known: Known, size: int, bounds: Bounds) -> bool | None:
@@ -137,13 +135,13 @@ def _halve(known: Known, bounds: Bounds) -> tuple[int, int, int | None]:
     return fails, passes, None
 
 
-# Instead of a test's name: whether the kernel comes up at all.
+# The name, in place of a test's, of a search for the RAM with which the kernel boots.
 BOOT = "boot"
 
 
 @dataclass(frozen=True)
 class ThresholdRow:
-    """What one search found: a test, or the boot, at one position of one architecture."""
+    """The result for a test, or the boot, at one position of one architecture."""
 
     arch: str
     position: int

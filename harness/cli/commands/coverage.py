@@ -19,7 +19,7 @@ from harness.analysis.coverage.run import coverage_of
 from harness.model.errors import UserError
 from harness.plan.options import add_plan_options, plan_of
 from harness.report.analysis.coverage import print_coverage, write_coverage
-from harness.run.folder import RunFolder, new_run_folder
+from harness.run.folder import run_folder
 from harness.run.workspace import Workspace
 
 HELP = "show which changed lines of a series the tests execute"
@@ -46,18 +46,8 @@ def execute(args: argparse.Namespace, workspace: Workspace) -> int:
             f"--position names {len(plan.positions)}", hint="coverage is of one position"
         )
     plan = replace(plan, loads=("none",) if args.load is None else plan.loads)
-    if args.out is not None:
-        args.out.mkdir(parents=True, exist_ok=True)
-        run = RunFolder(args.out.resolve())
-    else:
-        named = replace(plan, series=f"{plan.series}-coverage")
-        run = new_run_folder(workspace.checkout.runs, named)
-    try:
+    with run_folder(workspace.checkout.runs, plan, args.out, "coverage") as run:
         record = coverage_of(plan, workspace, run, args.count)
-    except BaseException:
-        if not any(run.path.iterdir()):
-            run.path.rmdir()
-        raise
     paths = write_coverage(record, run.path)
     workspace.settle()
     print_coverage(Console(highlight=False), record, paths)

@@ -24,7 +24,7 @@ from harness.model.jsonio import to_json
 from harness.plan.options import add_plan_options, plan_of
 from harness.plan.plan import parse_positions
 from harness.report.analysis.mutation import markdown, print_mutants
-from harness.run.folder import RunFolder, new_run_folder
+from harness.run.folder import run_folder
 from harness.run.prepare import prepare
 from harness.run.workspace import Workspace
 
@@ -56,24 +56,18 @@ def execute(args: argparse.Namespace, workspace: Workspace) -> int:
         for number, (mutant, _) in enumerate(find_mutants(ready, position), 1):
             print(f"{number:3d} {mutant.file}:{mutant.line}: {mutant.operator}: {mutant.what}")
         return 0
-    if args.out is not None:
-        args.out.mkdir(parents=True, exist_ok=True)
-        run = RunFolder(args.out.resolve())
-    else:
-        run = new_run_folder(
-            workspace.checkout.runs, replace(plan, series=f"{plan.series}-mutants")
-        )
     only = parse_positions(args.only) if args.only else ()
     deadline = Deadline(args.minutes * 60) if args.minutes else Deadline.never()
     records = []
-    for arch in ready.archs:
+    with run_folder(workspace.checkout.runs, plan, args.out, "mutants") as run:
 
-        def keep(record: MutantsRecord, name: str = arch.name) -> None:
-            write_whole(run.path / f"mutants-{name}.json", to_json(record))
-            write_whole(run.path / f"mutants-{name}.md", markdown(record))
+        def keep(record: MutantsRecord) -> None:
+            write_whole(run.path / f"mutants-{record.arch}.json", to_json(record))
+            write_whole(run.path / f"mutants-{record.arch}.md", markdown(record))
 
-        words = (ready, arch, position, workspace, run)
-        records.append(run_mutants(*words, deadline=deadline, on_result=keep, only=only))
+        for arch in ready.archs:
+            words = (ready, arch, position, workspace, run)
+            records.append(run_mutants(*words, deadline=deadline, on_result=keep, only=only))
     workspace.settle()
     for record in records:
         print_mutants(Console(highlight=False), record)

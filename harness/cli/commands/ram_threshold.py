@@ -23,7 +23,7 @@ from harness.model.jsonio import to_json
 from harness.plan.options import add_plan_options, plan_of
 from harness.plan.plan import parse_ram
 from harness.report.analysis.ram_threshold import figure, markdown, print_thresholds
-from harness.run.folder import RunFolder, new_run_folder
+from harness.run.folder import run_folder
 from harness.run.prepare import prepare
 from harness.run.workspace import Workspace
 
@@ -59,20 +59,16 @@ def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     repeats = plan.repeat if args.repeat is not None else REPEATS
     bounds = Bounds(low, high, args.step, repeats)
     ready = prepare(plan, workspace)
-    if args.out is not None:
-        args.out.mkdir(parents=True, exist_ok=True)
-        run = RunFolder(args.out.resolve())
-    else:
-        run = new_run_folder(workspace.checkout.runs, replace(plan, series=f"{plan.series}-ram"))
-
-    def keep(record: ThresholdRecord) -> None:
-        write_whole(run.path / f"{NAME}.json", to_json(record))
-        write_whole(run.path / f"{NAME}.svg", figure(record))
-        write_whole(run.path / f"{NAME}.md", markdown(record, f"{NAME}.svg"))
-
     deadline = Deadline(args.minutes * 60) if args.minutes else Deadline.never()
-    where = (ready, workspace, run, bounds)
-    record = find_thresholds(*where, deadline=deadline, fresh=args.fresh, on_row=keep)
+    with run_folder(workspace.checkout.runs, plan, args.out, "ram") as run:
+
+        def keep(record: ThresholdRecord) -> None:
+            write_whole(run.path / f"{NAME}.json", to_json(record))
+            write_whole(run.path / f"{NAME}.svg", figure(record))
+            write_whole(run.path / f"{NAME}.md", markdown(record, f"{NAME}.svg"))
+
+        where = (ready, workspace, run, bounds)
+        record = find_thresholds(*where, deadline=deadline, fresh=args.fresh, on_row=keep)
     workspace.settle()
     print_thresholds(Console(highlight=False), record)
     for suffix in ("md", "svg", "json"):

@@ -16,7 +16,7 @@ from harness.plan.options import add_plan_options, plan_of
 from harness.report import write_reports
 from harness.report.analysis.coverage import forget_coverage, print_coverage, write_coverage
 from harness.report.terminal.view import print_record
-from harness.run.folder import RunFolder, new_run_folder
+from harness.run.folder import run_folder
 from harness.run.matrix import exit_code, run_plan
 from harness.run.workspace import Workspace
 
@@ -38,17 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     """Run the plan; reports are written even where it was stopped half-way."""
     plan = plan_of(vars(args), workspace.checkout, args.plan)
-    if args.out is not None:
-        args.out.mkdir(parents=True, exist_ok=True)
-        run = RunFolder(args.out.resolve())
-    else:
-        run = new_run_folder(workspace.checkout.runs, plan)
-    try:
+    with run_folder(workspace.checkout.runs, plan, args.out) as run:
         record = run_plan(plan, workspace, run, fresh=args.fresh)
-    except BaseException:
-        if not any(run.path.iterdir()):
-            run.path.rmdir()  # nothing was started: leave no empty run behind
-        raise
     forget_coverage(run.path)  # of an earlier run that was given the same folder
     paths = write_reports(record, run.path)
     counted = coverage_of(plan, workspace, run) if args.coverage else None

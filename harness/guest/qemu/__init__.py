@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""QEMU: its command line, its process, its monitor, and which accelerator really works."""
+"""QEMU: its command line (``argv``), process, control channel (``qmp``) and accelerators."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which accelerator really works here: found out by running a guest, not by looking at /dev/kvm.
+"""The accelerator that works on this host, found out by running a guest.
 
 /dev/kvm may exist, open, and create a machine, and QEMU then asserts or spins for ever. Only a
 program that ran inside tells, so each architecture brings one: a few bytes of machine code that
@@ -29,7 +29,7 @@ KVM = Path("/dev/kvm")
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What became of a probe guest; ``reason`` is one line where it did not run."""
+    """The outcome of a probe guest; ``reason`` is one line where it did not run."""
 
     ok: bool
     reason: str

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One QEMU process: started with its channels connected, and certainly gone afterwards.
+"""One QEMU process: its channels are connected from the start, and no exit leaves it behind.
 
 Each channel is a socket pair whose far end QEMU inherits. It is connected before QEMU runs, so
 not one byte of the console is missed; QEMU's death closes it, so nobody waits for the dead; and
@@ -225,7 +225,7 @@ T = TypeVar("T")
 
 
 class Once(Generic[T]):
-    """Decorator for a function without arguments: it is called once, whoever asks how often.
+    """Decorator that calls a function without arguments once, however many threads ask.
 
     functools.cache calls it twice for two threads that ask at the same moment, and keeps what
     came last. A forked child calls it anew: it has what its parent made, but not the threads.

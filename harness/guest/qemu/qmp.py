@@ -73,16 +73,6 @@ class Monitor:
         text = self.execute("human-monitor-command", {"command-line": line}, deadline=deadline)
         return str(text)
 
-    def version(self, deadline: Deadline) -> str:
-        """Return QEMU's version as it greeted us: "7.2.22 (Debian 1:7.2+dfsg-7)"."""
-        self._opened(deadline)
-        greeting = self._client.greeting
-        if greeting is None:
-            return "unknown"
-        said: Mapping[str, Any] = greeting.QMP.version
-        number = "{major}.{minor}.{micro}".format(**said["qemu"])
-        return f"{number} ({said['package']})" if said.get("package") else number
-
     @property
     def events(self) -> tuple[Mapping[str, Any], ...]:
         """The newest events, oldest first."""
@@ -143,8 +133,8 @@ class Monitor:
         except (QMPError, EOFError, OSError) as error:
             return error
         except AssertionError:
-            # qemu.qmp 0.0.6 takes it that a connection lives on once it is made; an emulator may
-            # be gone by then. Why it is, is to be fetched, or asyncio prints it.
+            # qemu.qmp 0.0.6 assumes that a connection stays after it was made, but the emulator may
+            # be gone. The exception must be fetched, or asyncio prints it.
             with contextlib.suppress(Exception):
                 await self._client.disconnect()
             return EOFError("QEMU is gone")

@@ -31,6 +31,7 @@ from harness.guest.transport.reader import CappedLog, LineCutter, Vitals, Wait
 from harness.host.deadline import Deadline
 from harness.model.errors import GuestError
 
+ANSWER_S = 15.0  # for a request that only needs the guest to be alive, at reference speed
 KMSG_LOG_LIMIT = 64 * 2**20  # bytes of kmsg.log
 RECORDING_LIMIT = 16 * 2**20  # characters that one recording keeps in memory
 OUTPUT_LIMIT = 4 * 2**20  # characters of one request's output that are kept in memory
@@ -114,11 +115,6 @@ class Agent:
         self._sending = threading.Lock()  # a line must not land in the middle of another
         self._requests: dict[int, Request] = {}
         self._recordings: list[Recording] = []
-
-    @property
-    def cut_lines(self) -> int:
-        """Lines that were longer than the protocol allows, and lost their tails."""
-        return self._cutter.cut
 
     # ------------------------------------------------------------ the reading thread's side
 

@@ -26,7 +26,7 @@ class Drained(Protocol):
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What it printed so far."""
+        """The text printed so far."""
 
     def take(self, size: int, deadline: Deadline) -> bytes:
         """Return up to *size* bytes that nobody took yet; b"" once the guest ended."""

@@ -16,7 +16,7 @@ from harness.model.printk import STAMP, stamp_us
 
 @dataclass(frozen=True)
 class Gap:
-    """Where records are missing: between two that came, in microseconds since the guest's boot."""
+    """A gap in the kernel's log: between two records, in microseconds since the guest's boot."""
 
     after_us: int
     before_us: int
@@ -24,7 +24,7 @@ class Gap:
 
     @property
     def mark(self) -> str:
-        """What stands in its place in a log. A guest cannot tell beforehand when a gap will end."""
+        """The line in its place in a log. A guest cannot tell beforehand when a gap will end."""
         begin, end = (f"{us / 1e6:.6f}" for us in (self.after_us, self.before_us))
         return f"[harness: {self.count} records lost between {begin} and {end}]"
 

@@ -26,7 +26,7 @@ _SAFE = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
 
 @dataclass(frozen=True)
 class Ready:
-    """What a guest says of itself once it has booted, and again when asked."""
+    """A guest's description of itself: sent when it has booted, and again when asked."""
 
     release: str  # of its kernel: "5.10.262"
     mem_total_kb: int = 0
@@ -55,7 +55,7 @@ class Out:
 
 @dataclass(frozen=True)
 class End:
-    """How an insmod or a program ended: ``exit``, ``signal`` or ``errno``, with its number."""
+    """The end of an insmod or a program: ``exit``, ``signal`` or ``errno``, with its number."""
 
     id: int
     how: str

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One thread per guest that reads all it sends, and the one place where waits for it end.
+"""The reading side of a guest's channels: waits, the reading thread, logs and lines.
 
-The guest's end is announced only after every byte it sent was taken in: who waits for a guest
-and finds it gone has all the evidence already.
+The guest's end is announced after the last byte it sent was read, so whoever finds it gone has
+all the evidence.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import IO, Protocol
 from harness.host.deadline import Deadline
 
 CHUNK = 64 * 1024
-# A serial console comes byte by byte, and to look at each costs as much as to look at a hundred:
-# after a small chunk it is left alone for so long, seconds. Not for longer: its socket has room for
-# no more than a few hundred bytes that were sent one by one, and the guest waits when it is full.
+# Seconds without a read after a small chunk: a serial console comes byte by byte, and a read of
+# one byte costs as much as one of a hundred. Not more: the socket has room for a few hundred bytes
+# that were sent one by one, and the guest waits when it is full.
 REST_S = 0.001
 SMALL = 4096
 # From the line that announces a panic to QEMU's exit; only a kernel that hangs inside its own
@@ -30,8 +30,11 @@ PANIC_GRACE_S = 5.0
 CUT_GRACE_S = 1.0
 
 
+# ---------------------------------------------------------------- waits
+
+
 class Wait(enum.Enum):
-    """How a wait ended."""
+    """The end of a wait."""
 
     MET = "met"  # what was waited for is there
     GONE = "gone"  # the guest is gone, or as good as gone after a panic
@@ -40,7 +43,7 @@ class Wait(enum.Enum):
 
 
 class Vitals:
-    """Whether a guest lives, and the condition that is notified whenever it says anything.
+    """Whether a guest lives, with the condition that is notified when anything comes from it.
 
     Everything that the reading thread changes is changed with ``changed`` held.
     """
@@ -97,6 +100,9 @@ class Vitals:
                 self.changed.wait(None if seconds == float("inf") else seconds)
 
 
+# ---------------------------------------------------------------- channels
+
+
 class Sink(Protocol):
     """Takes what came from one channel; both methods run in the reading thread."""
 
@@ -109,23 +115,23 @@ class HasFileno(Protocol):
     def fileno(self) -> int: ...
 
 
-class Pump:
+class Reader:
     """The reading thread of one guest: every channel to its sink until all are at their end."""
 
     def __init__(
         self,
         sources: dict[HasFileno, Sink],
         finished: Callable[[], None],
-        unhurried: HasFileno | None = None,
+        paced: HasFileno | None = None,
     ) -> None:
         """Prepare to read each source into its sink, then to call *finished*.
 
-        All of it happens in a thread of its own once :meth:`start` is called. *unhurried* is the
+        All of it happens in a thread of its own once :meth:`start` is called. *paced* is the
         source whose bytes may wait for a few milliseconds.
         """
         self._sources = sources
         self._finished = finished
-        self._unhurried = unhurried.fileno() if unhurried else -1
+        self._paced = paced.fileno() if paced else -1
         self._thread = threading.Thread(target=self._run, name="guest-reader", daemon=True)
 
     def start(self) -> None:
@@ -136,25 +142,35 @@ class Pump:
         self._thread.join()
 
     def _run(self) -> None:
-        resting: tuple[Sink, Deadline] | None = None  # the unhurried one, and until when
+        resting: tuple[Sink, Deadline] | None = None  # the paced source's, and until when
         with selectors.DefaultSelector() as selector:
             for source, sink in self._sources.items():
                 selector.register(source.fileno(), selectors.EVENT_READ, sink)
             while selector.get_map() or resting:
                 if resting and resting[1].passed:
-                    selector.register(self._unhurried, selectors.EVENT_READ, resting[0])
+                    selector.register(self._paced, selectors.EVENT_READ, resting[0])
                     resting = None
                 for key, _ in selector.select(resting[1].remaining() if resting else None):
                     chunk = _read(key.fd)
                     if chunk:
                         key.data.feed(chunk)
-                        if key.fd == self._unhurried and len(chunk) < SMALL:
+                        if key.fd == self._paced and len(chunk) < SMALL:
                             selector.unregister(key.fd)
                             resting = (key.data, Deadline(REST_S))
                     elif chunk is not None:
                         selector.unregister(key.fd)
                         key.data.close()
         self._finished()
+
+
+def _read(fd: int) -> bytes | None:
+    """Return what *fd* has, b"" at its end, None where it has nothing after all."""
+    try:
+        return os.read(fd, CHUNK)
+    except BlockingIOError:
+        return None
+    except OSError:  # reset by peer: QEMU died with our bytes unread
+        return b""
 
 
 class CappedLog:
@@ -189,14 +205,7 @@ class CappedLog:
             self._file = None
 
 
-def _read(fd: int) -> bytes | None:
-    """Return what *fd* has, b"" at its end, None where it has nothing after all."""
-    try:
-        return os.read(fd, CHUNK)
-    except BlockingIOError:
-        return None
-    except OSError:  # reset by peer: QEMU died with our bytes unread
-        return b""
+# ---------------------------------------------------------------- lines
 
 
 class LineCutter:

@@ -18,7 +18,7 @@ LOG_LIMIT = 8 * 2**20  # bytes of samples.jsonl: more than three hours of sample
 
 
 class Sampling:
-    """What a guest's sampler sends; a :class:`harness.guest.transport.reader.Sink`."""
+    """The samples of a guest, as they come; a :class:`harness.guest.transport.reader.Sink`."""
 
     def __init__(self, channel: socket.socket, log: Path, vitals: Vitals) -> None:
         self.newest: Figures | None = None

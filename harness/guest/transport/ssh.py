@@ -34,7 +34,7 @@ LOOK_AGAIN_S = 0.02
 
 @dataclass(frozen=True)
 class CommandResult:
-    """What a command in the guest printed, and how it ended."""
+    """The output of a command in the guest, and its exit status."""
 
     raw: bytes  # stdout
     raw_stderr: bytes

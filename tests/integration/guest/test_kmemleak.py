@@ -48,7 +48,7 @@ def outcome_of(folder: Path, table: str) -> TestOutcome:
         return run_test(guest, TEST)
 
 
-def test_a_leak_is_a_splat_of_the_test_that_left_it(tmp_path: Path) -> None:
+def test_leak_is_splat_of_its_test(tmp_path: Path) -> None:
     outcome = outcome_of(tmp_path, HAS_KMEMLEAK + REPORT)
     assert outcome.ended is Ended.DONE
     (leak,) = read_log(outcome.log).splats
@@ -60,7 +60,7 @@ def test_a_leak_is_a_splat_of_the_test_that_left_it(tmp_path: Path) -> None:
     assert not result.as_expected
 
 
-def test_nothing_that_leaked_is_nothing_said(tmp_path: Path) -> None:
+def test_test_without_leak_adds_nothing_to_log(tmp_path: Path) -> None:
     outcome = outcome_of(tmp_path, HAS_KMEMLEAK + '\nexec = [{ agent = "end {id} exit:0" }]')
     assert judge(CELL, TEST, "none", outcome, frozenset()).verdict is Verdict.PASS
     assert outcome.log[-1] == "ok 1 - sweep"
@@ -71,14 +71,14 @@ def test_a_kernel_without_kmemleak_is_asked_for_no_scan(tmp_path: Path) -> None:
     assert (outcome.ended, outcome.log[-1]) == (Ended.DONE, "ok 1 - sweep")
 
 
-def test_kmemleak_that_has_given_up_is_told_and_no_verdict(tmp_path: Path) -> None:
+def test_kmemleak_that_gave_up_is_noted_without_verdict(tmp_path: Path) -> None:
     gone = f'"write {KMEMLEAK}" = [{{ agent = "err {{id}} Operation%20not%20permitted" }}]'
     outcome = outcome_of(tmp_path, gone)
     assert outcome.log[-1].startswith("harness: leaks cannot be told: kmemleak has given up")
     assert judge(CELL, TEST, "none", outcome, frozenset()).verdict is Verdict.PASS
 
 
-def test_a_scan_that_fails_is_told_and_no_verdict(tmp_path: Path) -> None:
+def test_failed_scan_is_noted_without_verdict(tmp_path: Path) -> None:
     table = (
         HAS_KMEMLEAK + '\nexec = [{ agent = "out {id} sh:%20no" }, { agent = "end {id} exit:2" }]'
     )
@@ -87,7 +87,7 @@ def test_a_scan_that_fails_is_told_and_no_verdict(tmp_path: Path) -> None:
     assert judge(CELL, TEST, "none", outcome, frozenset()).verdict is Verdict.PASS
 
 
-def test_a_guest_that_dies_in_the_scan_died_of_the_test(tmp_path: Path) -> None:
+def test_guest_death_in_scan_counts_for_test(tmp_path: Path) -> None:
     dies = """
     exec = [
         { agent = "kmsg 0,{seq},9000000;BUG: kernel NULL pointer dereference" },
@@ -105,7 +105,7 @@ def test_a_report_without_an_end_is_cut(tmp_path: Path) -> None:
     assert outcome_of(tmp_path, table).log[-1] == "harness: 7 lines more"
 
 
-def test_what_booting_leaked_is_forgotten_before_a_guest_is_copied(tmp_path: Path) -> None:
+def test_leaks_of_boot_are_forgotten_before_template(tmp_path: Path) -> None:
     scenario = f"""{BOOTS}
     [on]
     {HAS_KMEMLEAK}
@@ -119,7 +119,7 @@ def test_what_booting_leaked_is_forgotten_before_a_guest_is_copied(tmp_path: Pat
     assert "told to forget" not in (tmp_path / "first" / "kmsg.log").read_text()
 
 
-def test_what_booting_leaked_is_forgotten_in_a_guest_that_cannot_be_copied(tmp_path: Path) -> None:
+def test_leaks_of_boot_are_forgotten_without_template(tmp_path: Path) -> None:
     scenario = f"""unsavable = true
     {BOOTS}
     [on]

@@ -50,7 +50,7 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
-def test_guests_are_clones_of_one_boot(tmp_path: Path, bench: Bench) -> None:
+def test_templates_give_clones_of_one_boot(tmp_path: Path, bench: Bench) -> None:
     spec = fake_guest(tmp_path, NUMBERED)
     for number in range(3):
         folder = tmp_path / f"cell{number}"
@@ -66,14 +66,14 @@ def test_guests_are_clones_of_one_boot(tmp_path: Path, bench: Bench) -> None:
     assert bench.warnings == []
 
 
-def test_another_run_finds_the_template(tmp_path: Path, bench: Bench) -> None:
+def test_make_template_again_comes_from_store(tmp_path: Path, bench: Bench) -> None:
     spec = fake_guest(tmp_path, NUMBERED)
     first = make_template(spec, bench.store)
     assert make_template(spec, bench.store) == first
     assert bench.kept() == 1
 
 
-def test_workers_that_want_the_same_template_make_it_once(tmp_path: Path, bench: Bench) -> None:
+def test_template_wanted_by_threads_is_made_once(tmp_path: Path, bench: Bench) -> None:
     spec = fake_guest(tmp_path, NUMBERED)
     threads = [threading.Thread(target=bench.templates.warm, args=(spec,)) for _ in range(4)]
     for thread in threads:
@@ -95,19 +95,17 @@ def test_workers_that_want_the_same_template_make_it_once(tmp_path: Path, bench:
         {"disks_mib": (8,)},
     ],
 )
-def test_whatever_goes_into_a_guest_tells_templates_apart(
-    tmp_path: Path, changes: dict[str, object]
-) -> None:
+def test_template_key_changes_with_spec(tmp_path: Path, changes: dict[str, object]) -> None:
     spec = fake_guest(tmp_path, NUMBERED)
     assert template_key(replace(spec, **changes)) != template_key(spec)  # type: ignore[arg-type]
 
 
-def test_where_a_kernel_lies_does_not_matter(tmp_path: Path) -> None:
+def test_template_key_ignores_path_of_kernel(tmp_path: Path) -> None:
     spec = fake_guest(tmp_path, NUMBERED)
     assert template_key(replace(spec, kernel=tmp_path / "elsewhere")) == template_key(spec)
 
 
-def test_what_cannot_be_saved_is_booted_each_time_and_says_so(tmp_path: Path, bench: Bench) -> None:
+def test_guest_that_cannot_be_saved_is_booted_with_reason(tmp_path: Path, bench: Bench) -> None:
     spec = fake_guest(tmp_path, f"unsavable = true\n{NUMBERED}")
     for _ in range(2):
         with bench.templates.guest(spec, tmp_path / "cell") as guest:
@@ -117,9 +115,7 @@ def test_what_cannot_be_saved_is_booted_each_time_and_says_so(tmp_path: Path, be
     assert len(bench.warnings) == 1
 
 
-def test_a_clone_that_does_not_come_to_life_is_replaced_by_a_boot(
-    tmp_path: Path, bench: Bench
-) -> None:
+def test_clone_without_answer_is_replaced_by_boot(tmp_path: Path, bench: Bench) -> None:
     spec = fake_guest(tmp_path, f"clone = [{{ stderr = 'bad state' }}, {{ exit = 1 }}]\n{NUMBERED}")
     with bench.templates.guest(spec, tmp_path / "cell") as guest:
         assert guest.origin == "cold"
@@ -140,14 +136,14 @@ def test_guest_while_stopping_is_neither_cloned_nor_booted(tmp_path: Path, bench
     assert bench.kept() == 0
 
 
-def test_a_clone_that_dies_names_the_emulator(tmp_path: Path, bench: Bench) -> None:
+def test_clone_that_dies_names_emulator(tmp_path: Path, bench: Bench) -> None:
     spec = fake_guest(tmp_path, f"clone = [{{ stderr = 'bad state' }}, {{ exit = 1 }}]\n{NUMBERED}")
     template = make_template(spec, bench.store)
     with pytest.raises(GuestError, match="exit 1: bad state"), clone(template, tmp_path / "c"):
         pass
 
 
-def test_a_kernel_that_does_not_boot_is_the_kernels_failure(tmp_path: Path, bench: Bench) -> None:
+def test_template_of_panicking_kernel_is_boot_failure(tmp_path: Path, bench: Bench) -> None:
     panics = 'boot = [{ console = "Kernel panic - not syncing: no\\r\\n" }, { exit = 0 }]'
     spec = fake_guest(tmp_path, panics)
     for _ in range(2):
@@ -159,7 +155,7 @@ def test_a_kernel_that_does_not_boot_is_the_kernels_failure(tmp_path: Path, benc
     assert bench.kept() == 0
 
 
-def test_a_guest_whose_content_is_unknown_is_never_cloned(tmp_path: Path, bench: Bench) -> None:
+def test_guest_of_unknown_content_is_booted(tmp_path: Path, bench: Bench) -> None:
     spec = replace(fake_guest(tmp_path, NUMBERED), content="")
     with bench.templates.guest(spec, tmp_path / "cell") as guest:
         assert (guest.origin, guest.why_cold) == ("cold", "")
@@ -176,7 +172,7 @@ def test_scratch_disks_are_empty_and_go_with_their_guest(tmp_path: Path, bench: 
     assert not any(disk.exists() for disk in disks)
 
 
-def test_a_file_reaches_the_guest_with_its_exec_bit(tmp_path: Path) -> None:
+def test_put_keeps_exec_bit(tmp_path: Path) -> None:
     script = f"""boot = [{{ agent = "{READY}" }}]
     [on]
     put = [{{ agent = "kmsg 6,{{seq}},1;{{arg}}" }}, {{ agent = "ok {{id}}" }}]

@@ -135,7 +135,7 @@ def file_of(result: CellResult, tmp_path: Path, name: str) -> str:
 
 
 @pytest.mark.parametrize("load", [STORM, MODULE])
-def test_loads_that_come_and_go_leave_the_verdict_to_the_test(run: Run, load: str) -> None:
+def test_cell_with_sound_load_has_verdict_of_test(run: Run, load: str) -> None:
     result = run({}, load)
     assert (result.verdict, result.reason, result.anomalies) == (PASS, "1 of 1 cases passed", ())
     assert "around" not in dict(result.evidence)
@@ -156,9 +156,7 @@ def test_loads_that_come_and_go_leave_the_verdict_to_the_test(run: Run, load: st
         ("exec /bin/umount", "while the ext4 of load storm was unmounted"),
     ],
 )
-def test_a_kernel_that_dies_around_a_load_has_failed(
-    run: Run, tmp_path: Path, verb: str, when: str
-) -> None:
+def test_death_around_load_is_fail(run: Run, tmp_path: Path, verb: str, when: str) -> None:
     result = run({verb: PANIC})
     assert result.verdict is FAIL
     assert f"the kernel died {when}: kernel BUG (fs/demo.c)" in result.reason
@@ -182,9 +180,7 @@ def test_a_kernel_that_dies_around_a_load_has_failed(
         ),
     ],
 )
-def test_a_kernel_that_hangs_around_a_load_has_failed(
-    run: Run, verb: str, hasty: str, when: str
-) -> None:
+def test_hang_around_load_is_fail(run: Run, verb: str, hasty: str, when: str) -> None:
     names = [*filter(None, [hasty]), "guest.phase_log.ANSWER_S"]
     result = run({verb: "", **HANGS}, ready_s=0.3 if verb == "start" else 20.0, hasty=names)
     assert result.verdict is FAIL
@@ -193,14 +189,14 @@ def test_a_kernel_that_hangs_around_a_load_has_failed(
     assert not again.reused  # the host may have been to blame
 
 
-def test_a_kernel_that_dies_once_its_load_was_told_to_end_has_failed(run: Run) -> None:
+def test_death_while_load_ends_is_fail(run: Run) -> None:
     """As of hung_task_panic, which may be sooner than the load is found to be stuck."""
     result = run({STOP: f'{{ agent = "ok {{id}}" }}, {{ nap = 0.3 }}, {PANIC}'})
     assert result.verdict is FAIL
     assert "the kernel died while load storm was stopped: kernel BUG" in result.reason
 
 
-def test_a_guest_that_resets_while_nobody_hears_from_it_has_failed(run: Run) -> None:
+def test_reset_without_request_is_fail(run: Run) -> None:
     result = run(
         {"exec /bin/umount": "", "hello": "{ exit = 0 }"},
         hasty=("run.cell_loads.UNMOUNT_S",),
@@ -211,13 +207,13 @@ def test_a_guest_that_resets_while_nobody_hears_from_it_has_failed(run: Run) -> 
     assert "the guest reset or powered off" in result.reason
 
 
-def test_a_module_that_takes_the_kernel_along_has_failed(run: Run) -> None:
+def test_death_in_load_module_is_fail(run: Run) -> None:
     result = run({"rmmod hog": PANIC}, MODULE)
     assert result.verdict is FAIL
     assert "the kernel died while load hog was stopped: kernel BUG" in result.reason
 
 
-def test_a_death_that_nobody_was_waiting_for_is_noticed(run: Run) -> None:
+def test_death_between_requests_is_fail(run: Run) -> None:
     result = run({"exec /bin/umount": f"{ENDS}, {PANIC}"})
     assert result.verdict is FAIL
     assert "the kernel died " in result.reason
@@ -231,14 +227,14 @@ def test_a_death_that_nobody_was_waiting_for_is_noticed(run: Run) -> None:
         ("exec /bin/umount", ENDS, "while the ext4 of load storm was unmounted"),
     ],
 )
-def test_a_splat_around_a_load_is_judged(run: Run, verb: str, said: str, when: str) -> None:
+def test_splat_around_load_is_judged(run: Run, verb: str, said: str, when: str) -> None:
     result = run({verb: f"{WARNING}, {said}"})
     assert result.verdict is FAIL
     assert result.reason == f"WARNING in demo_put (fs/demo.c), {when}"
     assert [case.verdict for case in result.cases] == [PASS]
 
 
-def test_a_splat_around_a_load_is_judged_though_the_log_lost_it(run: Run) -> None:
+def test_splat_around_load_lost_by_log_is_judged(run: Run) -> None:
     console = WARNING.partition(";")[2].removesuffix('" }')
     gap = (
         '{ agent = "kmsg 6,{seq},9000000;zram0: gone" }, { skip = 1 },'
@@ -250,7 +246,7 @@ def test_a_splat_around_a_load_is_judged_though_the_log_lost_it(run: Run) -> Non
     assert "WARNING in demo_put (fs/demo.c), while load storm was stopped" in result.reason
 
 
-def test_a_splat_is_judged_though_what_it_broke_keeps_the_test_from_running(run: Run) -> None:
+def test_splat_before_untried_test_is_judged(run: Run) -> None:
     result = run({"exec /bin/mount": f"{WARNING}, {{ agent = 'end {{id}} exit:1' }}"})
     assert result.verdict is FAIL
     assert "load storm: /bin/mount failed" in result.reason
@@ -269,7 +265,7 @@ def test_a_splat_is_judged_though_what_it_broke_keeps_the_test_from_running(run:
         ("rmmod hog", MODULE, "load hog is stuck in the kernel: its module was not unloaded"),
     ],
 )
-def test_what_does_not_end_in_a_guest_that_answers_is_the_kernels(
+def test_stuck_program_in_answering_guest_is_fail(
     run: Run, tmp_path: Path, verb: str, load: str, what: str
 ) -> None:
     hasty = ("run.cell_loads.COMMAND_S", "run.cell_loads.UNMOUNT_S", "run.load.REMOVE_S")
@@ -280,7 +276,7 @@ def test_what_does_not_end_in_a_guest_that_answers_is_the_kernels(
     assert "task:storm" not in file_of(result, tmp_path, "around")
 
 
-def test_a_load_that_nothing_ends_is_the_kernels(run: Run, tmp_path: Path) -> None:
+def test_load_that_survives_sigkill_is_fail(run: Run, tmp_path: Path) -> None:
     hasty = ("run.load.TERM_S", "run.load.KILLED_S")
     result = run({STOP: '{ agent = "ok {id}" }'}, hasty=hasty)
     assert result.verdict is FAIL
@@ -288,7 +284,7 @@ def test_a_load_that_nothing_ends_is_the_kernels(run: Run, tmp_path: Path) -> No
     assert "task:storm state:D" in file_of(result, tmp_path, "kmsg")
 
 
-def test_killed_processes_that_keep_a_file_system_busy_are_the_kernels(run: Run) -> None:
+def test_killed_load_keeping_mount_busy_is_fail(run: Run) -> None:
     result = run(
         {STOP: KILLED, "exec /bin/umount": BUSY}, hasty=("run.load.TERM_S", "run.cell_loads.BUSY_S")
     )
@@ -302,7 +298,7 @@ def test_killed_processes_that_keep_a_file_system_busy_are_the_kernels(run: Run)
 NOT_READY = '{ agent = "ok {id}" }, { agent = "out {id} EUCLEAN" }, { agent = "end {id} exit:1" }'
 
 
-def test_a_file_system_that_broke_before_its_load_was_ready_is_the_kernels(
+def test_unsound_file_system_of_unready_load_is_fail(
     run: Run, tmp_path: Path, sound: list[Checked]
 ) -> None:
     sound[0] = Checked(False, "bad block")
@@ -314,7 +310,7 @@ def test_a_file_system_that_broke_before_its_load_was_ready_is_the_kernels(
     assert file_of(result, tmp_path, "fsck-storm") == "bad block"
 
 
-def test_what_a_broken_load_left_behind_is_given_time_to_go(
+def test_unmount_waits_for_leftovers_of_broken_load(
     run: Run, sound: list[Checked], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask, busy = Guest.exec, Executed(("umount: Resource busy",), "exit", 1)
@@ -333,9 +329,7 @@ def test_what_a_broken_load_left_behind_is_given_time_to_go(
     assert "the ext4 of load storm is broken" in result.reason
 
 
-def test_a_load_that_does_not_get_ready_is_stopped_and_none_of_the_kernels(
-    run: Run, tmp_path: Path
-) -> None:
+def test_load_never_ready_is_stopped_and_no_fail(run: Run, tmp_path: Path) -> None:
     result = run({"start": '{ agent = "ok {id}" }'}, ready_s=0.3)
     assert result.verdict is MISS
     assert result.reason == "load storm: not ready within 0 s, in a guest that answers"
@@ -343,7 +337,7 @@ def test_a_load_that_does_not_get_ready_is_stopped_and_none_of_the_kernels(
     assert not run({"start": '{ agent = "ok {id}" }'}, ready_s=0.3).reused
 
 
-def test_a_check_that_tells_nothing_is_a_miss(run: Run, sound: list[Checked]) -> None:
+def test_file_system_check_without_result_is_miss(run: Run, sound: list[Checked]) -> None:
     sound[0] = Checked(None, "", "its check did not end within 120 s")
     result = run({})
     assert result.verdict is MISS
@@ -354,28 +348,28 @@ def test_a_check_that_tells_nothing_is_a_miss(run: Run, sound: list[Checked]) ->
 # ---------------------------------------------------------------- ours
 
 
-def test_a_file_system_that_something_of_ours_keeps_busy_is_a_miss(run: Run) -> None:
+def test_mount_kept_busy_by_harness_is_miss(run: Run) -> None:
     result = run({"exec /bin/umount": BUSY}, hasty=("run.cell_loads.LINGER_S",))
     assert result.verdict is MISS
     assert "the ext4 of load storm cannot be unmounted: umount: Device or" in result.reason
     assert not run({"exec /bin/umount": BUSY}).reused
 
 
-def test_an_emulator_that_dies_meanwhile_is_a_miss(run: Run) -> None:
+def test_death_of_emulator_around_load_is_miss(run: Run) -> None:
     result = run({STOP: "{ exit = 1 }"})
     assert result.verdict is MISS
     assert "while load storm was stopped" in result.reason
     assert not run({STOP: "{ exit = 1 }"}).reused
 
 
-def test_a_load_that_had_to_be_killed_is_an_error(run: Run) -> None:
+def test_load_ended_by_sigkill_is_error(run: Run) -> None:
     result = run({STOP: KILLED}, hasty=("run.load.TERM_S",))
     assert result.verdict is ERROR
     assert "load storm was stopped and ended with signal 9: 0 s after SIGTERM it" in result.reason
     assert not run({STOP: KILLED}).reused
 
 
-def test_a_load_that_does_not_end_well_is_an_error(run: Run) -> None:
+def test_load_with_bad_exit_is_error(run: Run) -> None:
     result = run({STOP: '{ agent = "ok {id}" }, { agent = "end {arg} exit:1" }'})
     assert result.verdict is ERROR
     assert result.reason == "load storm was stopped and ended with exit 1"
@@ -391,7 +385,7 @@ def test_a_load_that_does_not_end_well_is_an_error(run: Run) -> None:
         ([0, 200, 50], "load storm did not show nr_mlock is > 100: 0 before, 50 under it"),
     ],
 )
-def test_a_load_may_be_on_its_way_back_to_what_it_had(
+def test_load_counter_may_refill_after_test(
     run: Run,
     tmp_path: Path,
     figures: list[int],

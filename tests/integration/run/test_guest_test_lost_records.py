@@ -20,7 +20,7 @@ WARNING = "WARNING: CPU: 0 PID: 7 at fs/demo.c:7 demo_put+0x31/0x40"
 KTAP = ("    # Subtest: sweep", "    1..1", "    ok 1 - a", "ok 1 - sweep")
 
 
-def test_records_that_the_kernel_lost_are_counted(tmp_path: Path) -> None:
+def test_run_test_counts_lost_records(tmp_path: Path) -> None:
     table = """
     insmod = [
         { agent = "kmsg 6,{seq},1;one" }, { skip = 40 }, { agent = "kmsg 6,{seq},2;two" },
@@ -34,7 +34,7 @@ def test_records_that_the_kernel_lost_are_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lost", [2, 3])
-def test_records_that_the_kernel_lost_are_read_from_the_console(tmp_path: Path, lost: int) -> None:
+def test_run_test_fills_lost_records_from_console(tmp_path: Path, lost: int) -> None:
     # The console is late: it prints when the test is over, and the guest was asked for all else.
     said = ["[    2.000000] one", "[    2.000004] lost", "[    2.000004]   it", "again"]
     said += ["[    2.000005] lost, too", "[    2.000009] two", "[    2.000010] three"]
@@ -68,7 +68,7 @@ def test_a_log_without_gaps_leaves_the_console_alone(
     ("printed", "verdict"),
     [(WARNING, Verdict.FAIL), ("harmless", Verdict.PASS), ("", Verdict.MISS)],
 )
-def test_what_is_lost_around_a_test_counts_as_in_it(
+def test_records_lost_around_test_count_as_in_test(
     tmp_path: Path, printed: str, verdict: Verdict
 ) -> None:
     line = f"[    9.000001] {printed}\\r\\n" if printed else ""

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from harness.build.kconfig import DEFAULT_TOPICS
-from harness.cache.store import Store
+from harness.cache.store import Store, hold
 from harness.host import packages, process
 from harness.host.paths import Cache, Checkout
 from harness.model.errors import Interrupted, UserError
@@ -102,7 +102,7 @@ def test_sigint_while_a_thread_builds_ends_make_and_the_next_run_goes_on(
     assert Store(lab.workspace.cache.store).damage("kernel", kernel.key) == ""
 
 
-def test_exit_without_exception_waits_for_what_was_submitted(lab: Lab) -> None:
+def test_exit_without_exception_waits_for_submitted_work(lab: Lab) -> None:
     done: list[int] = []
     with lab:
         for number in range(5):
@@ -137,6 +137,21 @@ def test_exit_by_exception_ends_guests_without_a_result(lab: Lab, tmp_path: Path
     with pytest.raises(UserError), lab:
         raise UserError("no such thing")
     assert isinstance(running.exception(), Interrupted)
+
+
+def test_exit_by_exception_ends_the_wait_for_a_lock_of_another(lab: Lab, tmp_path: Path) -> None:
+    waits = threading.Event()
+
+    def build() -> None:
+        with hold(tmp_path, "busy", waits.set):
+            pytest.fail("the lock was not held")
+
+    with hold(tmp_path, "busy"):
+        waiting = lab.submit(build)
+        assert waits.wait(60)
+        with pytest.raises(UserError), lab:
+            raise UserError("no such thing")
+        assert isinstance(waiting.exception(), Interrupted)
 
 
 def test_with_plan_shares_threads_and_guests(lab: Lab) -> None:

@@ -16,7 +16,7 @@ from harness.model.errors import GuestError
 from harness.model.results import Ended
 from harness.model.values import Load
 from harness.run.guest_test import run_test
-from harness.run.load import under_load
+from harness.run.load import LoadRun
 from tests.integration.fakeqemu import PASSES, TEST, fake_guest, on
 
 LOAD = Load(name="anon", folder=Path("anon"), summary="", args=("64M",), ready_timeout_s=20.0)
@@ -32,10 +32,10 @@ exec = [{ agent = "kmsg 6,{seq},1;setup" }, { agent = "end {id} exit:0" }]
 )
 
 
-def test_a_load_runs_beside_the_test_and_is_stopped(tmp_path: Path) -> None:
+def test_load_runs_beside_test_and_is_stopped(tmp_path: Path) -> None:
     load = replace(LOAD, setup=(("/bin/busybox", "true"),))
     with boot(fake_guest(tmp_path, on(LOADED)), tmp_path) as guest:
-        with under_load(guest, load) as running:
+        with LoadRun(guest, load).kept_up() as running:
             outcome = run_test(guest, TEST, [running])
         assert guest.alive
     assert outcome.ended is Ended.DONE
@@ -45,13 +45,16 @@ def test_a_load_runs_beside_the_test_and_is_stopped(tmp_path: Path) -> None:
     assert said[-1].startswith("stop ")
 
 
-def test_a_load_that_ends_by_itself_is_told(tmp_path: Path) -> None:
+def test_load_that_ends_early_is_reported(tmp_path: Path) -> None:
     table = LOADED.replace(
         '{ agent = "out {id} ready" }',
         """
     { agent = "out {id} ready" }, { agent = "end {id} signal:9" }""",
     ).replace("\n    {", " {")
-    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest, under_load(guest, LOAD) as load:
+    with (
+        boot(fake_guest(tmp_path, on(table)), tmp_path) as guest,
+        LoadRun(guest, LOAD).kept_up() as load,
+    ):
         outcome = run_test(guest, TEST, [load])
     assert outcome.ended is Ended.DONE
     assert outcome.load_ended == "anon: signal 9"
@@ -68,35 +71,35 @@ def test_a_load_that_ends_by_itself_is_told(tmp_path: Path) -> None:
         ('exec = [{ agent = "end {id} exit:2" }]', "'/bin/setup' ended with exit 2"),
     ],
 )
-def test_a_broken_load_is_our_error(tmp_path: Path, table: str, why: str) -> None:
+def test_broken_load_is_guest_error(tmp_path: Path, table: str, why: str) -> None:
     load = replace(LOAD, setup=(("/bin/setup",),))
     if "exec" not in table:
         table += '\nexec = [{ agent = "end {id} exit:0" }]'
     with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
-        with pytest.raises(GuestError, match=why), under_load(guest, load):
+        with pytest.raises(GuestError, match=why), LoadRun(guest, load).kept_up():
             raise AssertionError
         assert guest.alive
 
 
-def test_a_guest_that_dies_of_its_load_shows_in_the_test(tmp_path: Path) -> None:
+def test_guest_death_by_load_shows_in_test(tmp_path: Path) -> None:
     table = """
     start = [
         { console = "[    3.000000] Kernel panic - not syncing: Out of memory\\r\\n" },
         { exit = 0 },
     ]"""
-    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest, under_load(guest, LOAD):
+    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest, LoadRun(guest, LOAD).kept_up():
         outcome = run_test(guest, TEST)
     assert outcome.ended is Ended.DIED
     assert outcome.reason == "the kernel panicked: Out of memory"
     assert "Kernel panic - not syncing: Out of memory" in outcome.log
 
 
-def test_one_that_ends_between_a_test_and_its_own_stop_is_told(tmp_path: Path) -> None:
+def test_load_that_ends_before_stop_is_reported(tmp_path: Path) -> None:
     # It has ended by the time that the write is answered.
     table = LOADED + 'write = [{ agent = "end {arg} exit:1" }, { agent = "ok {id}" }]'
     with (
         boot(fake_guest(tmp_path, on(table)), tmp_path) as guest,
-        under_load(guest, LOAD) as running,
+        LoadRun(guest, LOAD).kept_up() as running,
     ):
         outcome = run_test(guest, TEST, [running])
         assert running._asked is not None
@@ -106,10 +109,10 @@ def test_one_that_ends_between_a_test_and_its_own_stop_is_told(tmp_path: Path) -
     assert running.broke == ""
 
 
-def test_a_load_is_told_how_long_it_has_to_end(tmp_path: Path) -> None:
+def test_load_stop_names_grace_time(tmp_path: Path) -> None:
     table = LOADED.replace("stop {arg}", "stop {args}")
     spec = fake_guest(tmp_path, on(table).replace("spin_us=10000", "spin_us=25000"))
-    with boot(spec, tmp_path) as guest, under_load(guest, LOAD) as running:
+    with boot(spec, tmp_path) as guest, LoadRun(guest, LOAD).kept_up() as running:
         assert running._asked is not None
         number = running._asked.id
     said = (tmp_path / "kmsg.log").read_text().splitlines()[-1]
@@ -126,26 +129,24 @@ def never_ready(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Agent, "hear", heard)
 
 
-def test_a_load_that_is_never_ready_is_our_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_load_never_ready_is_guest_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     never_ready(monkeypatch)
     table = LOADED.replace('{ agent = "out {id} ready" }', "").replace("}, ]", "} ]")
     with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
         why = "load anon: not ready within 20 s, in a guest that answers"
-        with pytest.raises(GuestError, match=why), under_load(guest, LOAD):
+        with pytest.raises(GuestError, match=why), LoadRun(guest, LOAD).kept_up():
             raise AssertionError
         assert guest.alive
     assert "stop " in (tmp_path / "kmsg.log").read_text()
 
 
-def test_a_guest_that_hangs_under_its_load_shows_in_the_test(
+def test_guest_hang_under_load_shows_in_test(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     never_ready(monkeypatch)
     monkeypatch.setattr("harness.guest.phase_log.ANSWER_S", 0.1)
     table = 'hello = []\nstart = [{ agent = "ok {id} pid=1" }]'
-    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest, under_load(guest, LOAD):
+    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest, LoadRun(guest, LOAD).kept_up():
         outcome = run_test(guest, TEST)
     assert outcome.ended is Ended.SILENT
     assert "load anon: not ready within 20 s" in outcome.reason

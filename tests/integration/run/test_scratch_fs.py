@@ -35,13 +35,13 @@ def disk(kind: str, tmp_path: Path) -> Path:
     return path
 
 
-def test_a_new_file_system_is_sound(kind: str, disk: Path) -> None:
+def test_new_file_system_is_sound(kind: str, disk: Path) -> None:
     found = check_filesystem(kind, disk)
     assert found.sound, found
     assert str(disk) not in found.said
 
 
-def test_a_damaged_one_is_not_even_where_its_check_gives_up(kind: str, disk: Path) -> None:
+def test_damaged_file_system_is_unsound_even_where_check_gives_up(kind: str, disk: Path) -> None:
     offset, size = HOLES[kind]
     with disk.open("r+b") as file:
         file.seek(offset)
@@ -52,7 +52,7 @@ def test_a_damaged_one_is_not_even_where_its_check_gives_up(kind: str, disk: Pat
 
 
 @pytest.mark.parametrize("byte", [b"\0", b"\xff"])
-def test_one_of_which_nothing_is_left_is_not_either(kind: str, disk: Path, byte: bytes) -> None:
+def test_erased_file_system_is_unsound(kind: str, disk: Path, byte: bytes) -> None:
     """Its check may take it for something else then."""
     magic = {"ext4": b"\x53\xef", "xfs": b"XFSB"}[kind]
     content = disk.read_bytes()
@@ -79,7 +79,7 @@ def odd(tmp_path: Path) -> Path:
     return disk
 
 
-def test_a_check_that_finds_no_end_tells_nothing(
+def test_file_system_check_without_end_has_no_result(
     odd: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked_by(monkeypatch, "echo $$; exec sleep 600")
@@ -90,7 +90,7 @@ def test_a_check_that_finds_no_end_tells_nothing(
     assert not Path("/proc", found.said.strip()).exists()
 
 
-def test_a_check_ends_with_its_guest(odd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_system_check_ends_with_guest(odd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checked_by(monkeypatch, "exec sleep 600")
     found = check_filesystem("odd", odd, lambda: False)
     assert (found.sound, found.why) == (None, "it was stopped")
@@ -104,7 +104,7 @@ def test_a_check_ends_with_its_guest(odd: Path, monkeypatch: pytest.MonkeyPatch)
         ("echo out of memory; exit 8", "its check gave up with 8"),
     ],
 )
-def test_a_check_that_breaks_tells_nothing(
+def test_failing_file_system_check_has_no_result(
     odd: Path, monkeypatch: pytest.MonkeyPatch, script: str, why: str
 ) -> None:
     checked_by(monkeypatch, script)
@@ -112,7 +112,9 @@ def test_a_check_that_breaks_tells_nothing(
     assert (found.sound, found.why) == (None, why)
 
 
-def test_a_program_that_is_missing_is_our_fault(odd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_system_without_mkfs_is_infra_error(
+    odd: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kind = scratch_fs._Kind("oddprogs", ("/nowhere/mkfs",), ("/nowhere/fsck",))
     monkeypatch.setitem(scratch_fs._KINDS, "odd", kind)
     for ask in (check_filesystem, make_filesystem):
@@ -121,6 +123,6 @@ def test_a_program_that_is_missing_is_our_fault(odd: Path, monkeypatch: pytest.M
         assert "oddprogs" in caught.value.hint
 
 
-def test_a_disk_that_is_not_there_is_our_fault(kind: str, tmp_path: Path) -> None:
+def test_file_system_on_missing_disk_is_infra_error(kind: str, tmp_path: Path) -> None:
     with pytest.raises(InfraError, match=r"could not check gone\.img"):
         check_filesystem(kind, tmp_path / "gone.img")

@@ -55,7 +55,7 @@ def run(folder: Path, scenario: str) -> tuple[TestOutcome, str]:
     return outcome, seen.read_text() if seen.is_file() else ""
 
 
-def test_a_hang_is_named_by_the_kernels_own_dump(tmp_path: Path) -> None:
+def test_diagnosis_names_hang_by_task_dump(tmp_path: Path) -> None:
     printed = json.dumps(DUMP.replace("\n", "\r\n"))
     scenario = f"""{BOOTS}
     [on]
@@ -80,7 +80,7 @@ def test_a_hang_is_named_by_the_kernels_own_dump(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("before", ["", '{ flood = ["console", 1] },'])
-def test_where_nobody_answers_an_nmi_has_the_last_word(
+def test_diagnosis_of_silent_guest_ends_with_nmi(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str
 ) -> None:
     monkeypatch.setattr(diagnose, "STARVED_DUMP_S", 0.05)
@@ -103,7 +103,7 @@ def test_where_nobody_answers_an_nmi_has_the_last_word(
     assert "after an NMI:\nKernel panic - not syncing: NMI: Not continuing" in seen
 
 
-def test_a_board_without_an_nmi_is_left_alone(
+def test_diagnosis_without_nmi_ends_quietly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(diagnose, "STARVED_DUMP_S", 0.05)
@@ -119,7 +119,7 @@ def test_a_board_without_an_nmi_is_left_alone(
     assert "after an NMI" not in seen
 
 
-def test_of_a_guest_whose_emulator_is_stuck_nothing_is_said(
+def test_diagnosis_of_stuck_emulator_is_no_stall(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(diagnose, "DUMP_S", 0.2)
@@ -137,7 +137,7 @@ def test_of_a_guest_whose_emulator_is_stuck_nothing_is_said(
 
 
 @pytest.mark.parametrize("answers", [True, False])
-def test_a_guest_that_tells_needs_no_emulator_that_answers(
+def test_diagnosis_of_sampling_guest_needs_no_emulator(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: bool
 ) -> None:
     """A busy guest may keep QEMU from its monitor, and goes on sending what shows it."""
@@ -167,9 +167,7 @@ def _no_answer(*_: object, **__: object) -> str:
     raise GuestError("QEMU did not answer")
 
 
-def test_the_last_look_ends_when_its_time_is_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_diagnosis_ends_at_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.run.stall.WHOLE_PART", 0.0)
     monkeypatch.setattr("harness.run.stall.LEAST_LOOK_S", 0.001)
     scenario = f"""{BOOTS}
@@ -189,7 +187,7 @@ def test_the_last_look_ends_when_its_time_is_over(
 # ---------------------------------------------------------------- what is seen while it runs
 
 
-def test_the_sampler_is_told_when_and_what(tmp_path: Path) -> None:
+def test_sampler_is_told_begin_and_module(tmp_path: Path) -> None:
     scenario = f"""{BOOTS}
     [on]
     go = [
@@ -227,7 +225,7 @@ def test_the_sampler_is_told_when_and_what(tmp_path: Path) -> None:
         ("free_kib=1 user_ms=1,1 system_ms=2 idle_ms=3", None, None, None),
     ],
 )
-def test_a_glance_is_what_came_last(
+def test_watch_sample_has_latest_figures(
     tmp_path: Path,
     sample: str,
     done: int | None,
@@ -262,7 +260,7 @@ def test_a_glance_is_what_came_last(
     assert watch.sample().emulator_s == 0.0  # it is gone
 
 
-def test_a_vigil_passes_when_the_test_is_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_watchdog_passes_on_stall(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stall, "LOOK_S", 0.0)
     times = iter((0.0, 5.0, 11.0, 12.0))
 
@@ -283,7 +281,7 @@ def test_a_vigil_passes_when_the_test_is_stuck(monkeypatch: pytest.MonkeyPatch) 
     assert next(times) == 12.0
 
 
-def test_a_vigil_wakes_whoever_waits_for_each_look() -> None:
+def test_watchdog_wakes_waiter_for_each_look() -> None:
     watched = Watchdog(3600.0, StallDetector(limit_s=10.0), lambda: ProgressSample(at=0.0, said=0))
     assert watched.remaining() <= stall.LOOK_S
     assert not watched.passed

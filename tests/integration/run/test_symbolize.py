@@ -61,7 +61,7 @@ def inlined(built: Built, inner: str) -> tuple[Place, ...]:
     )
 
 
-def test_a_call_leads_to_its_line_through_what_was_inlined(built: Built) -> None:
+def test_decode_call_gives_line_with_inlined_functions(built: Built) -> None:
     (frame,) = frames(built, f" {built.take()}")
     assert frame.symbol == built.take()
     assert (frame.module, frame.line, frame.exact) == ("", 2, False)
@@ -76,7 +76,7 @@ def test_where_the_processor_stood_is_not_where_a_call_returns_to(built: Built) 
     assert exact.places[-1].file == POOL
 
 
-def test_one_of_two_functions_of_a_name_is_told_by_its_size(built: Built) -> None:
+def test_decode_tells_same_named_functions_by_size(built: Built) -> None:
     sizes = {built.size("size_of", 0), built.size("size_of", 1)}
     assert len(sizes) == 2
     found = places(built, *(f" size_of+0x1/{size:#x}" for size in sizes))
@@ -94,7 +94,7 @@ def test_one_of_two_functions_of_a_name_is_told_by_its_size(built: Built) -> Non
         "pool_take.$(touch${IFS}owned)+0x1/0x2",
     ],
 )
-def test_a_function_that_the_kernel_has_not_is_no_place(built: Built, frame: str) -> None:
+def test_decode_of_unknown_function_gives_no_place(built: Built, frame: str) -> None:
     found = frames(built, f" {frame}", f" {built.take()}")
     assert found[-1].places == inlined(built, "\tgate(n);")
     assert all(one.places == () for one in found[:-1])
@@ -111,7 +111,7 @@ def test_nothing_is_written_into_the_build_folder(built: Built) -> None:
     assert state() == before
 
 
-def test_splats_beyond_what_a_cell_may_cost_stay_as_they_are(built: Built) -> None:
+def test_decode_leaves_splats_beyond_limit(built: Built) -> None:
     many = [splat(f" {built.take()}")] * (MAX_SPLATS + 2)
     decoded = decode(many, built.source)
     assert len(decoded) == len(many)
@@ -122,14 +122,14 @@ def test_splats_beyond_what_a_cell_may_cost_stay_as_they_are(built: Built) -> No
 # ---------------------------------------------------------------- what is compiled anew
 
 
-def test_what_was_compiled_is_kept(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_debug_object_is_kept(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
     assert places(built, f" {built.take()}") == [inlined(built, "\tgate(n);")]
     monkeypatch.setattr(decoding, "MAX_OBJECTS", 0)
     (built.build / "mm/.pool.o.cmd").write_text("nothing of use\n")
     assert places(built, f" {built.take()}") == [inlined(built, "\tgate(n);")]
 
 
-def test_what_does_not_compile_is_not_tried_again(built: Built) -> None:
+def test_debug_object_that_fails_is_not_tried_again(built: Built) -> None:
     good = (built.build / "mm/.pool.o.cmd").read_text()
     built.remember(POOL, " ".join(built.command(POOL, "-include", "absent.h")))
     assert places(built, f" {built.take()}") == [()]
@@ -159,7 +159,7 @@ def test_a_command_through_ccache_is_the_compilers(built: Built) -> None:
     assert places(built, f" {built.take()}") == [inlined(built, "\tgate(n);")]
 
 
-def test_an_object_that_is_damaged_hides_no_other(built: Built) -> None:
+def test_damaged_debug_object_hides_no_other(built: Built) -> None:
     (built.build / "mm/aaa.o").write_bytes(b"\x7fELF nonsense")
     (built.build / "mm/.aaa.o.cmd").write_text("savedcmd_mm/aaa.o := gcc\n")
     assert places(built, f" {built.take()}") == [inlined(built, "\tgate(n);")]
@@ -191,7 +191,7 @@ def in_module(module: Path, name: str = "ten_pins") -> str:
 FELL = (Place("pins_init", "ten-pins/pins.c", 4),)
 
 
-def test_a_frame_of_the_tests_module_leads_to_its_source(built: Built, tmp_path: Path) -> None:
+def test_decode_frame_of_module_gives_source(built: Built, tmp_path: Path) -> None:
     module = pins(tmp_path)
     (frame, kernels) = frames(built, in_module(module), f" {built.take()}", module=module)
     assert (frame.module, frame.places) == ("ten_pins", FELL)
@@ -216,7 +216,7 @@ def test_a_frame_of_no_module_of_ours_is_no_place(built: Built, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("damage", [None, b"", b"\x7fELF", b"nonsense" * 99, "half"])
-def test_debug_info_that_is_missing_or_damaged_is_no_place(
+def test_decode_without_debug_info_gives_no_place(
     built: Built, tmp_path: Path, damage: bytes | str | None
 ) -> None:
     module = pins(tmp_path)
@@ -230,7 +230,7 @@ def test_debug_info_that_is_missing_or_damaged_is_no_place(
     assert found == [(), inlined(built, "\tgate(n);")]
 
 
-def test_without_a_module_its_frames_have_no_place(built: Built, tmp_path: Path) -> None:
+def test_decode_without_module_gives_no_place(built: Built, tmp_path: Path) -> None:
     assert places(built, in_module(pins(tmp_path))) == [()]
 
 
@@ -265,7 +265,7 @@ def spoiled(built: Built, what: str) -> None:
         "no pristine tree", "a patch that does not apply",
     ],
 )  # fmt: skip
-def test_what_is_gone_takes_the_kernels_places_along_and_no_more(
+def test_decode_with_lost_build_keeps_module_places(
     built: Built, tmp_path: Path, what: str
 ) -> None:
     module, take = pins(tmp_path), built.take()
@@ -275,7 +275,7 @@ def test_what_is_gone_takes_the_kernels_places_along_and_no_more(
     assert decoded[1].symbol == take
 
 
-def test_a_tool_that_is_not_installed_is_no_place(built: Built, tmp_path: Path) -> None:
+def test_decode_without_tool_gives_no_place(built: Built, tmp_path: Path) -> None:
     module, take = pins(tmp_path), built.take()
     built.source = replace(built.source, arch=replace(built.source.arch, triplet="no-such"))
     assert places(built, in_module(module), f" {take}", module=module) == [(), ()]

@@ -37,26 +37,26 @@ def found(words: str, seek: Seek = "bad") -> tuple[tuple[int, ...], str, list[in
     return finding.suspects, finding.text, tried
 
 
-def test_the_first_bad_position_is_found() -> None:
+def test_bisect_finds_first_bad_position() -> None:
     suspects, text, tried = found("PPPFF")
     assert suspects == (3,)
     assert text == "first bad position: 3"
     assert len(tried) == len(set(tried)) == 4
 
 
-def test_the_fixing_position_is_found() -> None:
+def test_bisect_finds_fixing_position() -> None:
     assert found("FFPPP", "fix")[:2] == ((2,), "first fixing position: 2")
     assert found("FP", "fix")[0] == (1,)
 
 
-def test_untestable_positions_leave_a_range() -> None:
+def test_bisect_with_untestable_positions_leaves_range() -> None:
     suspects, text, tried = found("PPMEFF")
     assert suspects == (2, 3, 4)
     assert text == "first bad position: one of 2 to 4 (2 of them have no verdict)"
     assert {1, 2, 3, 4} <= set(tried), "both sides of the range were settled"
 
 
-def test_untestable_positions_elsewhere_do_no_harm() -> None:
+def test_bisect_ignores_untestable_positions_elsewhere() -> None:
     assert found("MPPFFM")[0] == (3,)
     assert found("PSPFSF")[0] == (3,)
 
@@ -71,17 +71,17 @@ def test_untestable_positions_elsewhere_do_no_harm() -> None:
         ("MFFF", "bad", "position 1 already fails"),
     ],
 )
-def test_nothing_to_be_found_is_said(words: str, seek: Seek, text: str) -> None:
+def test_bisect_without_change_says_so(words: str, seek: Seek, text: str) -> None:
     suspects, said, _ = found(words, seek)
     assert (suspects, said) == ((), text)
 
 
-def test_an_end_without_change_costs_two_positions() -> None:
+def test_bisect_without_change_tries_two_positions() -> None:
     assert found("P" * 50)[2] == [0, 49]
     assert found("F" * 50)[2] == [0]
 
 
-def test_known_verdicts_are_not_asked_for_again() -> None:
+def test_bisect_tries_no_position_twice() -> None:
     known = {0: Verdict.PASS, 2: Verdict.PASS, 4: Verdict.FAIL}
     assert next_position(range(5), known, "bad") == 3
     assert next_position(range(5), {**known, 3: Verdict.PASS}, "bad") is None
@@ -94,14 +94,14 @@ def test_positions_may_have_gaps() -> None:
     assert conclude((0, 6), known, "bad").position == 6
 
 
-def test_of_several_changes_the_first_counts() -> None:
+def test_bisect_of_several_changes_finds_first() -> None:
     known = {n: WORDS[word] for n, word in enumerate("PFPF")}
     assert conclude(range(4), known, "bad").position == 1
 
 
 @settings(deadline=None)
 @given(st.integers(1, 200), st.data())
-def test_a_single_change_is_always_found_in_few_steps(count: int, data: st.DataObject) -> None:
+def test_bisect_of_single_change_takes_few_steps(count: int, data: st.DataObject) -> None:
     first = data.draw(st.integers(1, count))
     suspects, _, tried = found("P" * first + "F" * (count + 1 - first))
     assert suspects == (first,)
@@ -110,7 +110,7 @@ def test_a_single_change_is_always_found_in_few_steps(count: int, data: st.DataO
 
 @settings(deadline=None)
 @given(st.text("PFMES", min_size=1, max_size=40), st.sampled_from(["bad", "fix"]))
-def test_whatever_the_verdicts_a_suspect_range_ends_in_a_new_one(words: str, seek: Seek) -> None:
+def test_bisect_range_ends_in_changed_verdict(words: str, seek: Seek) -> None:
     suspects, text, tried = found(words, seek)
     old, new = ("P", "F") if seek == "bad" else ("F", "P")
     assert text
@@ -141,5 +141,5 @@ def test_exit_codes_of_git_bisect_run(seen: Verdict | HarnessError, code: int) -
 @pytest.mark.parametrize(
     "error", [GuestError("x"), InfraError("x"), UserError("x"), Interrupted("x")]
 )
-def test_our_own_faults_abort_the_bisection(error: HarnessError) -> None:
+def test_bisect_aborts_on_harness_error(error: HarnessError) -> None:
     assert 128 <= exit_code(error) <= 255

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from bench import disturbance, kunit
-from bench.lab import Lab
 from bench.measure import Group, groups_of, measure, turns
 from bench.model import Contender, Figure, Measured, Once, Row
 from bench.results import Conditions, Result, Results, load, merged, result_of, save
@@ -19,6 +18,7 @@ from bench.roots import _edit
 from bench.rows import all_rows, select
 from bench.stats import Estimate, Summary, estimate, summary
 from bench.table import BEGIN, END, render, terse, write
+from bench.testbed import Testbed
 from harness.host.paths import Cache, Checkout
 from harness.model.errors import InfraError, UserError
 from harness.run.workspace import Workspace
@@ -31,7 +31,7 @@ def contender(name: str, values: list[float], log: list[str] | None = None) -> C
     """Return a contender that gives *values*, one a run, and notes each run in *log*."""
 
     @contextmanager
-    def open_(_: Lab) -> Iterator[Once]:
+    def open_(_: Testbed) -> Iterator[Once]:
         left = iter(values)
 
         def once() -> dict[str, float]:
@@ -46,7 +46,7 @@ def contender(name: str, values: list[float], log: list[str] | None = None) -> C
 
 def broken(name: str) -> Contender:
     @contextmanager
-    def open_(_: Lab) -> Iterator[Once]:
+    def open_(_: Testbed) -> Iterator[Once]:
         raise InfraError(f"{name} is not installed")
         yield
 
@@ -70,9 +70,9 @@ def result(name: str, ours: tuple[float, ...], theirs: tuple[float, ...], bar: f
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Lab:
+def testbed(tmp_path: Path) -> Testbed:
     workspace = Workspace(Checkout(tmp_path), Cache(tmp_path / "cache"), lambda _: None)
-    return Lab(workspace, tmp_path / "lab")
+    return Testbed(workspace, tmp_path / "testbed")
 
 
 def silent(_: str) -> None:
@@ -86,7 +86,7 @@ def test_a_summary_is_minimum_median_maximum() -> None:
     assert summary([3, 1, 10, 2]) == Summary(1, 2.5, 10)
 
 
-def test_a_ratio_is_that_of_the_medians() -> None:
+def test_ratio_is_of_medians() -> None:
     assert estimate([1, 2, 30], [4, 8, 5]).value == 2 / 5
 
 
@@ -96,12 +96,12 @@ def test_the_interval_holds_the_value_and_lies_within_the_samples() -> None:
     assert got == estimate([1.0, 1.1, 1.2, 1.3, 5.0], [2.0, 2.1, 2.2, 2.3, 2.4])
 
 
-def test_one_sample_has_no_spread() -> None:
+def test_spread_of_single_sample_is_none() -> None:
     assert estimate([3.0]) == Estimate(3.0, 3.0, 3.0)
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [([], []), ([1.0], [0.0, 1.0])])
-def test_there_is_no_figure_of_nothing(ours: list[float], theirs: list[float]) -> None:
+def test_estimate_of_no_samples_is_refused(ours: list[float], theirs: list[float]) -> None:
     with pytest.raises(ValueError, match="nothing to compare"):
         estimate(ours, theirs)
 
@@ -115,35 +115,35 @@ def test_contenders_take_turns_and_each_begins_once() -> None:
     assert "".join(name for _, name in got) == "abcbcacab"
 
 
-def test_a_contender_of_two_rows_runs_once_a_round(lab: Lab) -> None:
+def test_a_contender_of_two_rows_runs_once_a_round(testbed: Testbed) -> None:
     log: list[str] = []
     shared = contender("shared", [9, 1, 2, 3], log)
     first, second = contender("x", [9, 4, 5, 6], log), contender("y", [9, 7, 8, 9], log)
     (group,) = groups_of((row("r1", shared, first), row("r2", shared, second)), runs=3)
-    got, _ = measure(group, lab, silent)
+    got, _ = measure(group, testbed, silent)
     assert log.count("shared") == 4  # the first is the warm-up, which does not count
     assert got["r1"] == Measured((1, 2, 3), (4, 5, 6))
     assert got["r2"] == Measured((1, 2, 3), (7, 8, 9))
 
 
-def test_a_contender_that_fails_takes_only_its_rows_with_it(lab: Lab) -> None:
+def test_failing_contender_loses_only_own_rows(testbed: Testbed) -> None:
     good, bad = contender("good", [1, 1, 1]), broken("vng")
     (group,) = groups_of((row("r1", good, bad), row("r2", good)), runs=2)
-    got, _ = measure(group, lab, silent)
+    got, _ = measure(group, testbed, silent)
     assert got["r1"].failure == "vng: vng is not installed"
     assert got["r2"] == Measured((1, 1))
 
 
-def test_what_was_opened_is_closed(lab: Lab) -> None:
+def test_contender_is_closed_after_measurement(testbed: Testbed) -> None:
     closed = []
 
     @contextmanager
-    def open_(_: Lab) -> Iterator[Once]:
+    def open_(_: Testbed) -> Iterator[Once]:
         yield lambda: {"whole": 1.0}
         closed.append(True)
 
     group = Group("g", (row("r", Contender("a", "a", open_)),), runs=1, warm_ups=0)
-    measure(group, lab, silent)
+    measure(group, testbed, silent)
     assert closed == [True]
 
 
@@ -167,7 +167,7 @@ def test_own_work_is_no_disturbance(monkeypatch: pytest.MonkeyPatch) -> None:
 # ---------------------------------------------------------------- rows
 
 
-def test_every_row_has_a_name_of_its_own_and_a_contender_one_meaning() -> None:
+def test_row_names_are_unique_and_contenders_unambiguous() -> None:
     rows = all_rows()
     assert len({row.name for row in rows}) == len(rows)
     figures = [f for row in rows for f in (row.ours, row.theirs) if f]
@@ -192,7 +192,7 @@ def test_rows_are_chosen_by_name_beginning_or_glob(patterns: list[str], names: l
     assert [chosen.name for chosen in select(given, patterns)] == names
 
 
-def test_a_row_that_is_not_there_is_refused() -> None:
+def test_select_of_unknown_row_is_refused() -> None:
     with pytest.raises(UserError, match="no row is called 'colne'") as caught:
         select((row("clone", contender("a", [])),), ["colne"])
     assert "there are: clone" in caught.value.hint
@@ -202,11 +202,11 @@ def test_a_row_that_is_not_there_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("ours", "bar", "verdict"), [((1.0,), 0.5, "pass"), ((1.1,), 0.5, "miss")])
-def test_a_bar_is_the_most_that_passes(ours: tuple[float, ...], bar: float, verdict: str) -> None:
+def test_bar_is_inclusive(ours: tuple[float, ...], bar: float, verdict: str) -> None:
     assert result("r", ours, (2.0,), bar).verdict == verdict
 
 
-def test_a_new_measurement_replaces_its_row_and_no_other(tmp_path: Path) -> None:
+def test_merged_results_replace_measured_row_alone(tmp_path: Path) -> None:
     old = Results((result("a", (1.0,), (2.0,), 1), result("b", (3.0,), (4.0,), 1)))
     new = Results((result("b", (5.0,), (6.0,), 1),))
     got = merged(old, new, ("b", "a"))
@@ -217,7 +217,7 @@ def test_a_new_measurement_replaces_its_row_and_no_other(tmp_path: Path) -> None
     assert load(tmp_path) == got
 
 
-def test_a_row_that_fails_keeps_the_numbers_it_had() -> None:
+def test_merged_results_keep_numbers_of_failed_row() -> None:
     old = Results((result("a", (1.0,), (2.0,), 1),))
     failed = dataclasses.replace(old.rows[0], measured=Measured((), failure="no network"))
     assert merged(old, Results((failed,)), ("a",)) == old
@@ -238,14 +238,14 @@ def test_the_table_says_bar_ratio_spread_and_verdict() -> None:
     assert "a machine; harness 1; QEMU 7.2. Rows: r." in text
 
 
-def test_the_table_says_that_the_machine_was_busy() -> None:
+def test_table_names_busy_machine() -> None:
     one = result("r", (1.0,), (2.0,), 1)
     busy = dataclasses.replace(one, conditions=dataclasses.replace(UNDER, others=1.25))
     assert "**Not idle**: 1.25 cores" in render(Results((busy,)))
     assert "Not idle" not in render(Results((one,)))
 
 
-def test_a_row_that_could_not_be_measured_says_why() -> None:
+def test_table_names_reason_of_unmeasured_row() -> None:
     failed = dataclasses.replace(
         result("r", (1.0,), (1.0,), 1), measured=Measured((), failure="vng: no network")
     )
@@ -269,7 +269,7 @@ def test_only_the_part_between_the_marks_is_replaced(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- peers and edits
 
 
-def test_kunit_says_how_long_its_guest_took() -> None:
+def test_kunit_time_is_read_from_output() -> None:
     text = "[1] Testing complete. Ran 40 tests: passed: 38, skipped: 2\n[1] Elapsed time: 0.512s\n"
     assert kunit.elapsed(text) == 0.512
 
@@ -282,7 +282,7 @@ def test_a_kunit_run_without_tests_is_no_measurement(text: str) -> None:
         kunit.elapsed(text)
 
 
-def test_each_edit_is_a_patch_of_its_own(tmp_path: Path) -> None:
+def test_edits_are_distinct_patches(tmp_path: Path) -> None:
     texts = [_edit("a\nb\nc\nd\n") for _ in range(2)]
     assert texts[0] != texts[1]
     file = tmp_path / "edit.patch"

@@ -18,7 +18,7 @@ SPEC = GuestSpec(arch=all_archs()[0], kernel=Path("k"), initramfs=Path("i"), ram
 PATIENCE_S = 20.0
 
 
-def test_workers_follow_cores_cpus_and_what_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_follow_cores_cpus_and_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources, "cores", lambda: 8)
     assert Capacity(0, 1).workers == 8
     assert Capacity(0, 4).workers == 2
@@ -26,24 +26,58 @@ def test_workers_follow_cores_cpus_and_what_was_asked(monkeypatch: pytest.Monkey
     assert Capacity(3, 1).workers == 3
 
 
-def test_a_guest_needs_its_ram_until_one_was_measured() -> None:
-    capacity = Capacity(2, 1, memory_mib=lambda: 100_000)
-    assert capacity.needs_mib(SPEC) == 128 + QEMU_OVERHEAD_MIB
-    with capacity.place(SPEC) as took:
-        took(40)
-    with capacity.place(SPEC) as took:
-        took(20)  # a smaller one does not make the next one smaller
-    assert capacity.needs_mib(SPEC) == 50
-    other = replace(SPEC, ram_mib=64)
-    assert capacity.needs_mib(other) == 64 + QEMU_OVERHEAD_MIB
+class NoRoom(Exception):
+    """A guest has to wait."""
 
 
-def test_one_guest_always_finds_room() -> None:
+class Host:
+    """Memory of a host that is looked at once: who looks again waits for more."""
+
+    def __init__(self) -> None:
+        self.free: list[int] = []
+
+    def memory_mib(self) -> int:
+        if not self.free:
+            raise NoRoom
+        return self.free.pop()
+
+    def has_room(self, capacity: Capacity, spec: GuestSpec, mib: int) -> bool:
+        """Whether a guest of *spec* starts beside another where *mib* are left to the two."""
+        self.free = [RESERVE_MIB + mib]
+        try:
+            with capacity.place(SPEC), capacity.place(spec):
+                return True
+        except NoRoom:
+            return False
+
+
+@pytest.mark.parametrize(
+    ("measured", "ram_mib", "needs"),
+    [
+        ((), 128, 2 * (128 + QEMU_OVERHEAD_MIB)),
+        ((40, 20), 128, 2 * 50),  # a smaller one does not make the next one smaller
+        ((40,), 64, 50 + 64 + QEMU_OVERHEAD_MIB),
+    ],
+)
+def test_place_beside_guest_needs_measured_memory_else_ram(
+    measured: tuple[int, ...], ram_mib: int, needs: int
+) -> None:
+    host = Host()
+    capacity = Capacity(2, 1, memory_mib=host.memory_mib)
+    for mib in measured:
+        with capacity.place(SPEC) as took:
+            took(mib)
+    beside = replace(SPEC, ram_mib=ram_mib)
+    assert host.has_room(capacity, beside, needs)
+    assert not host.has_room(capacity, beside, needs - 1)
+
+
+def test_place_of_first_guest_never_waits() -> None:
     with Capacity(2, 1, memory_mib=lambda: 0).place(SPEC):
         pass
 
 
-def test_a_guest_waits_until_another_gives_its_memory_back() -> None:
+def test_place_without_memory_waits_for_another_guest_to_end() -> None:
     room_for_one = 128 + QEMU_OVERHEAD_MIB + RESERVE_MIB + 1
     capacity = Capacity(2, 1, memory_mib=lambda: room_for_one)
     began, end = threading.Event(), threading.Event()

@@ -23,7 +23,7 @@ LOG = (
 )
 
 
-def test_a_sample_is_its_figures_relative_to_the_begin() -> None:
+def test_sample_figures_are_relative_to_begin() -> None:
     figures = parse_sample(b"at_us=2500000 free_kib=12 free_orders=1,2,0 t=9 Bad=1 x=-1 y=")
     assert figures == {"at_us": 2500000, "free_kib": 12, "free_orders": (1, 2, 0), "t": 9}
     assert json.loads(sample_json(figures, 2_000_000)) == {
@@ -34,12 +34,12 @@ def test_a_sample_is_its_figures_relative_to_the_begin() -> None:
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_are_a_sample_or_none(line: bytes) -> None:
+def test_sample_parse_of_any_bytes_never_fails(line: bytes) -> None:
     figures = parse_sample(line)
     assert figures is None or isinstance(figures["at_us"], int)
 
 
-def test_cases_and_kills_are_marked_when_they_were() -> None:
+def test_cases_and_oom_kills_are_marked_at_their_times() -> None:
     times = [1_000_000 * n for n in range(1, len(LOG) + 1)]
     found = [(m.t, m.kind, m.text) for m in marks(read_log(LOG), times, 1_000_000)]
     assert found == [

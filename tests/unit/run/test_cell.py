@@ -36,17 +36,17 @@ def job(tmp_path: Path) -> CellJob:
     )
 
 
-def test_where_a_kernel_lies_is_no_part_of_the_experiment(job: CellJob) -> None:
+def test_job_key_ignores_paths_of_kernel_and_initramfs(job: CellJob) -> None:
     moved = replace(job.spec, kernel=Path("/else/k"), initramfs=Path("/else/i"))
     assert replace(job, spec=moved).key == job.key
 
 
-def test_a_parameter_of_the_architecture_makes_another_experiment(job: CellJob) -> None:
+def test_job_key_changes_with_architecture_cmdline(job: CellJob) -> None:
     arch = replace(job.spec.arch, cmdline=(*job.spec.arch.cmdline, "nohpet"))
     assert replace(job, spec=replace(job.spec, arch=arch)).key != job.key
 
 
-def test_a_parameter_of_the_harness_makes_another_experiment(
+def test_job_key_changes_with_harness_cmdline(
     job: CellJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when ``kunit.autorun=1`` was added, and ERRORs from before it were given again."""
@@ -55,15 +55,13 @@ def test_a_parameter_of_the_harness_makes_another_experiment(
     assert job.key != before
 
 
-def test_an_argument_of_qemu_makes_another_experiment(
-    job: CellJob, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_job_key_changes_with_qemu_argument(job: CellJob, monkeypatch: pytest.MonkeyPatch) -> None:
     before = job.key
     monkeypatch.setattr(argv, "SANDBOX", "on")
     assert job.key != before
 
 
-def test_scratch_disks_are_sized_by_the_ram_of_the_cell(
+def test_cell_job_sizes_scratch_disks_by_ram(
     job: CellJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("harness.run.cell.qemu_version", lambda _: "7.2")

@@ -10,24 +10,24 @@ from harness.model.errors import UserError
 from harness.model.jsonio import from_json
 from harness.model.results import CellResult
 from harness.model.values import Cell, Plan, Verdict
-from harness.run.folder import RunFolder, find_run, new_run_folder
+from harness.run.folder import RunFolder, find_run, new_run_folder, run_folder
 
 CELL = Cell("arm64", "debian:5.10", 2, (), 128, "some-test", "anon")
 
 
-def test_a_cell_s_folder_lies_below_the_run_and_names_the_cell(tmp_path: Path) -> None:
+def test_cell_folder_lies_below_run_and_names_cell(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path).cell(CELL)
     assert RunFolder(tmp_path).relative(folder) == f"cells/{CELL.id}"
     assert "p2" in CELL.id
     assert ":" not in CELL.id
 
 
-def test_a_hostile_base_cannot_leave_the_run(tmp_path: Path) -> None:
+def test_cell_folder_of_hostile_base_stays_below_run(tmp_path: Path) -> None:
     cell = Cell("arm64", "dir:../../../etc", 0, (), 128, "t", "none")
     assert RunFolder(tmp_path).cell(cell).resolve().is_relative_to(tmp_path.resolve())
 
 
-def test_a_saved_result_reads_back_the_same(tmp_path: Path) -> None:
+def test_saved_result_reads_back_equal(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     result = CellResult(CELL, Verdict.FAIL, Verdict.PASS, "why")
     run.save_result(result)
@@ -35,16 +35,42 @@ def test_a_saved_result_reads_back_the_same(tmp_path: Path) -> None:
     assert from_json(CellResult, text) == result
 
 
-def test_runs_begun_in_the_same_second_do_not_share_a_folder(tmp_path: Path) -> None:
+def test_new_run_folders_of_same_second_differ(tmp_path: Path) -> None:
     first, second = (new_run_folder(tmp_path, Plan()) for _ in range(2))
     assert first.path != second.path
     assert (tmp_path / "latest").resolve() == second.path.resolve()
 
 
-def test_a_series_given_as_a_path_names_the_run_by_its_last_part(tmp_path: Path) -> None:
+def test_run_id_of_series_path_has_last_part(tmp_path: Path) -> None:
     run = new_run_folder(tmp_path, Plan(series="/some/where/my-series/"))
     assert run.id.endswith("-my-series")
     assert run.path.parent == tmp_path
+
+
+def test_run_folder_of_a_kind_is_named_after_series_and_kind(tmp_path: Path) -> None:
+    with run_folder(tmp_path, Plan(series="some/where/fix.mbox"), kind="coverage") as run:
+        assert run.id.endswith("-fix-coverage")
+    assert run.path.is_dir()
+
+
+def test_run_folder_with_out_is_made(tmp_path: Path) -> None:
+    with run_folder(tmp_path / "runs", Plan(), tmp_path / "my" / "own") as run:
+        assert run.path == tmp_path / "my" / "own"
+    assert run.path.is_dir()
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_run_folder_after_error_stays_only_when_written(tmp_path: Path, written: bool) -> None:
+    with pytest.raises(UserError), run_folder(tmp_path, Plan()) as run:
+        fail(run, written)
+    assert run.path.exists() is written
+
+
+def fail(run: RunFolder, written: bool) -> None:
+    if written:
+        write_whole(run.path / "run.json", "{}")
+    raise UserError("no")
 
 
 def test_find_run_takes_folder_id_and_latest(tmp_path: Path) -> None:
@@ -54,7 +80,7 @@ def test_find_run_takes_folder_id_and_latest(tmp_path: Path) -> None:
         assert find_run(tmp_path, name).path == run.path.resolve()
 
 
-def test_a_run_that_does_not_exist_names_those_that_do(tmp_path: Path) -> None:
+def test_find_run_of_unknown_name_lists_known_runs(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no finished run 'x'") as caught:
         find_run(tmp_path, "x")
     assert "none yet" in caught.value.hint

@@ -35,7 +35,7 @@ AFTER = {VMSTAT: "pswpin 15\npswpin_x 99\n", "/f": "Mlocked:   4 kB\nig 1 7 3\n"
         ("/gone", "> 0", (0, 0), False),
     ],
 )
-def test_a_claim_is_held_against_the_guest(
+def test_claim_is_compared_with_guest_counters(
     counter: str, want: str, figures: tuple[int, int], borne_out: bool
 ) -> None:
     (claim,) = claims(replace(LOAD, shows=((counter, want),)))
@@ -47,12 +47,12 @@ def test_a_claim_is_held_against_the_guest(
 @pytest.mark.parametrize(
     ("counter", "want"), [("pswpin", "grows"), ("a b", "> 0"), ("f:x", "> 0"), ("/f:", "> 0")]
 )
-def test_what_is_no_claim(counter: str, want: str) -> None:
+def test_claims_of_malformed_counter_is_refused(counter: str, want: str) -> None:
     with pytest.raises(UserError) as caught:
         claims(replace(LOAD, shows=((counter, want),)))
     assert "load.toml: shows" in caught.value.what
 
 
-def test_every_load_of_the_checkout_claims_something() -> None:
+def test_loads_of_checkout_all_claim_something() -> None:
     for load in load_loads(find_checkout(Path(__file__).parent)).values():
         assert claims(load), load.name

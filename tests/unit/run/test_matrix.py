@@ -1,24 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-from __future__ import annotations
+"""The exit code of a run."""
 
-from pathlib import Path
+from __future__ import annotations
 
 import pytest
 
-from harness.model.errors import UserError
 from harness.model.results import CellResult, RunRecord
-from harness.model.values import Cell, Patch, Plan, Series, Verdict
+from harness.model.values import Cell, Plan, Verdict
 from harness.run.matrix import exit_code
-from harness.run.prepare import checked_positions
-
-SERIES = Series(
-    name="s",
-    title="t",
-    folder=Path(),
-    covers="5.10",
-    prepare=(),
-    patches=tuple(Patch(n, Path(), f"patch {n}", "", ()) for n in (1, 2)),
-)
 
 
 def record(*verdicts: tuple[Verdict, Verdict], finished: bool = True) -> RunRecord:
@@ -31,37 +20,26 @@ def record(*verdicts: tuple[Verdict, Verdict], finished: bool = True) -> RunReco
     )
 
 
-def test_all_as_expected_is_0_even_where_a_fail_was_expected() -> None:
+def test_exit_code_with_all_as_expected_is_0() -> None:
     assert exit_code(record((Verdict.PASS, Verdict.PASS), (Verdict.FAIL, Verdict.FAIL))) == 0
 
 
 @pytest.mark.parametrize("got", [Verdict.FAIL, Verdict.ERROR, Verdict.SKIP])
-def test_a_verdict_that_differs_is_1(got: Verdict) -> None:
+def test_exit_code_with_differing_verdict_is_1(got: Verdict) -> None:
     assert exit_code(record((got, Verdict.PASS))) == 1
 
 
-def test_a_pass_that_should_have_failed_is_1() -> None:
+def test_exit_code_with_unexpected_pass_is_1() -> None:
     assert exit_code(record((Verdict.PASS, Verdict.FAIL))) == 1
 
 
-def test_only_cells_that_could_not_run_is_3() -> None:
+def test_exit_code_with_misses_alone_is_3() -> None:
     assert exit_code(record((Verdict.MISS, Verdict.PASS), (Verdict.PASS, Verdict.PASS))) == 3
 
 
-def test_a_differing_verdict_outweighs_a_miss() -> None:
+def test_exit_code_with_differing_verdict_and_miss_is_1() -> None:
     assert exit_code(record((Verdict.MISS, Verdict.PASS), (Verdict.FAIL, Verdict.PASS))) == 1
 
 
-def test_an_unfinished_run_is_never_0() -> None:
+def test_exit_code_of_unfinished_run_is_not_0() -> None:
     assert exit_code(record((Verdict.PASS, Verdict.PASS), finished=False)) == 3
-
-
-def test_positions_default_to_all_and_come_sorted_once() -> None:
-    assert checked_positions(SERIES, ()) == (0, 1, 2)
-    assert checked_positions(SERIES, (2, 0, 2)) == (0, 2)
-
-
-def test_a_position_outside_the_series_is_named() -> None:
-    with pytest.raises(UserError, match="position 3") as caught:
-        checked_positions(SERIES, (1, 3))
-    assert "0 (base) to 2" in caught.value.hint

@@ -29,7 +29,7 @@ def verdict(*glances: ProgressSample) -> Stuck | None:
         ((0, 5_000, 5_000), 9, None),
     ],
 )
-def test_without_progress_the_processors_tell(
+def test_stall_kind_follows_from_cpu_time(
     cpu_ms: tuple[int, int, int], retries: int, kind: Stuck | None
 ) -> None:
     first = ProgressSample(at=0.0, said=3, done=0, retries=0, sampled_at=0.0, cpu_ms=(0, 0, 0))
@@ -38,7 +38,7 @@ def test_without_progress_the_processors_tell(
 
 
 @pytest.mark.parametrize(("said", "done"), [(4, 0), (3, 1)])
-def test_a_line_or_a_thing_done_is_progress(said: int, done: int) -> None:
+def test_stall_is_none_after_line_or_count(said: int, done: int) -> None:
     first = ProgressSample(at=0.0, said=3, done=0, sampled_at=0.0, cpu_ms=(0, 0, 0))
     last = ProgressSample(at=30.0, said=said, done=done, sampled_at=29.9, cpu_ms=(0, 30_000, 0))
     assert verdict(first, last) is None
@@ -47,13 +47,15 @@ def test_a_line_or_a_thing_done_is_progress(said: int, done: int) -> None:
 @pytest.mark.parametrize(
     ("emulator_s", "kind"), [(0.1, Stuck.HANG), (5.0, None), (9.0, Stuck.LIVELOCK)]
 )
-def test_of_a_silent_guest_the_emulator_tells(emulator_s: float, kind: Stuck | None) -> None:
+def test_stall_kind_of_silent_guest_follows_from_emulator(
+    emulator_s: float, kind: Stuck | None
+) -> None:
     last = ProgressSample(at=10.0, said=0, emulator_s=emulator_s, sampled_at=0.5)
     assert verdict(ProgressSample(at=0.0, said=0), last) is kind
 
 
 @pytest.mark.parametrize(("ready", "kind"), [(0, Stuck.HANG), (2, Stuck.HANG), (5, None)])
-def test_an_emulator_that_the_host_keeps_waiting_is_no_hang(ready: int, kind: Stuck | None) -> None:
+def test_stall_of_emulator_waiting_for_host_cpu_is_no_hang(ready: int, kind: Stuck | None) -> None:
     looks = [
         ProgressSample(
             at=float(at), said=0, sampled_at=0.5, emulator_s=0.1, emulator_ready=at <= ready
@@ -63,13 +65,13 @@ def test_an_emulator_that_the_host_keeps_waiting_is_no_hang(ready: int, kind: St
     assert verdict(ProgressSample(at=0.0, said=0, emulator_ready=True), *looks) is kind
 
 
-def test_progress_makes_a_new_start_for_all_that_is_counted() -> None:
+def test_stall_counts_restart_after_progress() -> None:
     busy = [ProgressSample(at=float(at), said=0, emulator_ready=True) for at in range(9)]
     idle = [ProgressSample(at=float(at), said=1) for at in range(9, 20)]
     assert verdict(*busy, *idle) is Stuck.HANG
 
 
-def test_a_first_sample_may_come_late() -> None:
+def test_stall_with_late_first_sample_uses_it() -> None:
     first = ProgressSample(at=0.0, said=0)
     second = ProgressSample(at=4.0, said=0, sampled_at=4.0, cpu_ms=(500, 0, 0), emulator_s=4.0)
     busy = ProgressSample(at=10.0, said=0, sampled_at=10.0, cpu_ms=(6_500, 0, 0), emulator_s=10.0)
@@ -78,7 +80,7 @@ def test_a_first_sample_may_come_late() -> None:
     assert verdict(first, second, idle) is Stuck.HANG
 
 
-def test_how_long_a_guest_may_be_silent_goes_by_its_speed() -> None:
+def test_stall_silence_limit_scales_with_speed() -> None:
     first = ProgressSample(at=0.0, said=0, cpu_ms=(0, 0, 0))
     last = ProgressSample(at=10.0, said=0, sampled_at=7.0, cpu_ms=(7_000, 0, 0), emulator_s=9.0)
     for starved_s, silent in ((2.0, True), (6.0, False)):
@@ -88,18 +90,18 @@ def test_how_long_a_guest_may_be_silent_goes_by_its_speed() -> None:
         assert (stall is not None and not stall.told) is silent
 
 
-def test_the_limit_is_a_part_of_the_time_out_unless_the_test_says() -> None:
+def test_limit_is_part_of_timeout_unless_declared() -> None:
     assert limit_of(90.0, 0.0) == 18.0
     assert limit_of(8.0, 0.0) == 5.0
     assert limit_of(90.0, 40.0) == 40.0
 
 
 @pytest.mark.parametrize("timeout_s", [30.0, 45.0, 90.0, 120.0])
-def test_a_stuck_test_costs_less_than_a_third_of_its_time_out(timeout_s: float) -> None:
+def test_stall_and_look_take_less_than_third_of_timeout(timeout_s: float) -> None:
     # Its last progress is seen half a second late, and so is the end of what it is granted.
     spent = limit_of(timeout_s, 0.0) + LOOK_S
     assert LOOK_S + spent + look_of(timeout_s, spent) < timeout_s / 3
 
 
-def test_a_last_look_has_its_time_however_late_it_comes() -> None:
+def test_look_of_late_stall_keeps_least_time() -> None:
     assert look_of(90.0, spent_s=80.0) == 2.0

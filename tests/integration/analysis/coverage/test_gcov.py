@@ -50,7 +50,7 @@ def counting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kernel:
     return built
 
 
-def test_files_that_are_asked_for_count(counting: Kernel) -> None:
+def test_gcov_counts_profiled_files(counting: Kernel) -> None:
     assert counted_sources(counting, (VMALLOC, "kernel/main.c")) == (VMALLOC,)
     assert [p.name for p in (counting.path / GCOV).rglob("*.gcno")] == ["vmalloc.gcno"]
 
@@ -78,7 +78,7 @@ def test_counters_become_lines_of_source_and_header(counting: Kernel, tmp_path: 
     assert counted["mm/pool.h"][4] >= 1
 
 
-def test_counters_that_are_none_are_our_fault(counting: Kernel) -> None:
+def test_counters_of_other_form_are_an_error(counting: Kernel) -> None:
     with pytest.raises(InfraError, match=r"cannot read the counters of mm/vmalloc\.c"):
         count_lines(counting, toy_arch(), {VMALLOC: b"nonsense"})
 
@@ -100,7 +100,7 @@ def guest(files: dict[str, str]) -> Guest:
     return cast(Guest, FakeGuest(files))
 
 
-def test_the_kernels_own_file_is_read_and_not_one_of_its_name() -> None:
+def test_gcov_reads_file_of_kernel_not_namesake() -> None:
     of = "/sys/kernel/debug/gcov/tree/out"
     shown = {f"{of}/drivers/mm/util.gcda": "ff", f"{of}/mm/util.gcda": "61626364\n6566   "}
     assert read_counters(guest(shown), ("mm/util.c",)) == {"mm/util.c": b"abcdef"}

@@ -34,7 +34,7 @@ def arch_with(folder: Path, body: str) -> Arch:
     return replace(load_arch("x86_64"), qemu=str(emulator), uname=platform.machine(), probe_exit=41)
 
 
-def test_a_probe_that_ran_is_believed(tmp_path: Path) -> None:
+def test_probe_that_ran_is_ok(tmp_path: Path) -> None:
     arch = arch_with(tmp_path, "exit 41")
     result = probe(arch, "kvm")
     assert (result.ok, result.reason) == (True, "")
@@ -63,7 +63,7 @@ def test_the_probe_is_loaded_under_the_accelerator_in_question(tmp_path: Path) -
         ("exec sleep 600", "never finished"),
     ],
 )
-def test_one_that_did_not_run_is_not(
+def test_probe_that_did_not_run_is_not_ok(
     tmp_path: Path, body: str, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(accel, "PROBE_S", 0.3)

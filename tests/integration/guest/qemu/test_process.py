@@ -52,14 +52,14 @@ def read_all(qemu: Qemu) -> bytes:
     return b"".join(iter(partial(qemu.console.recv, 65536), b""))
 
 
-def test_not_one_byte_of_the_console_is_missed(tmp_path: Path) -> None:
+def test_console_of_process_is_complete_from_first_byte(tmp_path: Path) -> None:
     # It prints and dies before anybody reads.
     with start(tmp_path, 'boot = [{ console = "first words" }, { exit = 3 }]') as qemu:
         assert qemu.wait(Deadline(PATIENCE_S)) == 3
         assert read_all(qemu) == b"first words"
 
 
-def test_it_ends_when_told_and_can_be_told_again(tmp_path: Path) -> None:
+def test_process_stop_may_be_repeated(tmp_path: Path) -> None:
     with start(tmp_path, 'ignore = ["quit", "term"]\nboot = [{ console = "up" }]') as qemu:
         assert qemu.console.recv(10)
         qemu.stop()
@@ -69,7 +69,7 @@ def test_it_ends_when_told_and_can_be_told_again(tmp_path: Path) -> None:
     assert gone(qemu.pid)
 
 
-def test_how_a_guest_ended_by_itself_is_kept(tmp_path: Path) -> None:
+def test_process_exit_code_survives_stop(tmp_path: Path) -> None:
     with start(tmp_path, "boot = [{ exit = 7 }]") as qemu:
         assert qemu.wait(Deadline(PATIENCE_S)) == 7
         qemu.stop()
@@ -77,13 +77,13 @@ def test_how_a_guest_ended_by_itself_is_kept(tmp_path: Path) -> None:
         assert qemu.exit_code() == 7
 
 
-def test_it_has_a_session_of_its_own(tmp_path: Path) -> None:
+def test_process_has_own_session(tmp_path: Path) -> None:
     # So that Ctrl-C in the terminal reaches us, and we end it in our own order.
     with start(tmp_path) as qemu:
         assert os.getsid(qemu.pid) == qemu.pid
 
 
-def test_it_outlives_the_thread_that_started_it(tmp_path: Path) -> None:
+def test_process_outlives_starting_thread(tmp_path: Path) -> None:
     started: list[Qemu] = []
     thread = threading.Thread(target=lambda: started.append(start(tmp_path)))
     thread.start()
@@ -104,7 +104,7 @@ with start(Path(sys.argv[1])) as qemu:
 """
 
 
-def test_no_emulator_outlives_a_killed_harness(tmp_path: Path) -> None:
+def test_process_dies_with_killed_harness(tmp_path: Path) -> None:
     root = Path(__file__).parents[4]
     argv = (sys.executable, "-c", CHILD, str(tmp_path))
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=root) as harness:
@@ -115,7 +115,7 @@ def test_no_emulator_outlives_a_killed_harness(tmp_path: Path) -> None:
     assert gone(pid)
 
 
-def test_it_does_not_start_for_a_parent_that_is_already_gone() -> None:
+def test_process_of_dead_parent_does_not_start() -> None:
     guard = ("sh", "-c", process._WITH_PARENT)
 
     def printed_for(parent: int) -> bytes:
@@ -126,7 +126,7 @@ def test_it_does_not_start_for_a_parent_that_is_already_gone() -> None:
     assert printed_for(1) == b""
 
 
-def test_all_can_be_ended_at_once(tmp_path: Path) -> None:
+def test_kill_all_ends_every_process(tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
         guests = []
         for name in ("a", "b"):
@@ -139,7 +139,7 @@ def test_all_can_be_ended_at_once(tmp_path: Path) -> None:
         assert all(qemu.stopped for qemu in guests)
 
 
-def test_nothing_is_left_open(tmp_path: Path) -> None:
+def test_machine_leaves_no_file_or_thread(tmp_path: Path) -> None:
     def run() -> None:
         with fake_machine(tmp_path, BOOTS) as machine:
             machine.agent.wait_ready(Deadline(PATIENCE_S))
@@ -154,7 +154,7 @@ def test_nothing_is_left_open(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("script", [BOOTS, "boot = [{ exit = 0 }]", "boot = [{ exit = -6 }]"])
 @pytest.mark.parametrize("wait", [False, True])
-def test_no_end_leaves_an_error_that_nobody_took(
+def test_process_ends_leave_no_unraised_error(
     tmp_path: Path, script: str, wait: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     # asyncio tells of such errors when they are collected: on somebody else's stderr.
@@ -171,7 +171,7 @@ def test_a_missing_emulator_names_its_package() -> None:
     assert "qemu-system-x86" in caught.value.hint
 
 
-def test_a_command_that_cannot_be_made_leaves_nothing() -> None:
+def test_process_whose_command_fails_leaves_nothing() -> None:
     def fails(_: Channels) -> tuple[str, ...]:
         raise ZeroDivisionError
 
@@ -181,7 +181,7 @@ def test_a_command_that_cannot_be_made_leaves_nothing() -> None:
     assert open_files() == before
 
 
-def test_the_version_is_what_it_says_of_itself(tmp_path: Path) -> None:
+def test_qemu_version_is_first_line_of_output(tmp_path: Path) -> None:
     assert qemu_version(fake_arch(tmp_path)) == "QEMU emulator version 7.2.0 (fake)"
 
 
@@ -194,7 +194,7 @@ def test_the_version_is_what_it_says_of_itself(tmp_path: Path) -> None:
         (-signal.SIGABRT, "Assertion failed", "SIGABRT: Assertion failed", "qemu.log"),
     ],
 )
-def test_an_emulators_death_is_told_in_one_line(
+def test_death_of_names_end_in_one_line(
     tmp_path: Path, code: int, stderr: str, what: str, hint: str
 ) -> None:
     with start(tmp_path) as qemu:

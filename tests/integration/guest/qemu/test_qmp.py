@@ -23,7 +23,7 @@ GREETING = {
 
 @pytest.mark.parametrize("negotiated", [False, True])
 @pytest.mark.parametrize("said", [b"", json.dumps(GREETING).encode() + b"\n", b"{"])
-def test_an_emulator_that_is_gone(said: bytes, negotiated: bool) -> None:
+def test_monitor_of_dead_emulator_is_an_error(said: bytes, negotiated: bool) -> None:
     ours, theirs = socket.socketpair()
     theirs.sendall(said)
     theirs.close()

@@ -19,7 +19,7 @@ from tests.integration.fakeqemu import fake_machine
 SOON = 20.0
 
 
-def test_the_log_holds_every_byte_as_it_came(tmp_path: Path) -> None:
+def test_console_log_is_byte_for_byte(tmp_path: Path) -> None:
     raw = "\x1b[1;31mred\x1b[0m\r\n\x00\x07ä€𝄞\r\n".encode() + b"\xff\xfe"
     script = f'split = true\nboot = [{{ console_hex = "{raw.hex()}" }}, {{ exit = 0 }}]'
     with fake_machine(tmp_path, script) as machine:
@@ -28,7 +28,7 @@ def test_the_log_holds_every_byte_as_it_came(tmp_path: Path) -> None:
     assert (tmp_path / "console.log").read_bytes() == raw
 
 
-def test_a_panic_is_noticed_however_it_is_cut(tmp_path: Path) -> None:
+def test_panic_is_seen_across_chunks(tmp_path: Path) -> None:
     script = """
     split = true
     boot = [{ console = "$ [    1.0][    T1] Kernel panic - not syncing: Oops\\r\\n" }]
@@ -93,7 +93,7 @@ def test_a_full_disk_stops_the_log_and_not_the_guest() -> None:
     assert log.failure == "No space left on device"
 
 
-def test_a_person_can_talk_to_it(tmp_path: Path) -> None:
+def test_console_takes_typed_line(tmp_path: Path) -> None:
     script = """
     boot = [
         { console = "login: " }, { await = "console" },
@@ -108,7 +108,7 @@ def test_a_person_can_talk_to_it(tmp_path: Path) -> None:
         assert machine.console.expect(r"welcome (\d+)", Deadline(SOON))[1] == b"42"
 
 
-def test_what_was_printed_before_anybody_asked_is_still_there(tmp_path: Path) -> None:
+def test_expect_finds_earlier_output(tmp_path: Path) -> None:
     script = 'boot = [{ console = "early\\r\\n" }, { exit = 0 }]'
     with fake_machine(tmp_path, script) as machine:
         machine.wait_end(Deadline(SOON))
@@ -116,7 +116,7 @@ def test_what_was_printed_before_anybody_asked_is_still_there(tmp_path: Path) ->
         assert machine.console.spawn.expect([b"early", pexpect.EOF], timeout=SOON) == 1
 
 
-def test_a_pattern_that_does_not_come_ends_with_the_deadline(tmp_path: Path) -> None:
+def test_expect_without_match_ends_at_deadline(tmp_path: Path) -> None:
     with fake_machine(tmp_path, 'boot = [{ console = "something else\\r\\n" }]') as machine:
         machine.console.expect("something", Deadline(SOON))
         with pytest.raises(GuestError, match="nothing on the console matched 'never'") as caught:

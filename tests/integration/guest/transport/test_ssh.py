@@ -168,7 +168,7 @@ def test_input_and_both_outputs_flow_at_the_same_time(ssh: Ssh) -> None:
     assert done.exit == 0
 
 
-def test_a_command_that_reads_no_input_is_no_error(ssh: Ssh) -> None:
+def test_ssh_command_ignoring_stdin_is_no_error(ssh: Ssh) -> None:
     assert ssh.run("deaf", stdin=b"x" * 3_000_000).exit == 7
 
 
@@ -185,13 +185,13 @@ def test_a_command_ended_by_a_signal_is_no_broken_connection(ssh: Ssh) -> None:
     assert ssh.run("killed").exit == -1
 
 
-def test_a_command_that_does_not_end_is_given_up(ssh: Ssh) -> None:
+def test_ssh_command_without_end_is_given_up(ssh: Ssh) -> None:
     with pytest.raises(GuestError, match="not done within 0 s: hang"):
         ssh.run("hang", timeout_s=0.1)
     assert ssh.run("echo still there").stdout == "still there"
 
 
-def test_a_connection_that_breaks_ends_the_wait(ssh: Ssh) -> None:
+def test_ssh_wait_ends_with_connection(ssh: Ssh) -> None:
     begun = time.monotonic()
     with pytest.raises(GuestError, match="connection broke"):
         ssh.run("break", timeout_s=600)
@@ -202,12 +202,12 @@ def test_a_file_comes_whole(ssh: Ssh) -> None:
     assert ssh.fetch("/tmp/a b") == b"/tmp/a b" + bytes(range(256)) * 4096
 
 
-def test_a_file_that_is_not_there_says_so(ssh: Ssh) -> None:
+def test_ssh_fetch_of_missing_file_says_so(ssh: Ssh) -> None:
     with pytest.raises(GuestError, match="cannot fetch /missing: cat: /missing: No such file"):
         ssh.fetch("/missing")
 
 
-def test_a_file_that_is_too_large_says_so(ssh: Ssh, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ssh_fetch_of_large_file_says_so(ssh: Ssh, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ssh_module, "FETCH_LIMIT", 2**20)
     with pytest.raises(GuestError, match="larger than 1 MiB"):
         ssh.fetch("/large")
@@ -227,13 +227,13 @@ def test_another_host_key_is_refused_before_any_key_is_shown(server: Server) -> 
     assert server.shown == []
 
 
-def test_a_server_that_does_not_know_us_is_an_error(server: Server) -> None:
+def test_ssh_with_unknown_client_key_is_an_error(server: Server) -> None:
     server.allowed = "somebody else"
     with pytest.raises(GuestError, match="no session with the guest"):
         Ssh(server.port, ClientKey(), server.pinned, Deadline(SOON))
 
 
-def test_nothing_that_answers_is_an_error() -> None:
+def test_ssh_to_closed_port_is_an_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     with pytest.raises(GuestError, match=f"nothing answers on port {port}"):
@@ -243,7 +243,7 @@ def test_nothing_that_answers_is_an_error() -> None:
 @pytest.mark.parametrize(
     "speak", [lambda s: s.close(), lambda s: s.sendall(b"HTTP/1.1 400\r\n" * 300)]
 )
-def test_something_that_is_no_ssh_server_is_an_error(
+def test_ssh_to_other_server_is_an_error(
     speak: Callable[[socket.socket], None], capfd: pytest.CaptureFixture[str]
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -266,7 +266,7 @@ def test_two_guests_have_two_keys() -> None:
     assert ClientKey().authorized_key.startswith("ssh-ed25519 AAAA")
 
 
-def test_a_guest_starts_its_server_once_and_pins_its_key(tmp_path: Path, server: Server) -> None:
+def test_ssh_server_starts_once_with_pinned_key(tmp_path: Path, server: Server) -> None:
     script = f"""
     usernet = {server.port}
     {BOOTS}

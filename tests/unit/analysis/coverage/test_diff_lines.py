@@ -41,12 +41,12 @@ def added(file: PlacedFile) -> dict[str, int]:
     return {line.text: line.line for hunk in file.hunks for line in hunk.lines if line.mark == "+"}
 
 
-def test_added_lines_have_the_number_they_have_in_the_file() -> None:
+def test_place_numbers_added_lines_as_in_file() -> None:
     file = placed(["a", "b", "c"], ["a", "new", "b", "c", "end"])
     assert added(file) == {"new": 2, "end": 5}
 
 
-def test_a_hunk_is_found_where_an_offset_put_it() -> None:
+def test_place_finds_hunk_at_offset() -> None:
     before, after = ["a", "b", "c"], ["a", "new", "b", "c"]
     text = diff(before, after)
     (file,) = place(text + "\n", {"mm/a.c": "\n".join(["above"] * 40 + after)})
@@ -60,12 +60,12 @@ def test_later_hunks_follow_the_offset_of_the_first() -> None:
     assert added(file) == {"x": 20, "y": 61}
 
 
-def test_a_hunk_that_is_not_there_is_said() -> None:
+def test_place_of_missing_hunk_is_an_error() -> None:
     with pytest.raises(ValueError, match="no hunk at line"):
         place(diff(["a"], ["b"]) + "\n", {"mm/a.c": "something else"})
 
 
-def test_a_new_file_and_a_removed_one() -> None:
+def test_place_of_new_and_removed_file() -> None:
     new = "--- /dev/null\n+++ b/mm/new.c\n@@ -0,0 +1,2 @@\n+one\n+two\n"
     gone = "--- a/mm/old.c\n+++ /dev/null\n@@ -1,2 +0,0 @@\n-one\n-two\n"
     (file,) = place(new + gone, {"mm/new.c": "one\ntwo\n"})
@@ -96,7 +96,7 @@ LINES = st.lists(st.sampled_from(["{", "}", "x;", "y;", ""]), max_size=30)
 
 
 @given(before=LINES, after=LINES, context=st.integers(1, 3))
-def test_a_line_that_stays_is_found_again_with_its_text(
+def test_follow_finds_unchanged_line_with_text(
     before: list[str], after: list[str], context: int
 ) -> None:
     text = diff(before, after, context)
@@ -139,7 +139,7 @@ def test_a_line_in_several_functions_counts_in_all() -> None:
     ["", "{}", "[]", '{"current_working_directory": "/", "files": []}',
      '{"current_working_directory": "/", "files": [{"file": "x/mm/a.c", "lines": [{}]}]}'],
 )  # fmt: skip
-def test_what_gcov_does_not_write_is_refused(text: str) -> None:
+def test_gcov_output_of_other_form_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         read_gcov(text, "mm/a.c")
 

@@ -103,7 +103,7 @@ def arch_counts(
 # ---------------------------------------------------------------- one line
 
 
-def test_executions_of_all_tests_add_up_and_those_are_named_once() -> None:
+def test_line_seen_adds_executions_and_names_tests_once() -> None:
     seen = line_seen(
         SOURCE,
         7,
@@ -133,12 +133,12 @@ def test_executions_of_all_tests_add_up_and_those_are_named_once() -> None:
         (f"mm/{HOSTILE}", 1, Seen.NO_CODE),
     ],
 )
-def test_a_line_is_one_of_five(name: str, line: int, want: Seen) -> None:
+def test_line_seen_is_one_of_five_states(name: str, line: int, want: Seen) -> None:
     arch = arch_counts(ran({SOURCE: {7: 1, 8: 0}, HEADER: {3: 5}}))
     assert line_seen(name, line, arch).seen is want
 
 
-def test_code_that_one_test_knows_is_code_for_all() -> None:
+def test_line_seen_with_code_in_one_test_is_code_for_all() -> None:
     arch = arch_counts(ran({}), ran({SOURCE: {7: 0}}, "idle"))
     assert line_seen(SOURCE, 7, arch) == LineSeen(Seen.MISSED)
 
@@ -155,7 +155,7 @@ COUNTED = st.dictionaries(st.sampled_from((SOURCE, HEADER)), LINES)
 
 
 @given(st.lists(COUNTED, min_size=1, max_size=4), st.integers(1, 7))
-def test_a_line_is_executed_where_somebody_counted_it(counted: list[Counts], line: int) -> None:
+def test_line_seen_is_executed_with_any_count(counted: list[Counts], line: int) -> None:
     tests = [ran(counts, f"t{number}") for number, counts in enumerate(counted)]
     seen = line_seen(SOURCE, line, arch_counts(*tests))
     each = [counts.get(SOURCE, {}).get(line) for counts in counted]
@@ -168,7 +168,7 @@ def test_a_line_is_executed_where_somebody_counted_it(counted: list[Counts], lin
 # ---------------------------------------------------------------- what is counted
 
 
-def test_c_files_that_patches_touch_are_counted(writer: Writer) -> None:
+def test_touched_sources_are_c_files_of_patches(writer: Writer) -> None:
     writer.file(SOURCE, b"a\n")
     writer.file(HEADER, b"h\n")
     writer.file("mm/other.c", b"o\n")
@@ -183,7 +183,7 @@ def test_c_files_that_patches_touch_are_counted(writer: Writer) -> None:
     assert touched_sources(ready, 1, (SOURCE, "mm/other.c")) == (SOURCE, "mm/other.c")
 
 
-def test_a_file_that_a_patch_removes_is_not_counted(writer: Writer) -> None:
+def test_touched_sources_skip_removed_file(writer: Writer) -> None:
     writer.file(SOURCE, b"a\n")
     text = f"diff --git a/{SOURCE} b/{SOURCE}\ndeleted file mode 100644\n"
     text += f"--- a/{SOURCE}\n+++ /dev/null\n@@ -1 +0,0 @@\n-a\n"
@@ -196,7 +196,7 @@ def test_a_file_that_a_patch_removes_is_not_counted(writer: Writer) -> None:
 
 
 @pytest.mark.parametrize("name", ["mm/none.c", HEADER, "mm", "mm/new.c", f"{HOSTILE}.c"])
-def test_a_further_file_that_is_no_c_file_there_is_refused(writer: Writer, name: str) -> None:
+def test_touched_sources_refuse_further_file_without_c(writer: Writer, name: str) -> None:
     writer.file(HEADER, b"h\n")
     writer.file(SOURCE, b"a\n")
     writer.patch(SOURCE, b"b\n")
@@ -222,7 +222,7 @@ def added(ready: ResolvedPlan, position: int) -> list[dict[str, int]]:
     ]
 
 
-def test_lines_have_the_numbers_that_they_have_at_the_position(writer: Writer) -> None:
+def test_placed_lines_have_numbers_of_position(writer: Writer) -> None:
     base = "".join(f"{n}\n" for n in range(20))
     writer.file(SOURCE, base.encode())
     first = base.replace("10\n", "10\nmine\nlost\n")
@@ -234,7 +234,7 @@ def test_lines_have_the_numbers_that_they_have_at_the_position(writer: Writer) -
     assert added(ready, 2) == [{"mine": 13, "lost": 0}, {"top": 1}]
 
 
-def test_odd_bytes_of_a_patch_move_no_line(writer: Writer) -> None:
+def test_placed_lines_survive_odd_bytes(writer: Writer) -> None:
     before = b"one\r\n\x0ctwo\x0b\n\xff\xfe three\n"
     after = before + HOSTILE.encode() + b"\n\xffnew\n"
     writer.file(SOURCE, before)
@@ -272,7 +272,7 @@ def record_of(writer: Writer, position: int) -> CoverageRecord:
     return run_coverage(writer.ready(), position, workspace, RunFolder(folder / "run"))
 
 
-def test_a_series_without_a_c_file_is_refused(writer: Writer, measured: Measured) -> None:
+def test_coverage_of_series_without_c_file_is_refused(writer: Writer, measured: Measured) -> None:
     measured({})
     writer.file(HEADER, b"h\n")
     writer.patch(HEADER, b"g\n")
@@ -282,7 +282,7 @@ def test_a_series_without_a_c_file_is_refused(writer: Writer, measured: Measured
         assert "--count" in str(caught.value.hint)
 
 
-def test_each_line_is_told_for_each_architecture(writer: Writer, measured: Measured) -> None:
+def test_coverage_has_each_line_on_each_architecture(writer: Writer, measured: Measured) -> None:
     writer.file(SOURCE, b"a\nb\n")
     writer.patch(SOURCE, b"a\nnew\n")
     one, two = ARCHS
@@ -330,14 +330,14 @@ def noted(writer: Writer, measured: Measured, name: str, *sources: tuple[str, ..
         ("mm/c", "no C: there is nothing to count"),
     ],
 )
-def test_a_file_that_is_not_counted_by_its_own_object_says_so(
+def test_note_of_file_without_own_object_says_why(
     writer: Writer, measured: Measured, name: str, note: str
 ) -> None:
     file = noted(writer, measured, name, (SOURCE, "mm/new.c"), (SOURCE,))
     assert file.note == note
 
 
-def test_a_header_is_counted_where_any_architecture_compiles(
+def test_note_of_header_names_sources_of_any_architecture(
     writer: Writer, measured: Measured
 ) -> None:
     assert noted(writer, measured, HEADER, (), (SOURCE,)).note == (
@@ -345,7 +345,5 @@ def test_a_header_is_counted_where_any_architecture_compiles(
     )
 
 
-def test_a_file_that_is_counted_everywhere_needs_no_note(
-    writer: Writer, measured: Measured
-) -> None:
+def test_note_of_file_counted_everywhere_is_empty(writer: Writer, measured: Measured) -> None:
     assert noted(writer, measured, "mm/new.c", (SOURCE, "mm/new.c"), ("mm/new.c",)).note == ""

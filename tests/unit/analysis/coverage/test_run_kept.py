@@ -80,7 +80,7 @@ def guests(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Guests:
     return Guests(monkeypatch, tmp_path)
 
 
-def test_what_was_counted_once_is_known(guests: Guests) -> None:
+def test_counts_of_same_kernel_come_from_store(guests: Guests) -> None:
     first, again = guests.test(), guests.test()
     assert guests.booted == 1
     assert (first.counted, first.reused) == (True, False)
@@ -92,14 +92,14 @@ def test_what_was_counted_once_is_known(guests: Guests) -> None:
     assert guests.booted == 3
 
 
-def test_a_test_that_did_not_end_by_itself_is_not_kept(guests: Guests) -> None:
+def test_counts_of_stuck_test_are_not_kept(guests: Guests) -> None:
     guests.seen = Observation(TestOutcome(Ended.STUCK, ()))
     assert guests.test().counted
     assert not guests.test().reused
     assert guests.booted == 2
 
 
-def test_a_guest_that_died_takes_its_counters_along(guests: Guests) -> None:
+def test_counts_of_dead_guest_are_lost(guests: Guests) -> None:
     guests.alive = False
     guests.seen = Observation(TestOutcome(Ended.DIED, ()))
     lost = guests.test()
@@ -108,7 +108,7 @@ def test_a_guest_that_died_takes_its_counters_along(guests: Guests) -> None:
     assert not guests.test().reused
 
 
-def test_a_guest_that_cannot_be_run_is_a_miss(guests: Guests) -> None:
+def test_counts_without_guest_are_a_miss(guests: Guests) -> None:
     guests.fault = GuestError("no counters there")
     lost = guests.test()
     assert (lost.counted, lost.counts) == (False, {})
@@ -122,9 +122,7 @@ NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=2
 
 
 @given(st.dictionaries(NAMES, st.dictionaries(st.integers(1, 10**6), st.integers(0, 2**64))))
-def test_counts_are_read_as_they_were_written(
-    tmp_path_factory: pytest.TempPathFactory, counts: Counts
-) -> None:
+def test_counts_read_back_equal(tmp_path_factory: pytest.TempPathFactory, counts: Counts) -> None:
     folder = tmp_path_factory.mktemp("entry")
     run._write(folder, Observation(None), counts)
     assert run._read_counts((folder / run.COUNTS).read_text(encoding="utf-8")) == counts

@@ -87,7 +87,7 @@ def test_no_mutant_changes_the_number_of_lines() -> None:
         assert mutant.text.count("\n") == AFTER.count("\n"), mutant.what
 
 
-def test_a_loop_that_runs_once_still_ends_at_its_break() -> None:
+def test_mutant_of_loop_keeps_its_break() -> None:
     (loop,) = (m for m in mutants_of("a.c", BEFORE, AFTER) if m.operator == "remove a loop")
     assert "\tswitch (0) default: {\n" in loop.text
     after = "void f(void)\n{\n\twhile (x < 3) {\n\t\tg();\n\t}\n}\n"
@@ -127,7 +127,7 @@ def test_mutants_differ_from_each_other() -> None:
     "text",
     ['a /* x; */ b\n// y;\n"z;" \'"\' c\n#define X(a) \\\n\tb;\nd\n', "/* no end", '"no end\n'],
 )
-def test_what_is_blanked_keeps_its_place(text: str) -> None:
+def test_blanked_comments_keep_columns(text: str) -> None:
     code = code_only(text)
     assert len(code) == len(text)
     assert [n for n, c in enumerate(code) if c == "\n"] == [

@@ -14,7 +14,7 @@ from harness.analysis.ram_threshold.search import Bounds, Threshold, Tries, conc
 
 
 def search(bounds: Bounds, enough: Callable[[int, int], bool], most: int = 1000) -> Threshold:
-    """Search where the nth try (from 0) of a size passes as *enough* says."""
+    """Search by at most so many tries; the nth (from 0) of a size passes as *enough* says."""
     known: dict[int, Tries] = {}
     for _ in range(most):
         size = next_size(known, bounds)
@@ -32,52 +32,57 @@ def test_sizes_are_multiples_of_the_step_and_the_two_ends() -> None:
 
 
 @given(st.integers(16, 200), st.integers(1, 200), st.integers(1, 32), st.integers(1, 4), st.data())
-def test_the_smallest_size_that_is_enough_is_found(
+def test_search_finds_smallest_passing_size(
     low: int, wide: int, step: int, repeats: int, data: st.DataObject
 ) -> None:
     bounds = Bounds(low, low + wide, step, repeats)
     need = data.draw(st.integers(low - 1, low + wide))
-    found = search(bounds, lambda size, _: size >= need)
+    lookups = ceil(log2(len(bounds.sizes))) + 4
+    found = search(bounds, lambda size, _: size >= need, lookups * repeats)
     assert found.finished
     assert found.mib == min(size for size in bounds.sizes if size >= need)
     assert not found.doubtful
-    lookups = ceil(log2(len(bounds.sizes))) + 4
-    assert found.tries <= lookups * repeats
 
 
-def test_the_reason_is_that_of_the_next_smaller_size() -> None:
+def test_search_reason_is_of_next_smaller_size() -> None:
     found = search(Bounds(32, 128, 8, 3), lambda size, _: size >= 56)
     assert (found.mib, found.why) == (56, "48 is too little")
 
 
-def test_where_the_largest_is_too_little_one_try_is_enough() -> None:
-    found = search(Bounds(32, 128, 8, 5), lambda *_: False)
-    assert (found.mib, found.tries, found.why) == (None, 1, "128 is too little")
+def test_search_with_failing_largest_size_takes_one_try() -> None:
+    found = search(Bounds(32, 128, 8, 5), lambda *_: False, most=1)
+    assert (found.mib, found.why, found.finished) == (None, "128 is too little", True)
 
 
-def test_a_size_that_passes_only_sometimes_is_not_enough_and_is_named() -> None:
+def test_search_names_size_with_mixed_tries() -> None:
     found = search(Bounds(32, 128, 8, 3), lambda size, n: size > 64 or (size == 64 and n < 2))
     assert (found.mib, found.mixed) == (72, (64,))
     assert found.doubtful
 
 
-def test_the_size_below_is_tried_as_often_as_the_one_that_passes() -> None:
+def test_search_repeats_size_below_threshold() -> None:
     # Its first failure was bad luck: the second and third try say so.
     found = search(Bounds(32, 128, 8, 3), lambda size, n: size > 64 or (size == 64 and n > 0))
     assert (found.mib, found.mixed) == (72, (64,))
 
 
-def test_a_larger_size_that_fails_is_named() -> None:
+def test_search_names_failing_size_above_threshold() -> None:
     found = search(Bounds(32, 128, 8, 1), lambda size, _: size >= 48 and size not in (88,))
     assert found.uneven or found.mib == 96
 
 
 @given(st.integers(0, 30))
-def test_a_search_that_was_stopped_says_so(most: int) -> None:
+def test_search_when_stopped_is_unfinished(most: int) -> None:
+    tries: list[int] = []
+
+    def enough(size: int, _: int) -> bool:
+        tries.append(size)
+        return size >= 100
+
     bounds = Bounds(32, 256, 2, 2)
-    whole = search(bounds, lambda size, _: size >= 100)
+    search(bounds, enough)
     cut = search(bounds, lambda size, _: size >= 100, most)
-    assert cut.finished is (most >= whole.tries)
+    assert cut.finished is (most >= len(tries))
 
 
 @pytest.mark.parametrize("tries", [Tries(1, 0), Tries(0, 2), Tries()])

@@ -36,7 +36,7 @@ def option(argv: tuple[str, ...], name: str) -> list[str]:
 
 
 @ARCHS
-def test_a_guest_gets_what_its_spec_and_architecture_say(arch: Arch) -> None:
+def test_argv_follows_spec_and_architecture(arch: Arch) -> None:
     argv = qemu_argv(spec(arch, cpus=2), FDS)
     assert argv[0] == arch.qemu
     assert option(argv, "-machine") == [f"{arch.machine},accel=tcg"]
@@ -49,14 +49,14 @@ def test_a_guest_gets_what_its_spec_and_architecture_say(arch: Arch) -> None:
 
 
 @ARCHS
-def test_kvm_brings_its_own_processor(arch: Arch) -> None:
+def test_argv_under_kvm_has_host_cpu(arch: Arch) -> None:
     argv = qemu_argv(spec(arch, accel="kvm"), FDS)
     assert option(argv, "-machine") == [f"{arch.machine},accel=kvm"]
     assert option(argv, "-cpu") == [dict(arch.cpu)["kvm"]]
 
 
 @ARCHS
-def test_qemu_is_confined_and_has_no_device_of_its_own_accord(arch: Arch) -> None:
+def test_argv_confines_qemu_and_drops_default_devices(arch: Arch) -> None:
     argv = qemu_argv(spec(arch), FDS)
     (sandbox,) = option(argv, "-sandbox")
     assert sandbox.split(",")[0] == "on"
@@ -122,7 +122,7 @@ def test_whatever_is_a_panic_ends_the_guest(arch: Arch) -> None:
 @pytest.mark.parametrize(
     ("changes", "given"), [({}, True), ({"cpus": 2}, False), ({"accel": "kvm"}, False)]
 )
-def test_a_lone_emulated_cpu_has_parameters_of_its_own(
+def test_argv_of_single_emulated_cpu_has_extra_parameters(
     changes: dict[str, object], given: bool
 ) -> None:
     arch = load_arch("x86_64")
@@ -144,7 +144,7 @@ def test_the_same_spec_gives_the_same_command() -> None:
 
 
 @ARCHS
-def test_a_clone_has_the_devices_of_its_template_and_boots_nothing(arch: Arch) -> None:
+def test_clone_argv_has_template_devices_and_no_kernel(arch: Arch) -> None:
     ram, disk = Path("/a,b/ram"), Path("/d")
     template = qemu_argv(spec(arch, disks_mib=(8,)), FDS, disks=[disk], ram=ram)
     clone = clone_argv(spec(arch, disks_mib=(8,)), FDS, disks=[disk], ram=ram)
@@ -159,14 +159,14 @@ def test_a_clone_has_the_devices_of_its_template_and_boots_nothing(arch: Arch) -
     assert option(qemu_argv(spec(arch), FDS), "-object") == []
 
 
-def test_a_clone_is_told_where_its_state_is() -> None:
+def test_clone_words_name_the_state_file() -> None:
     said = [words["execute"] for words in clone_words(7)]
     assert said == ["qmp_capabilities", "migrate-set-capabilities", "migrate-incoming"]
     assert clone_words(7)[-1]["arguments"] == {"uri": "fd:7"}
 
 
 @ARCHS
-def test_a_scratch_disk_is_a_device_of_its_own(arch: Arch) -> None:
+def test_argv_has_a_device_per_scratch_disk(arch: Arch) -> None:
     argv = qemu_argv(spec(arch, disks_mib=(8, 8)), FDS, disks=[Path("/x,y"), Path("/z")])
     first, second = option(argv, "-drive")
     assert first.startswith("file=/x,,y,if=none,id=scratch-0,format=raw")
@@ -179,7 +179,7 @@ def test_a_scratch_disk_is_a_device_of_its_own(arch: Arch) -> None:
 
 
 @ARCHS
-def test_what_keys_hold_is_the_whole_command_wherever_its_files_lie(arch: Arch) -> None:
+def test_symbolic_argv_is_whole_command_without_host_paths(arch: Arch) -> None:
     told = symbolic_argv(spec(arch))
     assert option(told, "-append") == [kernel_cmdline(spec(arch))]
     assert told == symbolic_argv(spec(arch, kernel=Path("/else/k"), initramfs=Path("/else/i")))

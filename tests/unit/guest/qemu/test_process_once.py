@@ -13,7 +13,7 @@ import pytest
 from harness.guest.qemu.process import Once
 
 
-def test_threads_that_ask_at_once_get_the_same() -> None:
+def test_once_called_by_threads_gives_all_the_same() -> None:
     """Two event loops, or two threads that start emulators, were one too many."""
     made: list[object] = []
     ready = threading.Barrier(4)
@@ -35,7 +35,7 @@ def test_threads_that_ask_at_once_get_the_same() -> None:
 
 # Python 3.12 and later warn of every fork of a process with threads, which is what this is about.
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_forked_child_makes_its_own() -> None:
+def test_once_in_forked_child_is_made_anew() -> None:
     made: list[int] = []
 
     @Once

@@ -21,7 +21,7 @@ CONSOLE = (
 )
 
 
-def test_the_lines_of_a_record_have_one_stamp() -> None:
+def test_console_lines_of_record_share_stamp() -> None:
     assert list(stamped(CONSOLE)) == [
         (0, "Linux version 5.10.262"),
         (1_000_002, "# case: it said\n    and more"),
@@ -48,19 +48,19 @@ def with_gaps(*gaps: Gap) -> tuple[str, int]:
         ([Gap(5, 6, 9)], "x-y", 0),
     ],
 )
-def test_a_gap_has_what_lies_between_and_no_more_than_was_lost(
+def test_gap_is_filled_with_at_most_the_lost_records(
     gaps: list[Gap], whole: str, found: int
 ) -> None:
     assert with_gaps(*gaps) == (whole, found)
 
 
-def test_what_was_lost_beside_a_log_is_known_and_not_in_it() -> None:
+def test_gap_outside_log_is_counted_and_not_filled() -> None:
     gap, other = Gap(0, 2, 1), Gap(2, 4, 2)
     log = ("x", other.mark, "y")
     assert filled(log, [gap, other], enumerate("abcde")) == (("x", other.mark, "d", "y"), 2)
 
 
-def test_a_mark_that_a_guest_repeats_is_filled_once() -> None:
+def test_gap_mark_repeated_by_guest_is_filled_once() -> None:
     gap = Gap(0, 3, 2)
     log = (gap.mark, "x", gap.mark)
     assert filled(log, [gap], enumerate("abcde")) == ((gap.mark, "b", "c", "x", gap.mark), 2)

@@ -49,7 +49,7 @@ from harness.guest.transport.reader import LineCutter
         (b"beat 9 uptime_ms=1000 mem_free_kb=55", Beat(9, 1000, 55)),
     ],
 )  # fmt: skip
-def test_a_line_becomes_its_message(line: bytes, message: object) -> None:
+def test_parse_line_gives_message(line: bytes, message: object) -> None:
     assert parse(line) == message
 
 
@@ -72,7 +72,7 @@ def test_a_line_becomes_its_message(line: bytes, message: object) -> None:
         b"kmsg \xff,1,1;",
     ],
 )
-def test_a_line_that_is_no_message_is_none(line: bytes) -> None:
+def test_parse_of_other_line_gives_none(line: bytes) -> None:
     assert parse(line) is None
 
 
@@ -106,7 +106,7 @@ def test_arguments_survive_the_encoding(arguments: list[str]) -> None:
     assert all(0x21 <= byte < 0x7F for word in words for byte in word)
 
 
-def test_a_request_that_does_not_fit_is_refused_here() -> None:
+def test_request_beyond_line_limit_is_refused_on_host() -> None:
     request("write", 1, "x" * (LINE_LIMIT - len("write 1 ")))
     with pytest.raises(ValueError, match="8193 bytes"):
         request("write", 1, "x" * (LINE_LIMIT + 1 - len("write 1 ")))
@@ -130,14 +130,12 @@ def test_ready_needs_a_release() -> None:
         (r"\x5cx0a", [r"\x0a"]),
     ],
 )  # fmt: skip
-def test_what_the_kernel_escaped_is_undone_where_it_is_harmless(
-    record: str, lines: list[str]
-) -> None:
+def test_kernel_escapes_are_undone_where_harmless(record: str, lines: list[str]) -> None:
     assert lines_of(record) == lines
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
-def test_lines_do_not_depend_on_how_they_arrive(size: int) -> None:
+def test_line_cutter_gives_same_lines_for_any_chunks(size: int) -> None:
     stream = "eins\r\nzwei ä€𝄞\n\ndrei".encode()
     cutter = LineCutter(100)
     lines = [
@@ -150,7 +148,7 @@ def test_lines_do_not_depend_on_how_they_arrive(size: int) -> None:
 
 
 @given(st.lists(st.binary(max_size=30)), st.integers(1, 20))
-def test_a_line_never_exceeds_its_limit(chunks: list[bytes], limit: int) -> None:
+def test_line_cutter_keeps_lines_within_limit(chunks: list[bytes], limit: int) -> None:
     cutter = LineCutter(limit)
     lines = [line for chunk in chunks for line in cutter.feed(chunk)] + cutter.flush()
     whole = b"".join(chunks).split(b"\n")
@@ -158,7 +156,7 @@ def test_a_line_never_exceeds_its_limit(chunks: list[bytes], limit: int) -> None
     assert cutter.cut == sum(len(line) > limit for line in whole)
 
 
-def test_an_overlong_line_keeps_its_head_and_spares_the_next() -> None:
+def test_line_cutter_cuts_overlong_line_and_keeps_next() -> None:
     cutter = LineCutter(4)
     assert cutter.feed(b"123456789\nab\n") == [b"1234", b"ab"]
     assert cutter.cut == 1
@@ -174,7 +172,7 @@ CONSOLE = [
 ]
 
 
-def test_the_console_completes_a_log_that_was_cut_short() -> None:
+def test_newer_than_gives_console_lines_after_cut_log() -> None:
     assert newer_than(CONSOLE, 1_500_000, ["ok 1 - first", "ok 2 - second"]) == [
         "ok 3 - third",
         "Kernel panic - not syncing: Fatal exception",
@@ -183,5 +181,5 @@ def test_the_console_completes_a_log_that_was_cut_short() -> None:
     ]
 
 
-def test_nothing_is_newer_than_a_complete_log() -> None:
+def test_newer_than_complete_log_gives_nothing() -> None:
     assert newer_than(CONSOLE, 2_000_001, ["---[ end Kernel panic"]) == []

@@ -36,14 +36,14 @@ def record() -> ThresholdRecord:
         ("first", "second"),
         Bounds(24, 128, 4, 3),
         (
-            row("x86_64", 0, BOOT, Threshold(28, "panic: no memory", 5)),
-            row("x86_64", 2, BOOT, Threshold(28, "panic: no memory", 5)),
-            row("x86_64", 0, "sweep", Threshold(None, HOSTILE, 1)),
-            row("x86_64", 2, "sweep", Threshold(40, "died", 9, mixed=(36,))),
-            row("arm64", 0, "leak", Threshold(64, "", 9)),
-            row("arm64", 2, "leak", Threshold(48, "", 9)),
-            row("arm64", 0, "wait", Threshold(64, "", 9)),
-            row("arm64", 2, "wait", Threshold(None, "lost", 2, finished=False)),
+            row("x86_64", 0, BOOT, Threshold(28, "panic: no memory")),
+            row("x86_64", 2, BOOT, Threshold(28, "panic: no memory")),
+            row("x86_64", 0, "sweep", Threshold(None, HOSTILE)),
+            row("x86_64", 2, "sweep", Threshold(40, "died", mixed=(36,))),
+            row("arm64", 0, "leak", Threshold(64, "")),
+            row("arm64", 2, "leak", Threshold(48, "")),
+            row("arm64", 0, "wait", Threshold(64, "")),
+            row("arm64", 2, "wait", Threshold(None, "lost", finished=False)),
         ),
     )
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where a benchmark runs, and the one kernel per architecture that all its guests boot.
+"""The place of a benchmark, and the one kernel per architecture that all its guests boot.
 
 It is the flagship series at its last position with XFS in the config: the same kernel for clones,
 for cold boots and, with what virtme-ng needs on top, for virtme-ng.
@@ -21,7 +21,7 @@ from harness.build.kconfig import topic_files
 from harness.build.kernel import build_kernel
 from harness.model.errors import InfraError
 from harness.model.values import GuestSpec, Kernel, Plan
-from harness.run import lab as run_lab
+from harness.run.lab import Lab
 from harness.run.prepare import ResolvedPlan, prepare
 from harness.run.workspace import Workspace
 
@@ -35,8 +35,10 @@ _numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
-class Lab:
+class Testbed:
     """The checkout and cache that are measured, and how much of the long rows."""
+
+    __test__ = False  # not a pytest class
 
     workspace: Workspace
     folder: Path  # a temporary one
@@ -56,31 +58,31 @@ class Lab:
 
 
 @contextmanager
-def open_lab(workspace: Workspace, cells: int, clones: int) -> Iterator[Lab]:
-    """Give a lab whose temporary folder is gone afterwards."""
+def open_testbed(workspace: Workspace, cells: int, clones: int) -> Iterator[Testbed]:
+    """Give a testbed whose temporary folder is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="kph-bench-") as folder:
-        yield Lab(workspace, Path(folder), cells, clones)
+        yield Testbed(workspace, Path(folder), cells, clones)
 
 
 @functools.cache
-def prepared(lab: Lab, arch: str) -> ResolvedPlan:
+def prepared(testbed: Testbed, arch: str) -> ResolvedPlan:
     """Return the plan that every guest of *arch* is of: no load, default RAM, under TCG."""
     plan = Plan(arch=(arch,), positions=(POSITION,), loads=("none",), config=TOPICS, accel="tcg")
-    return prepare(plan, lab.workspace)
+    return prepare(plan, testbed.workspace)
 
 
 @functools.cache
-def spec_of(lab: Lab, arch: str) -> GuestSpec:
+def spec_of(testbed: Testbed, arch: str) -> GuestSpec:
     """Build what a guest of *arch* takes, and describe it."""
-    ready = prepared(lab, arch)
-    guests = run_lab.Lab(ready, lab.workspace)
-    kernel = guests.kernel(ready.archs[0], POSITION)
-    artifacts = guests.boot_artifacts(ready.archs[0], kernel)
-    return guests.spec(ready.archs[0], artifacts, ready.plan.ram_mib[0])
+    ready = prepared(testbed, arch)
+    lab = Lab(ready, testbed.workspace)
+    kernel = lab.kernel(ready.archs[0], POSITION)
+    artifacts = lab.boot_artifacts(ready.archs[0], kernel)
+    return lab.spec(ready.archs[0], artifacts, ready.plan.ram_mib[0])
 
 
 @functools.cache
-def bzimage(lab: Lab) -> Kernel:
+def bzimage(testbed: Testbed) -> Kernel:
     """Build the x86_64 guest's kernel with what virtme-ng needs on top, as a bzImage.
 
     Raises:
@@ -88,15 +90,15 @@ def bzimage(lab: Lab) -> Kernel:
     """
     if shutil.which("lz4") is None:
         raise InfraError("'lz4' is not installed", hint="run: apt-get install lz4")
-    ready = prepared(lab, "x86_64")
+    ready = prepared(testbed, "x86_64")
     arch = replace(load_arch("x86_64"), image=_BZIMAGE, make_targets=("bzImage",))
-    fragments = topic_files(lab.workspace.checkout.kconfigs, arch.name, (*TOPICS, "virtme"))
+    fragments = topic_files(testbed.workspace.checkout.kconfigs, arch.name, (*TOPICS, "virtme"))
     return build_kernel(
         ready.tree,
         ready.series,
         POSITION,
         arch,
         fragments,
-        lab.workspace.cache,
-        lab.workspace.report,
+        testbed.workspace.cache,
+        testbed.workspace.report,
     )

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Resolved plans: their positions, cells, and what a kernel lacks for a load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.arch import load_arch
+from harness.model.errors import UserError
+from harness.model.values import GuestTest, Load, Patch, Plan, Series, SourceTree
+from harness.run.prepare import ResolvedPlan, checked_positions
+
+SERIES = Series(
+    name="s",
+    title="t",
+    folder=Path(),
+    covers="5.10",
+    prepare=(),
+    patches=tuple(Patch(n, Path(), f"patch {n}", "", "", ()) for n in (1, 2)),
+)
+XFS = Load("xfs", Path(), "", needs=("XFS_FS", "BLOCK"))
+
+
+def resolved(plan: Plan) -> ResolvedPlan:
+    return ResolvedPlan(
+        plan=plan,
+        tree=SourceTree("dir:toy", "5.10", "toy", "digest", Path()),
+        series=SERIES,
+        archs=(load_arch("arm64"),),
+        positions=SERIES.positions,
+        tests=(GuestTest("sweep", Path(), "", module="m", suite="s"),),
+        loads=(XFS,),
+        topics={"net": frozenset({"NET"}), "xfs": frozenset({"XFS_FS", "BLOCK"})},
+    )
+
+
+def test_positions_default_to_all() -> None:
+    assert checked_positions(SERIES, ()) == (0, 1, 2)
+
+
+def test_positions_named_twice_come_sorted_once() -> None:
+    assert checked_positions(SERIES, (2, 0, 2)) == (0, 2)
+
+
+def test_position_outside_series_names_range() -> None:
+    with pytest.raises(UserError, match="position 3") as caught:
+        checked_positions(SERIES, (1, 3))
+    assert "0 (base) to 2" in caught.value.hint
+
+
+def test_cells_are_every_ram_and_repeat_with_no_load_last() -> None:
+    plan = Plan(ram_mib=(64, 96), loads=("xfs", "none"), repeat=2, tests=("sweep",))
+    cells = resolved(plan).cells(load_arch("arm64"), 1)
+    assert [(cell.ram_mib, cell.load, cell.repeat) for cell in cells] == [
+        (ram, load, repeat) for ram in (64, 96) for load in ("xfs", "none") for repeat in (0, 1)
+    ]
+    assert {(cell.arch, cell.position, cell.test) for cell in cells} == {("arm64", 1, "sweep")}
+
+
+def test_lacking_without_symbol_names_topic_that_brings_it() -> None:
+    assert resolved(Plan()).lacking(XFS, {"CONFIG_BLOCK=y"}) == (
+        "load xfs needs a kernel with XFS_FS: add --config xfs"
+    )
+
+
+def test_lacking_with_all_symbols_is_empty() -> None:
+    assert resolved(Plan()).lacking(XFS, {"CONFIG_BLOCK=y", "CONFIG_XFS_FS=y"}) == ""
