@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which changed lines of a series are executed: for the terminal, in Markdown, and as files."""
+"""Coverage of a series: terminal output, Markdown, and the files of the report."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from harness.report.html.render import NAME as REPORT
 
 MARKDOWN = "coverage.md"
 
-# The end of a statement in C, or a label; a lone brace, a comment or a line's start is none.
+# The end of a statement in C, or a label; not a lone brace or a comment.
 _STATEMENT = re.compile(r"^[^*/]*[\w)\]]\s*;\s*(/\*.*)?$|^\s*\w+:\s*$")
 
 
@@ -52,7 +52,7 @@ def forget_coverage(folder: Path) -> None:
 
 
 def print_coverage(console: Console, record: CoverageRecord, paths: Iterable[Path] = ()) -> None:
-    """Print the counts of each patch, the lines that were missed, and where the reports are."""
+    """Print the counts of each patch, the missed lines, and the paths of the reports."""
     table = Table(box=None, pad_edge=False)
     table.add_column("patch", overflow="fold")
     for arch in record.archs:
@@ -117,7 +117,7 @@ def _lines(record: CoverageRecord) -> Iterator[str]:
 
 
 def _statements_without_counter(record: CoverageRecord) -> Iterator[str]:
-    """Name the statements that may well run and that no counter tells of."""
+    """List the changed statements that have no counter."""
     silent = [
         (file, line)
         for patch in record.patches
@@ -131,9 +131,8 @@ def _statements_without_counter(record: CoverageRecord) -> Iterator[str]:
         yield "## Changed statements without a counter"
         yield ""
         yield (
-            "The compiler gave these no code that is theirs alone: a jump merged with another, the "
-            "rest of a statement that began further up. What there is to know of them the mutants "
-            "say, which drop them one by one."
+            "The compiler made no separate code of these: a jump merged with another, the rest of "
+            "a statement that began further up. Mutants, which drop them one by one, test them."
         )
         yield ""
     for file, line in silent:
@@ -173,7 +172,7 @@ def _odd_tests(record: CoverageRecord) -> Iterator[str]:
     odd = list(record.odd())
     if odd:
         yield ""
-        yield "## Tests that went otherwise than on the plain kernel"
+        yield "## Tests with another verdict than on the plain kernel"
         yield ""
         for test in odd:
             yield f"- {test.arch}: {_cell(test.name)}: {_cell(_odd(test.counted, test.reason))}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What became of a series' mutants: a page in Markdown, and a table for the terminal."""
+"""Results of the mutants of a series: Markdown, and a table for the terminal."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from rich.table import Table
 from harness.analysis.mutation.record import Fate, MutantResult, MutantsRecord
 from harness.model.text import one_line
 
-# What needs a person's eye comes first.
+# Those that a person must look at come first.
 ORDER = (Fate.SURVIVED, Fate.UNDECIDED, Fate.KILLED, Fate.EQUIVALENT, Fate.UNBUILDABLE)
 
 
 def headline(record: MutantsRecord) -> str:
-    """Return one line: how many mutants met which fate."""
+    """Return one line: the number of mutants by fate."""
     counts = ", ".join(f"{record.count(f)} {f.value}" for f in ORDER if record.count(f))
     state = "" if record.finished else f"; {record.total - len(record.results)} not tried yet"
     return f"{record.total} mutants: {counts or 'none tried'}{state}"

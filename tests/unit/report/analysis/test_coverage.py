@@ -89,7 +89,7 @@ def test_a_missed_line_leads_to_its_place_in_the_diff() -> None:
 def test_the_page_shows_nothing_missed_where_nothing_is() -> None:
     page = render(record(missed=False))
     assert 'class="add missed"' not in page
-    assert "Here every test went as on that one." in page
+    assert "Here every test has the verdict that it has there." in page
     assert page.count('class="bar"') == 2  # the patch without code has none
 
 

@@ -266,7 +266,7 @@ def test_kernels(page: Element) -> None:
     assert next(iter(rows)) == "kernel-x86_64-p0"
     assert "gcc (Debian 12.2.0-14+deb12u1) 12.2.0" in rows["kernel-x86_64-p0"].text
     assert "base none 3 min 41 s config build log" in rows["kernel-x86_64-p0"].text
-    assert "from the store" in rows["kernel-arm64-p1"].text
+    assert "from the cache" in rows["kernel-arm64-p1"].text
     assert "unused variable 'flags'" in rows["kernel-arm64-p2"].text
     config, log = (a.attrs["href"] for a in rows["kernel-arm64-p2"].all("a"))
     assert (config, log) == ("kernels/arm64-p2/config", "kernels/arm64-p2/build.log")
@@ -348,7 +348,7 @@ def test_what_a_good_case_printed_is_folded_up_where_it_is_long(
     bad = CaseResult("bad", Verdict.FAIL, diagnostics=long)
     cases = (replace(good.cases[0], diagnostics=long), bad)
     page = read(replace(record, cells=(replace(good, cases=cases),)), folder)
-    first, second = panel(page, good).all("tr", class_="said")
+    first, second = panel(page, good).all("tr", class_="printed")
     assert [e.text for e in first.all("summary")] == ["50 lines that it printed"]
     assert second.all("summary") == []
     assert "line 49" in first.text

@@ -17,7 +17,7 @@ from rich.spinner import Spinner
 from harness.model.events import CellDone, Event, Note, Stage
 from harness.model.results import RunRecord
 from harness.model.values import Verdict
-from harness.report.terminal.progress import STAGES_SHOWN, Board, Standing
+from harness.report.terminal.progress import STAGES_SHOWN, Board, RunState
 from harness.report.terminal.view import View
 from tests.unit.sample_run import HOSTILE_TEXT, find, make_run
 
@@ -192,26 +192,26 @@ def test_view_says_nothing_by_itself() -> None:
 # ---------------------------------------------------------------- live
 
 
-def board(standing: Standing, width: int = 80, height: int = 40) -> list[str]:
+def board(state: RunState, width: int = 80, height: int = 40) -> list[str]:
     console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True,
                       color_system=None)  # fmt: skip
-    console.print(Board(standing, 1100.0, Spinner("dots")))
+    console.print(Board(state, 1100.0, Spinner("dots")))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue().splitlines()
 
 
 @pytest.fixture
-def standing(record: RunRecord) -> Standing:
+def state(record: RunRecord) -> RunState:
     """Half of a run: positions 0 and 1, and a build under way."""
-    standing = Standing(began=1000.0)
+    state = RunState(began=1000.0)
     for number, result in enumerate(record.cells[:32], 1):
-        standing.take(CellDone(result, number, 80), 1050.0)
-    standing.take(Stage("build arm64 p2", "building arm64 position 2", 412, 1103), 1060.0)
-    return standing
+        state.take(CellDone(result, number, 80), 1050.0)
+    state.take(Stage("build arm64 p2", "building arm64 position 2", 412, 1103), 1060.0)
+    return state
 
 
-def test_board_shows_stages_matrix_and_progress(standing: Standing) -> None:
-    lines = board(standing)
+def test_board_shows_stages_matrix_and_progress(state: RunState) -> None:
+    lines = board(state)
 
     text = "\n".join(lines)
     assert "vmalloc-scope          ✗  ✓     ✗  ✓" in text
@@ -225,28 +225,28 @@ def test_board_shows_stages_matrix_and_progress(standing: Standing) -> None:
 
 
 @pytest.mark.parametrize("width", [60, 80, 140])
-def test_board_fits_its_terminal(standing: Standing, width: int) -> None:
+def test_board_fits_its_terminal(state: RunState, width: int) -> None:
     for n in range(20):
-        standing.take(Stage(f"s{n}", f"a rather long name of a stage, as paths are {n}", n), 1070.0)
+        state.take(Stage(f"s{n}", f"a rather long name of a stage, as paths are {n}", n), 1070.0)
 
-    lines = board(standing, width, height=24)
+    lines = board(state, width, height=24)
 
     assert all(cell_len(line) <= width for line in lines)
     assert len(lines) < 24
     assert f"and {21 - STAGES_SHOWN} more" in "\n".join(lines)
 
 
-def test_board_leaves_the_matrix_out_where_it_does_not_fit(standing: Standing) -> None:
-    lines = board(standing, height=10)
+def test_board_leaves_the_matrix_out_where_it_does_not_fit(state: RunState) -> None:
+    lines = board(state, height=10)
 
     assert len(lines) == 2
     assert "32 of 80 verdicts" in lines[-1]
 
 
-def test_ended_stages_leave_the_board(standing: Standing) -> None:
-    standing.take(Stage("build arm64 p2", "built", finished=True), 1090.0)
+def test_ended_stages_leave_the_board(state: RunState) -> None:
+    state.take(Stage("build arm64 p2", "built", finished=True), 1090.0)
 
-    assert not [line for line in board(standing) if "buil" in line]
+    assert not [line for line in board(state) if "buil" in line]
 
 
 def test_live_view_keeps_only_what_stands_out(record: RunRecord) -> None:
