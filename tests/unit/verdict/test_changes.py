@@ -30,25 +30,25 @@ def texts(record: RunRecord) -> list[str]:
     return [change.text for change in what_changed(record)]
 
 
-def test_the_patch_that_mends_is_named_once_for_all_architectures() -> None:
+def test_what_changed_same_change_on_all_architectures_is_one() -> None:
     record = run(track("FFPPP"), track("FFPPP", arch="x86_64"))
     (change,) = what_changed(record)
     assert (change.patch, change.since, change.archs) == (2, 1, ("arm64", "x86_64"))
     assert change.text == "t: FAIL → PASS on arm64, x86_64"
 
 
-def test_loads_and_tests_are_told_apart() -> None:
+def test_what_changed_other_load_or_test_is_another_change() -> None:
     record = run(track("FFPPP"), track("FFFFP", load="anon"), track("PPPPP", test="u"))
     assert texts(record) == ["t: FAIL → PASS on arm64", "t + anon: FAIL → PASS on arm64"]
     assert [change.patch for change in what_changed(record)] == [2, 4]
 
 
-def test_architectures_that_differ_are_changes_of_their_own() -> None:
+def test_what_changed_architectures_that_differ_are_separate() -> None:
     record = run(track("FFPPP"), track("FPPPP", arch="x86_64"))
     assert texts(record) == ["t: FAIL → PASS on x86_64", "t: FAIL → PASS on arm64"]
 
 
-def test_back_and_forth_is_all_told() -> None:
+def test_what_changed_each_flip_of_a_verdict_is_a_change() -> None:
     changes = what_changed(run(track("PFPFP")))
     assert [(c.patch, c.before.value, c.after.value) for c in changes] == [
         (1, "PASS", "FAIL"),
@@ -58,13 +58,13 @@ def test_back_and_forth_is_all_told() -> None:
     ]
 
 
-def test_positions_without_a_word_on_the_kernel_widen_the_blame() -> None:
+def test_what_changed_skipped_positions_add_suspects() -> None:
     record = run(track("F.EMP"))
     assert texts(record) == ["t: FAIL → PASS on arm64 (by one of patches 1 to 4)"]
     assert all(effect.changes and effect.judged for effect in effects(record))
 
 
-def test_a_patch_that_changes_nothing_says_so() -> None:
+def test_effects_patch_without_change() -> None:
     told = {effect.number: effect.text for effect in effects(run(track("FFPPP")))}
     assert told == {
         1: "changes no verdict",
@@ -75,13 +75,13 @@ def test_a_patch_that_changes_nothing_says_so() -> None:
     assert [effect.title for effect in effects(run())] == list(TITLES)
 
 
-def test_a_patch_that_was_not_tested_does_not_pass_for_harmless() -> None:
+def test_effects_untested_patch_is_not_judged() -> None:
     told = {effect.number: effect.judged for effect in effects(run(track("FP..."), track("MMMMM")))}
     assert told == {1: True, 2: False, 3: False, 4: False}
     assert "not tested" in effects(run())[0].text
 
 
-def test_cases_that_turn_inside_a_failing_test_are_a_change() -> None:
+def test_what_changed_cases_within_a_failing_test() -> None:
     first, second = track("FF")
     cases = [CaseResult("a", Verdict.FAIL), CaseResult("b", Verdict.FAIL)]
     first = CellResult(first.cell, Verdict.FAIL, Verdict.FAIL, "", cases=tuple(cases))
@@ -92,6 +92,6 @@ def test_cases_that_turn_inside_a_failing_test_are_a_change() -> None:
     assert change.text == "t: still FAIL, but not in the same cases: a on arm64"
 
 
-def test_order_of_the_record_does_not_matter() -> None:
+def test_what_changed_order_of_cells_does_not_matter() -> None:
     tracks = [*track("FFPPP"), *track("PPPFF", test="u")]
     assert what_changed(run(tracks)) == what_changed(run(tracks[::-1]))

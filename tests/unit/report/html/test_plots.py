@@ -35,23 +35,23 @@ def test_samples_and_marks_are_put_in_order_of_time() -> None:
     assert [(m.t, m.kind, m.text) for m in timeline.marks] == [(1, "splat", "x")]
 
 
-def test_what_is_no_sample_is_left_out() -> None:
+def test_parse_timeline_skips_lines_that_are_no_samples() -> None:
     text = '{"t": 1e999}\n[1]\n{"t": true}\nno json\n{"t": "1"}\n{"free_kib": 3}\n{"t": 1e300}\n'
     nested = "[" * 100_000
     assert parse_timeline(text + nested).samples == ()
 
 
-def test_an_integer_beyond_all_floats_is_no_value() -> None:
+def test_parse_timeline_integer_beyond_floats_is_skipped() -> None:
     timeline = parse_timeline('{"t": 1, "free_kib": ' + "9" * 400 + "}")
     assert timeline.samples[0].values == {}
 
 
-def test_a_rate_is_the_slope_of_a_counter_and_nothing_where_it_went_back() -> None:
+def test_rates_of_a_counter_skip_where_it_went_back() -> None:
     entries = [{"t": t, "n": n} for t, n in ((0, 10), (0.5, 20), (1, 5), (2, 6))]
     assert rates(parse_timeline(lines(*entries)), "n") == ((0.5, 20.0), (2.0, 1.0))
 
 
-def test_a_processor_s_time_is_parted_however_coarse_its_ticks() -> None:
+def test_cpu_shares_with_coarse_ticks() -> None:
     entries = [
         {"t": 0, "user_ms": 0, "system_ms": 0, "idle_ms": 0},
         {"t": 0.1, "user_ms": 30, "system_ms": 90, "idle_ms": 0},
@@ -62,7 +62,7 @@ def test_a_processor_s_time_is_parted_however_coarse_its_ticks() -> None:
     assert shares == ((0.1, pytest.approx(75)), (0.3, pytest.approx(25)))
 
 
-def test_a_case_that_never_ended_lasts_to_the_end() -> None:
+def test_case_spans_unfinished_case_lasts_to_the_end() -> None:
     text = lines(
         {"t": 0, "mark": "case-begin", "text": "first"},
         {"t": 1, "mark": "case-end", "text": "ok first"},
@@ -105,7 +105,7 @@ def test_a_title_that_names_its_kind_is_not_labelled_twice() -> None:
     assert [flag.text for flag in figure.flags] == [text]
 
 
-def test_values_that_stay_naught_are_not_drawn() -> None:
+def test_make_figure_leaves_out_values_that_stay_zero() -> None:
     entries = [{"t": t, "pswpin": 0, "pswpout": 0, "free_kib": 3} for t in range(3)]
     figure = make_figure(parse_timeline(lines(*entries)))
     assert figure is not None
@@ -157,7 +157,7 @@ class Watched(tuple[Sample, ...]):
         return super().__iter__()
 
 
-def test_drawing_takes_a_time_that_grows_with_the_samples_and_not_with_their_square() -> None:
+def test_make_figure_time_is_linear_in_samples() -> None:
     passes = []
     for count in (10, 200):
         Watched.passes = 0
@@ -184,7 +184,7 @@ KEYS = st.sampled_from(["t", "mark", "text", "free_kib", "psi_some_us", "done", 
 
 
 @given(st.lists(st.dictionaries(KEYS, JSON, max_size=7), max_size=8))
-def test_whatever_a_guest_sends_is_drawn_or_left_out(entries: list[dict[str, object]]) -> None:
+def test_make_figure_of_any_samples(entries: list[dict[str, object]]) -> None:
     figure = make_figure(parse_timeline("\n".join(json.dumps(e) for e in entries)))
     for plot in figure.plots if figure else ():
         for curve in plot.curves:
