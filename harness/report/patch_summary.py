@@ -49,13 +49,14 @@ def patch_entries(record: RunRecord) -> tuple[PatchEntry, ...]:
 
 
 def _entry(record: RunRecord, effect: PatchEffect) -> PatchEntry:
-    sentences = [Sentence(effect.text, bad=False)]
-    if effect.changes:
-        sentences = [
-            Sentence(_sentence(turn, where), bad=turn.after is Verdict.FAIL is not turn.before)
-            for turn, changes in _by_turn(effect.changes).items()
-            for where in _places(record, turn.test, changes)
-        ]
+    sentences = [
+        Sentence(_sentence(turn, where), bad=turn.after is Verdict.FAIL is not turn.before)
+        for turn, changes in _by_turn(effect.changes).items()
+        for where in _places(record, turn.test, changes)
+    ]
+    if not sentences:
+        untested = "not tested: no test has verdicts before and after it"
+        sentences = [Sentence("changes no verdict" if effect.judged else untested, bad=False)]
     return PatchEntry(effect.number, effect.title, tuple(sentences), not effect.changes)
 
 

@@ -15,7 +15,6 @@ from harness.model.results import CellResult, RunRecord
 from harness.model.values import Cell, Verdict
 
 _CONCLUSIVE = (Verdict.PASS, Verdict.FAIL)
-_NAMED = 3  # how many cases a sentence spells out
 
 
 @dataclass(frozen=True)
@@ -32,25 +31,6 @@ class Change:
     after: Verdict
     cases: tuple[str, ...]  # that changed; only these, where before is after
 
-    @property
-    def column(self) -> str:
-        """Name of the test in the matrix: with its load."""
-        return self.test if self.load == "none" else f"{self.test} + {self.load}"
-
-    @property
-    def text(self) -> str:
-        """One line: which verdict changed, where, and the other suspects."""
-        where = f"on {', '.join(self.archs)}"
-        if self.patch - self.since > 1:
-            where += f" (by one of patches {self.since + 1} to {self.patch})"
-        if self.before is not self.after:
-            return f"{self.column}: {self.before.value} → {self.after.value} {where}"
-        listed = ", ".join(self.cases[:_NAMED])
-        if len(self.cases) > _NAMED:
-            listed += f" and {len(self.cases) - _NAMED} more"
-        still = f"{self.column}: still {self.after.value}, but not in the same cases"
-        return f"{still}: {listed} {where}"
-
 
 @dataclass(frozen=True)
 class PatchEffect:
@@ -61,15 +41,6 @@ class PatchEffect:
     changes: tuple[Change, ...]  # that it caused, or is a suspect of
     judged: bool  # some test has verdicts before and after it
 
-    @property
-    def text(self) -> str:
-        """One line for people, without the patch's title."""
-        if not self.judged:
-            return "not tested: no test has verdicts before and after it"
-        if not self.changes:
-            return "changes no verdict"
-        return "; ".join(change.text for change in self.changes)
-
 
 def what_changed(record: RunRecord) -> tuple[Change, ...]:
     """Return every change of a verdict from position to position, in the order of positions.
@@ -78,7 +49,7 @@ def what_changed(record: RunRecord) -> tuple[Change, ...]:
     """
     found: dict[Change, list[str]] = {}
     for track in _tracks(record):
-        for before, after in _steps(track):
+        for before, after in itertools.pairwise(track):
             change = _change(before, after)
             if change:
                 found.setdefault(replace(change, archs=()), []).extend(change.archs)
@@ -113,7 +84,7 @@ def effects(record: RunRecord) -> tuple[PatchEffect, ...]:
     spans = [
         (before.cell.position, after.cell.position)
         for track in _tracks(record)
-        for before, after in _steps(track)
+        for before, after in itertools.pairwise(track)
     ]
     return tuple(
         PatchEffect(
@@ -134,10 +105,6 @@ def _tracks(record: RunRecord) -> Iterator[Sequence[CellResult]]:
             tracks.setdefault(replace(result.cell, position=0), []).append(result)
     for track in tracks.values():
         yield sorted(track, key=lambda result: result.cell.position)
-
-
-def _steps(track: Sequence[CellResult]) -> Iterator[tuple[CellResult, CellResult]]:
-    return itertools.pairwise(track)
 
 
 def _change(before: CellResult, after: CellResult) -> Change | None:

@@ -19,7 +19,7 @@ from harness.analysis.coverage.record import (
 )
 from harness.host.files import write_whole
 from harness.model.jsonio import to_json
-from harness.model.text import one_line
+from harness.model.text import md_cell, one_line
 from harness.report.analysis.coverage_text import HTML, JSON, headline, missed_lines, of_all
 from harness.report.html.coverage import render
 from harness.report.html.render import NAME as REPORT
@@ -109,7 +109,7 @@ def _lines(record: CoverageRecord) -> Iterator[str]:
     yield "|---|" + "---:|" * len(record.archs)
     for patch in record.patches:
         counts = (of_all(patch, number) for number in range(len(record.archs)))
-        yield f"| {patch.number} {_cell(patch.title)} | {' | '.join(counts)} |"
+        yield f"| {patch.number} {md_cell(patch.title)} | {' | '.join(counts)} |"
     for patch in record.patches:
         yield from _patch(record, patch)
     yield from _statements_without_counter(record)
@@ -137,7 +137,7 @@ def _statements_without_counter(record: CoverageRecord) -> Iterator[str]:
         yield ""
     for file, line in silent:
         source = one_line(line.text).replace("`", "'")
-        yield f"- {_cell(file.name)}:{line.line} `{source}`"
+        yield f"- {md_cell(file.name)}:{line.line} `{source}`"
 
 
 def _patch(record: CoverageRecord, patch: PatchCoverage) -> Iterator[str]:
@@ -149,7 +149,7 @@ def _patch(record: CoverageRecord, patch: PatchCoverage) -> Iterator[str]:
     if not counted:
         return
     yield ""
-    yield f"## Patch {patch.number}: {_cell(patch.title)}"
+    yield f"## Patch {patch.number}: {md_cell(patch.title)}"
     yield ""
     yield f"| line | source | {' | '.join(record.archs)} | executed by |"
     yield "|---|---|" + "---:|" * len(record.archs) + "---|"
@@ -165,7 +165,7 @@ def _row(file: DiffFile, line: DiffLine) -> str:
     )  # fmt: skip
     by = ", ".join(dict.fromkeys(test for seen in line.archs for test in seen.by))
     source = one_line(line.text).replace("`", "'").replace("|", "\\|")
-    return f"| {_cell(file.name)}:{line.line} | `{source}` | {counts} | {_cell(by)} |"
+    return f"| {md_cell(file.name)}:{line.line} | `{source}` | {counts} | {md_cell(by)} |"
 
 
 def _odd_tests(record: CoverageRecord) -> Iterator[str]:
@@ -175,8 +175,5 @@ def _odd_tests(record: CoverageRecord) -> Iterator[str]:
         yield "## Tests with another verdict than on the plain kernel"
         yield ""
         for test in odd:
-            yield f"- {test.arch}: {_cell(test.name)}: {_cell(_odd(test.counted, test.reason))}"
-
-
-def _cell(text: str) -> str:
-    return one_line(text).replace("|", "\\|").replace("<", "&lt;")
+            text = f"{test.arch}: {test.name}: {_odd(test.counted, test.reason)}"
+            yield f"- {md_cell(text, 600)}"

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.analysis.ram_threshold.search import Threshold, ThresholdRecord, ThresholdRow, say
-from harness.model.text import one_line
+from harness.model.text import md_cell, one_line
 from harness.report.html.plots import ticks
 
 WIDTH, LEFT, RIGHT = 760, 232, 96
@@ -179,7 +179,7 @@ def _lines(record: ThresholdRecord, picture: str) -> Iterator[str]:
     yield f"|---|---|{'---|' * len(positions)}---|"
     for (arch, what), rows in _by_subject(record).items():
         cells = " | ".join(_short(rows[p].found) if p in rows else "" for p in positions)
-        yield f"| {arch} | {_cell(what)} | {cells} | {_moved(rows, positions)} |"
+        yield f"| {arch} | {md_cell(what)} | {cells} | {_moved(rows, positions)} |"
     yield ""
     yield "Result with the next smaller size, or with the largest one where none was enough:"
     yield ""
@@ -187,8 +187,4 @@ def _lines(record: ThresholdRecord, picture: str) -> Iterator[str]:
         if row.found.mib is None or row.found.why:
             text = say(row.found)
             text += f"; below: {row.found.why}" if row.found.mib is not None else ""
-            yield f"- {row.arch}, position {row.position}, {_cell(row.what)}: {_cell(text)}"
-
-
-def _cell(text: str) -> str:
-    return one_line(text, 300).replace("|", "\\|").replace("<", "&lt;")
+            yield f"- {row.arch}, position {row.position}, {md_cell(row.what)}: {md_cell(text)}"

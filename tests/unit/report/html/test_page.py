@@ -349,7 +349,7 @@ def test_page_long_diagnostics_of_a_passed_case_are_folded_up(
     cases = (replace(good.cases[0], diagnostics=long), bad)
     page = read(replace(record, cells=(replace(good, cases=cases),)), folder)
     first, second = panel(page, good).all("tr", class_="printed")
-    assert [e.text for e in first.all("summary")] == ["50 lines that it printed"]
+    assert [e.text for e in first.all("summary")] == ["50 lines of diagnostics"]
     assert second.all("summary") == []
     assert "line 49" in first.text
     assert "line 49" in second.text
