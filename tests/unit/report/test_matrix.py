@@ -20,7 +20,7 @@ def with_expected(words: str, expected: str, **more: str) -> list[CellResult]:
     return [replace(result, expected=wanted.verdict) for result, wanted in pairs]
 
 
-def tests_of(matrix: Matrix) -> list[str]:
+def names(matrix: Matrix) -> list[str]:
     return [row.test for row in matrix.rows]
 
 
@@ -31,8 +31,8 @@ CONTROL = track("PPP", test="control")
 def test_lay_out_rows_follow_the_position_of_their_patch() -> None:
     for order in permutations((LATE, EARLY, CONTROL)):
         results = list(chain.from_iterable(order))
-        assert tests_of(lay_out(results)) == ["early", "late", "control"]
-        assert tests_of(lay_out(results, stairs=False)) == ["control", "early", "late"]
+        assert names(lay_out(results)) == ["early", "late", "control"]
+        assert names(lay_out(results, stairs=False)) == ["control", "early", "late"]
 
 
 def test_lay_out_archs_are_in_the_order_given() -> None:
