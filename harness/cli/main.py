@@ -32,10 +32,10 @@ failed (try again), 130 interrupted"""
 
 
 def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
-    """Return the parser with every subcommand of ``harness/commands``.
+    """Return the parser with every command of ``harness.cli.commands``.
 
-    Where *argv* names one, with that alone: to import what the others need takes longer than
-    many a command.
+    If *argv* names one, with that alone: the imports of the others take longer than most
+    commands run.
     """
     parser = argparse.ArgumentParser(
         prog="harness",
@@ -56,7 +56,7 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
 
 
 def _chosen(argv: Sequence[str]) -> tuple[str, ...]:
-    """Return the command that *argv* names: its first word that is no option, nor one's value."""
+    """Return the command in *argv*: the first word that is neither option nor value of one."""
     words = iter(argv)
     for word in words:
         if word in ("--root", "--cache"):
@@ -67,7 +67,7 @@ def _chosen(argv: Sequence[str]) -> tuple[str, ...]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; every failure a user can meet is one clear line on stderr."""
+    """Run one command; an expected failure is one clear line on stderr."""
     words = sys.argv[1:] if argv is None else argv
     args = build_parser(words).parse_args(words)
     signal.signal(signal.SIGTERM, _interrupt)
@@ -79,20 +79,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             workspace = Workspace(checkout, cache, report=view, settle=view.close)
             return load_command(args.command).execute(args, workspace)
     except HarnessError as error:
-        return _tell(error)
+        return _print_error(error)
     except KeyboardInterrupt:
-        return _tell(Interrupted("interrupted"))
+        return _print_error(Interrupted("interrupted"))
     except BrokenPipeError:
-        # Whoever read our output has gone (`harness list | head`); the flush at exit would
-        # complain a second time.
+        # The reader of stdout has gone (`harness list | head`); the flush at exit would fail too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        return _tell(_from_os(error))
+        return _print_error(_from_os(error))
 
 
 def _interrupt(_signum: int, _frame: FrameType | None) -> None:
-    """Treat SIGTERM (a CI that cancels) as Ctrl-C: stop guests, keep what is finished."""
+    """Treat SIGTERM (a CI that cancels) as Ctrl-C: stop guests, keep finished cells."""
     raise KeyboardInterrupt
 
 
@@ -108,7 +107,7 @@ def _from_os(error: OSError) -> InfraError:
     return failure
 
 
-def _tell(error: HarnessError) -> int:
+def _print_error(error: HarnessError) -> int:
     if os.environ.get("HARNESS_TRACEBACK"):
         traceback.print_exception(error)
     print(f"harness: {error.what}", file=sys.stderr)

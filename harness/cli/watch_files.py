@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Edits as they are saved: which files matter, and a run that a newer edit takes the place of."""
+"""Edits as they are saved: which files matter, and an edit that interrupts an outdated run."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Self
 
 from watchfiles import Change, DefaultFilter, watch
 
-# An editor writes a file in several steps; what comes within this time is one edit.
+# An editor writes a file in several steps; changes within this time are one edit.
 DEBOUNCE_MS = 40
 STEP_MS = 15
 TICK_MS = 200
 START_S = 10.0  # to put watches on all folders of a kernel tree
-# What builds leave behind, and files with which editors try out a folder, beside what watchfiles
-# itself knows not to be edits (repositories, swap and backup files, caches).
+# Build products, and files with which editors probe a folder, beside those that watchfiles ignores
+# itself (repositories, swap and backup files, caches).
 IGNORED_FOLDERS = (*DefaultFilter.ignore_dirs, "runs")
 IGNORED_NAMES = (
     *DefaultFilter.ignore_entity_patterns,
@@ -40,7 +40,7 @@ class Watcher:
         self._edited: set[Path] = set()
         self._changed = threading.Condition()
         self._interruptible = False
-        self.interrupted = False  # it was us, not the user
+        self.interrupted = False  # by an edit, not by the user
         self._stop = threading.Event()
         self._listening = threading.Event()
         self._filter = DefaultFilter(
@@ -64,7 +64,7 @@ class Watcher:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Let an edit interrupt what the main thread does inside: its result is outdated."""
+        """Let an edit interrupt the main thread inside: its result is outdated."""
         with self._changed:
             self.interrupted = False
             self._interruptible = True
@@ -79,7 +79,7 @@ class Watcher:
         return edited
 
     def _run(self) -> None:
-        # With a timeout, it yields nothing now and then: the first time, it listens for certain.
+        # At a timeout it yields an empty set; the first one shows that it listens.
         for changes in watch(
             *self._paths,
             watch_filter=self._filter,
@@ -100,7 +100,7 @@ class Watcher:
             self._changed.notify_all()
             if self._interruptible and not self.interrupted:
                 self.interrupted = True
-                # A true signal: it also ends a wait for a lock, as for the last cell's verdict.
+                # A real signal also ends a wait for a lock, as for the verdict of the last cell.
                 main = threading.main_thread().ident
                 assert main is not None
                 signal.pthread_kill(main, signal.SIGINT)
@@ -121,7 +121,7 @@ class Watcher:
 
 
 def watched_paths(folders: Iterable[Path], series: str, base: str) -> tuple[Path, ...]:
-    """Return the paths that decide about a run: *folders*, and what series and base name."""
+    """Return the paths that a run depends on: *folders*, and those in *series* and *base*."""
     named = (word.partition(":")[2].partition("#")[0] for word in (series, base))
     paths = (Path(name).expanduser() for name in (*named, series) if name)
     found = [path.resolve() for path in (*folders, *paths) if path.exists()]

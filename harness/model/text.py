@@ -49,3 +49,8 @@ def clip(text: str, limit: int) -> str:
     half = limit // 2
     left_out = len(text) - 2 * half
     return f"{visible(text[:half])}\n[{left_out} characters left out]\n{visible(text[-half:])}"
+
+
+def md_cell(text: str, limit: int = 300) -> str:
+    """Return *text* on one line, fit for a cell of a Markdown table."""
+    return one_line(text, limit).replace("|", "\\|").replace("<", "&lt;")

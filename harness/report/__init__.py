@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Reports on a run: JSON as the source, HTML and JUnit made from it, and a view for terminals.
+"""Reports of a run, from its folder alone: json is the source, html/, junit and terminal/ views.
 
-They read the run's folder and nothing else, so a report can be made again without booting.
+matrix, measures, patch_summary, splat_text and excerpts are shared by them; analysis/ reports
+coverage, mutants and RAM thresholds.
 """
 
 from __future__ import annotations

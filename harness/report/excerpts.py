@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from harness.model.text import one_line, visible
 
 LOG_LIMIT = 64 * 1024  # bytes of one log that a report holds; the rest stays in its file
-# What the files of a cell are called where people read; others go by their evidence's name.
+# Labels of the files of a cell; others have the name of their evidence.
 BOOT_CONSOLE, BOOT_ARGV = "console log of the boot", "argv of the boot"
 _LABELS = {
     "ktap.txt": "KTAP",
@@ -25,7 +25,7 @@ _LABELS = {
     "boot-console.log": BOOT_CONSOLE,
     "boot-argv.txt": BOOT_ARGV,
 }
-# Of the guest that a clone was made of, the same for many cells: linked to, not shown in each.
+# Of the template, the same for many cells: linked, not shown in each.
 LINKED = (BOOT_CONSOLE, BOOT_ARGV)
 
 
@@ -119,13 +119,13 @@ def _on_to_line(data: bytes) -> bytes:
 class Exhibit:
     """One file of a cell's evidence."""
 
-    label: str  # what it is, for people
+    label: str  # for people
     name: str  # path below the run folder
     artifact: bool  # fetched from the guest, not written by the harness
 
 
 def exhibits(evidence: Iterable[tuple[str, str]]) -> tuple[Exhibit, ...]:
-    """Name the files of a cell's evidence, in the order in which people want to see them."""
+    """Return the files of a cell's evidence, labelled, in the order in which reports show them."""
     found = []
     for what, name in evidence:
         pure = PurePosixPath(name)

@@ -14,7 +14,7 @@ NAME = "run.json"
 
 
 def json_path(folder: Path) -> Path:
-    """Return where the record of the run in *folder* is."""
+    """Return the path of the record of the run in *folder*."""
     return folder / NAME
 
 

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""JUnit XML of a run, for whatever shows test results in a CI.
+"""JUnit XML of a run, for the test report of a CI.
 
 JUnit knows passed, failed, broken and skipped; a run knows verdicts that are as expected or
-not: before its patch, a test *must* fail. What JUnit is told is whether the expectation held:
+not: before its patch, a test *must* fail. JUnit gets whether the expectation held:
 
 - A verdict that is as expected passes, an expected FAIL too. Which verdict it was stands in the
   first line of its ``<system-out>``, and the expected FAILs are counted in the suite's
   properties.
-- Each run of a cell that is run more than once is a test case of its own, ``.runN`` in its class;
-  one called "(all runs)" fails as FLAKY where they disagree.
+- Each run of a repeated cell is a test case of its own, ``.runN`` in its class; one called
+  "(all runs)" fails as FLAKY where the runs differ.
 - SKIP is ``<skipped>`` where it is as expected.
 - A verdict that is not as expected is a ``<failure>``, in either direction: FAIL for PASS, and
   PASS for FAIL, which says that the test does not prove its patch. A SKIP in place of another
   verdict is one too: it would hide that nothing was tested.
-- It is an ``<error>`` where no check spoke: the guest crashed, the test broke (ERROR) or the
+- It is an ``<error>`` where no check failed: the guest crashed, the test broke (ERROR) or the
   harness could not run it (MISS).
 
 One ``<testsuite>`` stands for one architecture and position. Each cell is a ``<testcase>`` called
@@ -34,7 +34,7 @@ from harness.model.results import CaseResult, CellResult, KernelRecord, RunRecor
 from harness.model.text import clip, one_line, visible
 from harness.model.values import Cell, Verdict
 from harness.report.excerpts import LOG_LIMIT, exhibits, read_excerpt
-from harness.report.matrix import say_verdict
+from harness.report.matrix import verdict_text
 from harness.report.splat_text import splat_line
 from harness.verdict.flaky import Tally, tallies
 from harness.verdict.splat import is_death
@@ -125,14 +125,14 @@ def _cases(series: str, folder: Path, result: CellResult) -> list[TestCase]:
     name = class_name(series, result.cell)
     whole = TestCase(WHOLE, name, result.seconds, _cell_output(folder, result))
     if not result.as_expected:
-        _mark(whole, result.verdict, say_verdict(result), result.reason, _crashed(result))
+        _mark(whole, result.verdict, verdict_text(result), result.reason, _crashed(result))
     elif result.verdict is Verdict.SKIP:
         whole.add_skipped_info(one_line(result.reason) or "skipped")
     return [whole, *(_case(name, case) for case in result.cases)]
 
 
 def _all_runs(series: str, tally: Tally) -> TestCase:
-    """What all runs of a cell say together: a failure where they disagree."""
+    """Return the test case of all runs of a cell: a failure where they differ."""
     entry = TestCase("(all runs)", class_name(series, tally.cell), None, tally.text)
     if tally.flaky:
         entry.add_failure_info(tally.text, tally.text, "FLAKY")
@@ -140,29 +140,29 @@ def _all_runs(series: str, tally: Tally) -> TestCase:
 
 
 def _case(class_name: str, case: CaseResult) -> TestCase:
-    said = clip("\n".join(case.diagnostics), CALM_LOG_LIMIT)
+    diagnostics = clip("\n".join(case.diagnostics), CALM_LOG_LIMIT)
     tail = "as expected" if case.as_expected else f"expected {case.expected.value}"
     verdict = f"{case.verdict.value}, {tail}"
-    output = f"verdict: {verdict}\n{said}".rstrip()
+    output = f"verdict: {verdict}\n{diagnostics}".rstrip()
     entry = TestCase(one_line(case.name), class_name, None, output)
     if not case.as_expected:
-        _mark(entry, case.verdict, verdict, said)
+        _mark(entry, case.verdict, verdict, diagnostics)
     elif case.verdict is Verdict.SKIP:
         entry.add_skipped_info(one_line(case.diagnostics[0]) if case.diagnostics else "skipped")
     return entry
 
 
 def _mark(
-    case: TestCase, verdict: Verdict, difference: str, said: str, crashed: bool = False
+    case: TestCase, verdict: Verdict, difference: str, text: str, crashed: bool = False
 ) -> None:
-    """Enter what is not as expected: as an error where no check of the test spoke."""
-    message = one_line(f"{difference}: {said}" if said.strip() else difference)
+    """Mark *case* as not as expected: an error where no check of the test failed."""
+    message = one_line(f"{difference}: {text}" if text.strip() else difference)
     if crashed:
-        case.add_error_info(message, visible(said), "crash")
+        case.add_error_info(message, visible(text), "crash")
     elif verdict in (Verdict.ERROR, Verdict.MISS):
-        case.add_error_info(message, visible(said), verdict.value)
+        case.add_error_info(message, visible(text), verdict.value)
     else:
-        case.add_failure_info(message, visible(said), verdict.value)
+        case.add_failure_info(message, visible(text), verdict.value)
 
 
 def _crashed(result: CellResult) -> bool:
@@ -176,7 +176,7 @@ def _cell_output(folder: Path, result: CellResult) -> str:
     one that is not gets every log there is.
     """
     parts = [
-        f"verdict: {say_verdict(result)}",
+        f"verdict: {verdict_text(result)}",
         f"reason: {one_line(result.reason)}",
         f"cell: {visible(result.cell.id)}",
     ]
@@ -194,7 +194,7 @@ def _cell_output(folder: Path, result: CellResult) -> str:
 
 
 def _unfinished(record: RunRecord) -> TestSuite:
-    """A run that was stopped must not look like one in which all is well."""
+    """Return the suite of a run that was stopped, which must not look like a passed one."""
     case = TestCase("(run)", f"{record.plan.series}.run", record.seconds)
     case.add_error_info(one_line(record.error) or "the run was stopped before its end", "", "MISS")
     return TestSuite(visible(f"{record.plan.series}.run"), [case])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Verdicts laid out as people read them: a row per test and load, a block of positions per arch."""
+"""The matrix of verdicts: a row for each test and load, a block of positions for each arch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.model.values import NO_SERIES, Cell, Verdict
 
 @dataclass(frozen=True)
 class Mark:
-    """How a verdict looks: told apart by shape as well as by colour."""
+    """Sign and colour of a verdict; the sign alone tells verdicts apart."""
 
     symbol: str
     ascii: str  # where the terminal knows no other characters
@@ -31,7 +31,7 @@ MARKS: Mapping[Verdict, Mark] = {
 
 @dataclass(frozen=True)
 class Row:
-    """Everything of a cell but architecture and position."""
+    """A cell without architecture and position."""
 
     test: str
     load: str
@@ -46,7 +46,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Rows × (arch × position); a place may be empty where a run did not get that far."""
+    """Rows × (arch × position); places without a result are empty."""
 
     rows: tuple[Row, ...]
     archs: tuple[str, ...]
@@ -57,11 +57,11 @@ class Matrix:
         return self.results.get((row, arch, position))
 
     def conditions(self, row: Row) -> str:
-        """Say under what *row* ran: the load, and whatever else differs between rows."""
+        """Return the conditions of *row*: the load, and whatever else differs between rows."""
         return ", ".join(["no load" if row.load == "none" else row.load, *self._further(row)])
 
     def suffix(self, row: Row) -> str:
-        """Return what is written behind the name of the test of *row*: " + anon, 96 MiB"."""
+        """Return what follows the name of the test of *row*: " + anon, 96 MiB"."""
         load = "" if row.load == "none" else f" + {row.load}"
         return load + "".join(f", {word}" for word in self._further(row))
 
@@ -76,7 +76,7 @@ class Matrix:
         return words
 
     def turned(self, row: Row, arch: str, position: int) -> bool:
-        """Did the verdict turn here, as it should? What should not be is marked as such."""
+        """Return whether the verdict changes at *position*, as expected."""
         index = self.positions.index(position)
         here = self.at(row, arch, position)
         before = self.at(row, arch, self.positions[index - 1]) if index else None
@@ -126,7 +126,7 @@ def differences(record: RunRecord) -> tuple[CellResult, ...]:
 
 
 def headline(record: RunRecord) -> str:
-    """Say in a few words how the run went."""
+    """Return the outcome of the run in a few words."""
     count = len(differences(record))
     found = f"{count} difference{'s' if count != 1 else ''}" if count else "as expected"
     if record.finished:
@@ -137,12 +137,12 @@ def headline(record: RunRecord) -> str:
 
 
 def must_pass(record: RunRecord) -> str:
-    """Say, to follow what the kernel is, that no test is meant to fail on it; "" with a series."""
+    """Return that no test may fail, to follow the kernel's name; "" with a series."""
     return ": every case must pass" if record.plan.series == NO_SERIES else ""
 
 
 def difference(result: CellResult) -> str:
-    """Say what is not as expected in *result*, to follow its verdict."""
+    """Return what is not as expected in *result*, to follow its verdict."""
     if result.verdict is not result.expected:
         return f"expected {result.expected.value}"
     cases = [c for c in result.cases if not c.as_expected]
@@ -153,14 +153,14 @@ def difference(result: CellResult) -> str:
     return f"as expected, but case {one}{more}"
 
 
-def say_verdict(result: CellResult) -> str:
-    """Say on one line what became of a cell, and whether that is as expected."""
-    said = "as expected" if result.as_expected else difference(result)
-    return f"{result.verdict.value}, {said}"
+def verdict_text(result: CellResult) -> str:
+    """Return the verdict of a cell, and whether it is as expected, on one line."""
+    outcome = "as expected" if result.as_expected else difference(result)
+    return f"{result.verdict.value}, {outcome}"
 
 
 def duration(seconds: float) -> str:
-    """Write *seconds* as people say it: "8.2 s", "3 min 20 s", "1 h 02 min"."""
+    """Return *seconds* as "8.2 s", "3 min 20 s", "1 h 02 min"."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)

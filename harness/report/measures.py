@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Figures that cases print: ``# <case>: measure: NAME VALUE UNIT``; they judge nothing.
+"""Figures that cases print as ``# <case>: measure: NAME VALUE UNIT``; no verdict depends on them.
 
-Whatever a guest prints may look like one: what is odd is left out, and of many the first are kept.
+Malformed ones are skipped, and of many the first are kept: a guest may print anything.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _read(cases: Iterable[CaseResult]) -> Iterator[Measure]:
 
 @dataclass(frozen=True)
 class Compared:
-    """A figure at each of several positions: "8 of 23 requests"; "" where nobody printed it."""
+    """A figure at each of several positions: "8 of 23 requests"; "" where it was not printed."""
 
     case: str
     name: str
@@ -53,7 +53,7 @@ class Compared:
 
     @property
     def differs(self) -> bool:
-        """Is it another one somewhere?"""
+        """Whether the figure differs between positions."""
         return len(set(self.values)) > 1
 
 

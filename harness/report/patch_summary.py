@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What each patch changed, in sentences; what it did change ``verdict`` finds out."""
+"""Sentences on what each patch changed, by :mod:`harness.verdict.changes`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class PatchEntry:
 
 @dataclass(frozen=True)
 class _Turn:
-    """What turned, whatever it was under."""
+    """A change of verdict, without loads, RAM and architectures."""
 
     test: str
     before: Verdict
@@ -49,18 +49,19 @@ def patch_entries(record: RunRecord) -> tuple[PatchEntry, ...]:
 
 
 def _entry(record: RunRecord, effect: PatchEffect) -> PatchEntry:
-    sentences = [Sentence(effect.text, bad=False)]
-    if effect.changes:
-        sentences = [
-            Sentence(_say(turn, where), bad=turn.after is Verdict.FAIL is not turn.before)
-            for turn, changes in _by_turn(effect.changes).items()
-            for where in _wheres(record, turn.test, changes)
-        ]
+    sentences = [
+        Sentence(_sentence(turn, where), bad=turn.after is Verdict.FAIL is not turn.before)
+        for turn, changes in _by_turn(effect.changes).items()
+        for where in _places(record, turn.test, changes)
+    ]
+    if not sentences:
+        untested = "not tested: no test has verdicts before and after it"
+        sentences = [Sentence("changes no verdict" if effect.judged else untested, bad=False)]
     return PatchEntry(effect.number, effect.title, tuple(sentences), not effect.changes)
 
 
 def _by_turn(changes: Iterable[Change]) -> dict[_Turn, list[Change]]:
-    """Put together what differs only in what it was under."""
+    """Group changes that differ only in load, RAM and architecture."""
     turns: dict[_Turn, list[Change]] = {}
     for c in changes:
         cases = c.cases if c.before is c.after else ()
@@ -69,21 +70,21 @@ def _by_turn(changes: Iterable[Change]) -> dict[_Turn, list[Change]]:
     return turns
 
 
-def _say(turn: _Turn, where: str) -> str:
+def _sentence(turn: _Turn, where: str) -> str:
     if turn.cases:
         more = len(turn.cases) - CASES_NAMED
         names = ", ".join(turn.cases[:CASES_NAMED]) + (f" and {more} more" if more > 0 else "")
         cases = "case" if len(turn.cases) == 1 else "cases"
-        said = f"leaves {turn.test} at {turn.after.value} but turns its {cases} {names} {where}"
+        text = f"leaves {turn.test} at {turn.after.value} but turns its {cases} {names} {where}"
     else:
-        said = f"turns {turn.test} from {turn.before.value} to {turn.after.value} {where}"
+        text = f"turns {turn.test} from {turn.before.value} to {turn.after.value} {where}"
     if turn.patch - turn.since > 1:
-        said += f" (this or another of patches {turn.since + 1} to {turn.patch})"
-    return said
+        text += f" (this or another of patches {turn.since + 1} to {turn.patch})"
+    return text
 
 
-def _wheres(record: RunRecord, test: str, changes: Sequence[Change]) -> list[str]:
-    """Say where *changes*, all of one turn, happened: in as few phrases as are true."""
+def _places(record: RunRecord, test: str, changes: Sequence[Change]) -> list[str]:
+    """Return where *changes*, all of one turn, happened, in as few phrases as possible."""
     places: dict[tuple[str, ...], set[tuple[str, int]]] = {}
     on: dict[tuple[str, int], set[str]] = {}
     for change in changes:
@@ -104,18 +105,18 @@ def _wheres(record: RunRecord, test: str, changes: Sequence[Change]) -> list[str
 
 
 def _conditions(record: RunRecord, test: str, loads: set[str], rams: set[int]) -> str:
-    """Say under which loads and with how much RAM, where the run knows more than one."""
+    """Return loads and RAM sizes, where the run has more than one."""
     cells = [result.cell for result in record.cells if result.cell.test == test]
-    said = ""
+    text = ""
     if {cell.load for cell in cells} != {"none"}:
         named = ", ".join(sorted(loads - {"none"}))
         if loads == {"none"}:
-            said = ", without load"
+            text = ", without load"
         elif "none" in loads:
             everything = loads == {cell.load for cell in cells}
-            said = ", with and without load" if everything else f", under {named} and without load"
+            text = ", with and without load" if everything else f", under {named} and without load"
         else:
-            said = f", under {named}"
+            text = f", under {named}"
     if len({cell.ram_mib for cell in cells}) > 1:
-        said += f", with {', '.join(str(ram) for ram in sorted(rams))} MiB"
-    return said
+        text += f", with {', '.join(str(ram) for ram in sorted(rams))} MiB"
+    return text

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Splats for people: where in the source, in which case, and through which functions."""
+"""Splats in reports: their line of source, case, stack, and the kill of an OOM splat."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.verdict.oom import kill_text, oom_report
 from harness.verdict.symbols import blamed, source_of
 
 PLACE_LIMIT = 160  # characters of one line of a stack
-LINE_LIMIT = 600  # of all that is said of one splat on a line
+LINE_LIMIT = 600  # of the one line about a splat
 
 
 def where_of(splat: Splat) -> str:
@@ -21,13 +21,13 @@ def where_of(splat: Splat) -> str:
 
 
 def splat_line(splat: Splat) -> str:
-    """Say on one line what the kernel complained of, where, in which case, and of a kill why."""
-    said = f"{splat.kind.value}: {splat.title}"
+    """Return kind, title, place, case, and the reason of an OOM kill, on one line."""
+    text = f"{splat.kind.value}: {splat.title}"
     if where := where_of(splat):
-        said += f" at {where}"
-    said += f", {splat.when}" if splat.when else ""
-    said += f": {why}" if (why := kill_of(splat)) else ""
-    return one_line(said, LINE_LIMIT)
+        text += f" at {where}"
+    text += f", {splat.when}" if splat.when else ""
+    text += f": {why}" if (why := kill_of(splat)) else ""
+    return one_line(text, LINE_LIMIT)
 
 
 def kill_of(splat: Splat) -> str:

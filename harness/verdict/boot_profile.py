@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where the time of a cold boot goes: a kernel log taken apart into phases and initcalls; pure.
+"""Phases and initcalls of a cold boot, by its kernel log.
 
-The log has to come from a guest booted with ``PROFILE_CMDLINE``; its debug lines stay in the
-kernel's own buffer and off the console, so that measuring costs the boot little. The kernel's
-clock knows nothing of the time before it: that is what is left of the host's own measurement.
+The log must come from a guest booted with ``PROFILE_CMDLINE``; its debug lines stay in the
+kernel's buffer and off the console, so that measuring costs little. The time before the kernel's
+clock starts is the rest of what the host measured.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ _CALLING = re.compile(r"calling +\S+ @ \d+")
 _RETURNED = re.compile(r"initcall (\S+?)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?(?: \[[^\]]*\])? returned")
 _AFTER = re.compile(r" after (\d{1,12}) usecs")
 _INIT = "Run /init as init process"
-# The kernel says so when consoles are there (they have initcalls of their own, called early) and
-# before the first initcall of the others.
+# Printed after the initcalls of consoles, which are called early, and before all others.
 _CONSOLES_DONE = "pid_max: default: "
 _ELF = b"\x7fELF"
 _ARM64_IMAGE = (56, b"ARM\x64")  # offset and magic of the flat Image
@@ -33,7 +32,7 @@ _ARM64_IMAGE = (56, b"ARM\x64")  # offset and magic of the flat Image
 
 @dataclass(frozen=True)
 class BootPhase:
-    """A stretch of the boot, in seconds; ``note`` says what a person would ask about it."""
+    """A part of the boot, in seconds; ``note`` explains it."""
 
     name: str
     seconds: float
@@ -42,7 +41,7 @@ class BootPhase:
 
 @dataclass(frozen=True)
 class Initcall:
-    """A function that the kernel calls once while booting, and how long it took, in seconds."""
+    """An initcall and its duration in seconds."""
 
     name: str
     seconds: float

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What each patch of a series changed: the question that a run answers.
+"""Changes of verdicts from position to position: what each patch of a series changed.
 
-Only PASS and FAIL speak of the kernel. A position without such a verdict (not run, not built,
-test broken) is stepped over, and a change across it has more than one patch to suspect.
+Only PASS and FAIL tell of the kernel. A position with another verdict, or none, is skipped, and a
+change across it has more than one suspect.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ from dataclasses import dataclass, replace
 from harness.model.results import CellResult, RunRecord
 from harness.model.values import Cell, Verdict
 
-_SPEAKS = (Verdict.PASS, Verdict.FAIL)
-_NAMED = 3  # how many cases a sentence spells out
+_CONCLUSIVE = (Verdict.PASS, Verdict.FAIL)
 
 
 @dataclass(frozen=True)
 class Change:
-    """A test, or cases of it, that turned from one verdict to another along the series."""
+    """A test, or cases of it, whose verdict changed along the series."""
 
     patch: int  # its position is the first with the new verdict
     since: int  # last position with the old one: patches since+1 to `patch` are suspects
@@ -30,45 +29,17 @@ class Change:
     archs: tuple[str, ...]  # on which the very same happened, sorted
     before: Verdict  # of the test as a whole
     after: Verdict
-    cases: tuple[str, ...]  # those that turned; where before is after, it shows only in these
-
-    @property
-    def column(self) -> str:
-        """The test as the matrix names it: with its load."""
-        return self.test if self.load == "none" else f"{self.test} + {self.load}"
-
-    @property
-    def text(self) -> str:
-        """One line: what turned how, where, and who else may be to blame."""
-        where = f"on {', '.join(self.archs)}"
-        if self.patch - self.since > 1:
-            where += f" (by one of patches {self.since + 1} to {self.patch})"
-        if self.before is not self.after:
-            return f"{self.column}: {self.before.value} → {self.after.value} {where}"
-        listed = ", ".join(self.cases[:_NAMED])
-        if len(self.cases) > _NAMED:
-            listed += f" and {len(self.cases) - _NAMED} more"
-        still = f"{self.column}: still {self.after.value}, but not in the same cases"
-        return f"{still}: {listed} {where}"
+    cases: tuple[str, ...]  # that changed; only these, where before is after
 
 
 @dataclass(frozen=True)
 class PatchEffect:
-    """What is known of one patch."""
+    """The changes that one patch may have caused."""
 
     number: int
     title: str
-    changes: tuple[Change, ...]  # those it may have caused, or has
-    judged: bool  # some test has verdicts on both sides of it
-
-    @property
-    def text(self) -> str:
-        """One line for people, without the patch's title."""
-        if not self.judged:
-            return "not tested: no test has verdicts before and after it"
-        if not self.changes:
-            return "changes no verdict"
-        return "; ".join(change.text for change in self.changes)
+    changes: tuple[Change, ...]  # that it caused, or is a suspect of
+    judged: bool  # some test has verdicts before and after it
 
 
 def what_changed(record: RunRecord) -> tuple[Change, ...]:
@@ -78,7 +49,7 @@ def what_changed(record: RunRecord) -> tuple[Change, ...]:
     """
     found: dict[Change, list[str]] = {}
     for track in _tracks(record):
-        for before, after in _steps(track):
+        for before, after in itertools.pairwise(track):
             change = _change(before, after)
             if change:
                 found.setdefault(replace(change, archs=()), []).extend(change.archs)
@@ -108,12 +79,12 @@ def turned_since(before: RunRecord, after: RunRecord) -> tuple[str, ...]:
 
 
 def effects(record: RunRecord) -> tuple[PatchEffect, ...]:
-    """Return what each patch of the run's series changed, "no verdict" included, in order."""
+    """Return the effect of each patch of the run's series, in order."""
     changes = what_changed(record)
     spans = [
         (before.cell.position, after.cell.position)
         for track in _tracks(record)
-        for before, after in _steps(track)
+        for before, after in itertools.pairwise(track)
     ]
     return tuple(
         PatchEffect(
@@ -127,17 +98,13 @@ def effects(record: RunRecord) -> tuple[PatchEffect, ...]:
 
 
 def _tracks(record: RunRecord) -> Iterator[Sequence[CellResult]]:
-    """Yield the results of each experiment that differ in position alone, in its order."""
+    """Yield results that differ in position alone, in its order."""
     tracks: dict[Cell, list[CellResult]] = {}
     for result in record.cells:
-        if result.verdict in _SPEAKS:
+        if result.verdict in _CONCLUSIVE:
             tracks.setdefault(replace(result.cell, position=0), []).append(result)
     for track in tracks.values():
         yield sorted(track, key=lambda result: result.cell.position)
-
-
-def _steps(track: Sequence[CellResult]) -> Iterator[tuple[CellResult, CellResult]]:
-    return itertools.pairwise(track)
 
 
 def _change(before: CellResult, after: CellResult) -> Change | None:
@@ -160,4 +127,4 @@ def _change(before: CellResult, after: CellResult) -> Change | None:
 
 
 def _verdicts(result: CellResult) -> Mapping[str, Verdict]:
-    return {case.name: case.verdict for case in result.cases if case.verdict in _SPEAKS}
+    return {case.name: case.verdict for case in result.cases if case.verdict in _CONCLUSIVE}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Cells that were run more than once: how often they were as expected, and which are flaky.
+"""Repeated runs of cells: how often they were as expected, and which cells are flaky.
 
-Every run of a cell is a guest of its own, so runs are independent and the rate has an interval.
-A cell that disagrees with itself is said to be flaky; no run of it is left out or tried again.
+Each run has a guest of its own, so runs are independent and their rate has an interval. A cell
+whose runs differ is flaky; no run is left out or retried.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Tally:
         """One line: rate, interval, and whether the cell agrees with itself."""
         low, high = self.interval
         rate = f"{self.as_expected} of {self.runs} as expected, 95 %: {low:.1%} to {high:.1%}"
-        said = f"; FLAKY: {self.verdicts_text}" if self.flaky else f" ({self.verdicts_text})"
-        return rate + said
+        verdicts = self.verdicts_text
+        return rate + (f"; FLAKY: {verdicts}" if self.flaky else f" ({verdicts})")
 
 
 def wilson(hits: int, runs: int) -> tuple[float, float]:
@@ -60,7 +60,7 @@ def wilson(hits: int, runs: int) -> tuple[float, float]:
 
 
 def tallies(record: RunRecord) -> tuple[Tally, ...]:
-    """Return a tally for each cell that was run more than once, in the order of the run."""
+    """Return a tally for each cell with repeated runs, in the order of the run."""
     found: dict[Cell, list[CellResult]] = {}
     for result in record.cells:
         found.setdefault(replace(result.cell, repeat=0), []).append(result)

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""KTAP as kernels really print it, read into a tree.
+"""KTAP, read from a kernel log into a tree.
 
 Accepts KTAP 1 and TAP 13 and 14, KUnit of 5.10 (four spaces, ``ok 1 - name``) to the newest
-(nested version lines, parameters as subtests), and what happens to a log on its way: other
-messages in between, cut or lost lines, an end without results because the kernel died. A test
-that began counts as broken until its result is there.
+(nested version lines, parameters as subtests), messages in between, cut or lost lines, and a log
+that ends early because the kernel died. A test without a result is ERROR.
 
-A level is known by its indentation alone; the result line that closes a subtest stands one
-level further out and comes after the subtest's own lines.
+Indentation alone tells the level; the result line that closes a subtest stands one level further
+out and comes after the subtest's own lines.
 """
 
 from __future__ import annotations
@@ -74,7 +73,7 @@ class KtapTest:
 
 @dataclass(frozen=True)
 class KtapResult:
-    """All that a log says in KTAP."""
+    """The KTAP of a log."""
 
     tests: tuple[KtapTest, ...]  # the outermost: suites, as a rule
     planned: int | None  # how many of these were announced
@@ -199,7 +198,7 @@ class _Level:
     name: str = ""
     planned: int | None = None
     tests: list[KtapTest] = field(default_factory=list)
-    diagnostics: tuple[str, ...] = ()  # what was said before its header
+    diagnostics: tuple[str, ...] = ()  # printed before its header
 
     @property
     def begun(self) -> bool:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Complaints of the kernel, cut out of its log.
+"""Splats, cut out of a kernel log.
 
-A splat starts at a line that a rule knows, at the very beginning of the message: text that
-merely quotes such words, as a test's own "# ..." lines do, starts none. It goes on for as long
-as lines look like the insides of a splat. What it says is put into one line that is the same
-on every boot and, as far as the words allow, on every architecture.
+A splat starts at a message that matches a rule from its first character on: a test's own
+"# ..." lines, which may quote such text, start none. It ends where lines no longer look like
+registers, stacks and dumps. Its title is one line, the same on every boot and, as far as the
+kernel's wording allows, on every architecture.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def find_splats(log: Sequence[LogLine]) -> tuple[Splat, ...]:
         splat = _Found(start, _first(log, index, reached), _end(log, start, starts))
         reached = splat.end
         before = found[-1] if found else None
-        if before is not None and index - before.end < MAX_APART and _became(before, start):
+        if before is not None and index - before.end < MAX_APART and _led_to(before, start):
             before.end = splat.end
         elif counts[start.rule.kind] < MAX_SPLATS:
             counts[start.rule.kind] += 1
@@ -81,7 +81,7 @@ def find_splats(log: Sequence[LogLine]) -> tuple[Splat, ...]:
 
 
 def is_death(splat: Splat) -> bool:
-    """Does *splat* end the kernel: a panic, or an oops (the harness boots with oops=panic)?"""
+    """Return whether *splat* is a panic or an oops: guests boot with oops=panic."""
     if splat.kind in (SplatKind.PANIC, SplatKind.OOPS):
         return True
     return "Kernel panic - not syncing" in splat.text or splat.title.startswith("kernel BUG")
@@ -115,7 +115,7 @@ def _end(log: Sequence[LogLine], start: _Start, starts: dict[int, _Start]) -> in
         text = log[index].text
         if index > start.index:
             if index in starts:
-                if not _goes_on(header, starts[index]):
+                if not _continues(header, starts[index]):
                     break
                 header = starts[index]
             elif log[index].quoted or BOUNDARY.match(text):
@@ -129,25 +129,25 @@ def _end(log: Sequence[LogLine], start: _Start, starts: dict[int, _Start]) -> in
     return last + 1
 
 
-def _goes_on(header: _Start, start: _Start) -> bool:
+def _continues(header: _Start, start: _Start) -> bool:
     """Does a line that could start a splat belong to the one that *header* stands in?"""
     kind, next_kind = header.rule.kind, start.rule.kind
     if start.rule.dies and kind in (SplatKind.OOPS, SplatKind.BUG):
-        return not header.rule.dies  # one crash says "Oops: 0002 [#1]" once
+        return not header.rule.dies  # a crash has one line "Oops: 0002 [#1]"
     if kind is SplatKind.RCU_STALL:
         return next_kind is kind and start.rule.follows
     return kind is SplatKind.OOM_KILL and next_kind is kind and start.rule.follows
 
 
-def _became(before: _Found, panic: _Start) -> bool:
-    """Is *panic* only what became of the splat *before*?"""
+def _led_to(before: _Found, panic: _Start) -> bool:
+    """Is *panic* a consequence of the splat *before*?"""
     if panic.rule.kind is not SplatKind.PANIC:
         return False
     kind = before.start.rule.kind
     return any(kind in kinds and words.search(panic.found.string) for words, kinds in AFTERMATH)
 
 
-# ---------------------------------------------------------------- what it says
+# ---------------------------------------------------------------- titles
 
 
 def _finished(splat: _Found, log: Sequence[LogLine]) -> Splat:
@@ -170,10 +170,10 @@ def _shortened(lines: list[str]) -> list[str]:
 
 def _title(start: _Start, body: Sequence[str]) -> str:
     rule = start.rule
-    words = {key: _settled(value or "") for key, value in start.found.groupdict().items()}
+    words = {key: _without_ids(value or "") for key, value in start.found.groupdict().items()}
     for later in rule.later:
         word = next((f[1] for f in map(later.pattern.search, body) if f), later.absent)
-        words[later.key] = _settled(word)
+        words[later.key] = _without_ids(word)
     title = rule.title.format_map(words)
     if rule.where and (function := words.get("function") or _function(body)):
         title += f" in {plain_name(function)}"
@@ -184,7 +184,7 @@ def _title(start: _Start, body: Sequence[str]) -> str:
 
 
 def _function(body: Sequence[str]) -> str:
-    """Return the function that the processor was in, "" where the splat does not say."""
+    """Return the function that the processor was in; "" if unknown."""
     for text in body:
         found = FUNCTION.match(text)
         if found:
@@ -192,8 +192,8 @@ def _function(body: Sequence[str]) -> str:
     return ""
 
 
-def _settled(words: str) -> str:
-    """Take out what differs from boot to boot: addresses, process numbers, worker names."""
+def _without_ids(words: str) -> str:
+    """Remove what differs from boot to boot: addresses, process numbers, worker names."""
     words = re.sub(r"\bkworker/\S+", "kworker", words)
     words = re.sub(r"(?:0x)?\b(?=[0-9a-f]*\d)[0-9a-f]{9,16}\b", "", words)
     words = re.sub(r"\(_+ptrval_+\)|\b(?:pfn|mm|pid|val|PID):\s?\S*|\bCPU#\d+", "", words)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What splats look like: how each kind starts, goes on and ends, from 5.10 to 7.x.
+"""Rules of splats: how each kind starts, continues and ends, from 5.10 to 7.x.
 
-A kernel that words a complaint anew needs one more rule here and one more golden file.
+A kernel with new wording needs one more rule here and one more golden file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ K = SplatKind
 class Later:
     """A word of the title that is not in a splat's first line."""
 
-    key: str  # as the title names it
+    key: str  # its name in the title
     pattern: re.Pattern[str]  # searched for in each line; group 1 is the word
     absent: str = ""  # the word where no line has it
 
@@ -31,11 +31,11 @@ class Rule:
     start: re.Pattern[str]  # matched at the beginning of a message
     title: str  # format string over the named groups of `start` and the keys of `later`
     where: bool = False  # the title ends in the function; a group `function` may name it
-    later: tuple[Later, ...] = ()  # words that stand further down
+    later: tuple[Later, ...] = ()  # words from later lines
     until: re.Pattern[str] | None = None  # its last line; None: the common END
     one_line: bool = False
-    dies: bool = False  # the "[#1]" line of a crash: also goes on from a crash's first line
-    follows: bool = False  # may go on a splat of its own kind
+    dies: bool = False  # the "[#1]" line of a crash: also continues a crash
+    follows: bool = False  # may continue a splat of its own kind
 
 
 def _rule(

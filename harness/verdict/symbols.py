@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The places in code that a splat names as ``function+offset/size [module]``; pure.
+"""Places in code that a splat names as ``function+offset/size [module]``.
 
-An address in a stack is where a call returns to, one byte of which may belong to the next line of
-source. Where the processor itself stood (RIP, pc, a trap) the address is exact.
+A stack holds return addresses, which may belong to the next line of source already; the address
+of an instruction pointer (RIP, pc, a trap) is exact.
 """
 
 from __future__ import annotations
@@ -91,9 +91,9 @@ def spots_of(text: str) -> tuple[Spot, ...]:
 
 
 def blamed(splat: Splat) -> Frame | None:
-    """Return the frame of *splat* that a person looks at first, of those with a place in source.
+    """Return the frame of *splat* to look at first, of those with a place in source.
 
-    Where the processor stood; else the innermost frame of a module; else the innermost one.
+    That of the instruction pointer, else the innermost one of a module, else the innermost one.
     """
     lines = splat.text.split("\n")
     real = next((n for n, line in enumerate(lines, 1) if _REAL_STACK.match(line)), 0)
@@ -110,7 +110,7 @@ def blamed(splat: Splat) -> Frame | None:
 
 
 def source_of(frame: Frame) -> Place | None:
-    """Return the line that a person means by *frame*: the innermost that is in no header."""
+    """Return the innermost place of *frame* that is in no header, else the innermost one."""
     own = [place for place in frame.places if not _HEADER.match(place.file)]
     return next(iter(own or frame.places), None)
 
@@ -118,8 +118,8 @@ def source_of(frame: Frame) -> Place | None:
 def case_function(splats: Sequence[Splat]) -> str:
     """Return the function that KUnit called as a case, by the stacks in *splats*; "" for none.
 
-    KUnit of 5.10 does not say which case begins, so a case that the kernel died in has no name
-    in its log.
+    KUnit of 5.10 does not print which case begins, so a case in which the kernel died has no name
+    in the log.
     """
     for splat in splats:
         spots = spots_of(splat.text)

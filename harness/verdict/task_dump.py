@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Stacks: cut out of a kernel's dump of its tasks, and named from bare addresses.
+"""Stacks of tasks: from the kernel's dump of its tasks, or unwound from a processor's registers.
 
-The kernel prints its tasks on ``sysrq t`` (names, states, stacks), from 5.10 to 7.x in nearly the
-same words on every architecture. Where nobody in the guest can ask for that, QEMU tells where a
-processor is, and the frames are followed from there: frame pointers of x86_64 and arm64 kernels
-make the same chain, the frame before at [fp] and the return address at [fp + 8].
+``sysrq t`` prints all tasks (name, state, stack), from 5.10 to 7.x and on every architecture in
+nearly the same format. Where the guest cannot be asked for it, QEMU has the registers, and frame
+pointers lead on: x86_64 and arm64 keep the previous frame at [fp] and the return address at
+[fp + 8].
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SYMBOL = re.compile(r"([0-9a-f]{16}) [tTwW] (\S{1,200})$", re.M)
 _COUNTER = re.compile(r"\b(?:RIP|PC)=([0-9a-f]{16})\b")
 _FRAME_POINTER = re.compile(r"\b(?:RBP|X29)=([0-9a-f]{16})\b")
 _WORDS = re.compile(r": (0x[0-9a-f]{1,16}) (0x[0-9a-f]{1,16})\s*$")
-# How a task waits, not what for: below the first function that is none of these stands who waits.
+# Functions by which a task waits; the first other one is where it waits.
 _WAITING = re.compile(
     r"_*(?:schedule\w*|__switch_to\w*|context_switch|_*cond_resched|preempt_schedule\w*"
     r"|io_schedule\w*|(?:rt_)?mutex_lock\w*|(?:do_)?wait_for_com\w*|rwsem_\w+|down\w*|_*down_\w+"
@@ -67,7 +67,7 @@ class Task:
 
     @property
     def where(self) -> str:
-        """The function that waits or works: the innermost that is none of scheduler or locks."""
+        """The function that waits or works, as :func:`top_of`."""
         return top_of(self.stack)
 
 
@@ -90,7 +90,7 @@ def tasks_of(lines: Iterable[str]) -> tuple[Task, ...]:
             head = found
         elif head is not None and len(stack) < MAX_FRAMES:
             frame = _FRAME.match(line.text)
-            # What is marked with "?" lay on the stack and need not be part of it.
+            # A frame marked "?" may be a left-over on the stack.
             if frame and not frame["guess"]:
                 stack.append(Frame(plain_name(frame["function"]), frame["module"] or ""))
     finish()
@@ -100,7 +100,7 @@ def tasks_of(lines: Iterable[str]) -> tuple[Task, ...]:
 def culprit(tasks: Sequence[Task], module: str, kind: Stuck) -> Task | None:
     """Return the task in which the test *module* is stuck; None where none runs its code.
 
-    A test has several as a rule: who runs the case, and who waits for that one's end.
+    Several tasks may: the one that runs the case, and the one that waits for its end.
     """
     name = module.replace("-", "_")
     candidates = []
@@ -115,7 +115,7 @@ def culprit(tasks: Sequence[Task], module: str, kind: Stuck) -> Task | None:
 
 
 def top_of(stack: Sequence[Frame]) -> str:
-    """Return the innermost function of *stack* that is none of scheduler, locks or interrupts."""
+    """Return the innermost function of *stack* outside of scheduler, locks and interrupts."""
     for frame in stack:
         if not (_WAITING.match(frame.function) or _INTERRUPTED.match(frame.function)):
             return frame.function
@@ -156,7 +156,7 @@ def processor(registers: str) -> tuple[int, int] | None:
 
 
 def two_words(dump: str) -> tuple[int, int] | None:
-    """Return the two words of QEMU's ``x /2gx`` of one address, None where it is not mapped."""
+    """Return the two words of QEMU's ``x /2gx`` of one address, None if that is not mapped."""
     found = _WORDS.search(dump)
     return (int(found[1], 16), int(found[2], 16)) if found else None
 
@@ -168,9 +168,9 @@ def in_kernel(address: int) -> bool:
 def unwound(
     read: Callable[[int], tuple[int, int] | None], counter: int, frame: int
 ) -> Iterator[int]:
-    """Yield the addresses of a stack, innermost first; *read* gives the two words at an address.
+    """Yield the addresses of a stack, innermost first; *read* returns the two words at an address.
 
-    Stacks grow down, so a frame that does not lie above the one before is the end, or broken.
+    A frame that does not lie above the one before is the end: stacks grow down.
     """
     yield counter
     for _ in range(MAX_FRAMES):

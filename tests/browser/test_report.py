@@ -72,7 +72,7 @@ def test_keys_lead_through_the_matrix(page: Chrome, sample: tuple[RunRecord, Pat
     assert focused(page) == f"#{below.cell.id}"
 
 
-def test_what_a_guest_printed_does_nothing(page: Chrome, sample: tuple[RunRecord, Path]) -> None:
+def test_output_of_a_guest_has_no_effect(page: Chrome, sample: tuple[RunRecord, Path]) -> None:
     hostile = find(sample[0], "vmalloc-nofail-sweep", "x86_64", 2)
     cell(page, hostile).click()
     assert "document.title='owned'" in panel(page, hostile).text

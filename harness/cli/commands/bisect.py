@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Find the patch of a series that turns one guest test, by as few positions as possible.
+"""Find the patch of a series that changes the verdict of one guest test, in few runs.
 
 Each position tried is a whole run of the test, on every architecture and load of the plan: it
-counts as FAIL when any of them fails. Positions that cannot be built or tested are stepped
-around, as `git bisect skip` does, and may leave a range of suspects.
+counts as FAIL when any of them fails. Positions that cannot be built or tested are skipped,
+as by `git bisect skip`, and may leave a range of suspects.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from harness.run.matrix import run_plan
 from harness.run.prepare import prepare
 from harness.run.workspace import Workspace
 
-HELP = "find the patch of a series that turns a guest test"
+HELP = "find the patch of a series that changes the verdict of a guest test"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the plan's options and what is sought."""
+    """Declare the plan's options and ``--seek``."""
     parser.add_argument(
         "--seek",
         choices=("bad", "fix"),
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace, workspace: Workspace) -> int:
-    """Search; 0 when the patch is found, 1 when no patch of the series turns the test."""
+    """Search; 0 when the patch is found, 1 when no patch changes the verdict."""
     plan = plan_of(vars(args), workspace.checkout)
     ready = prepare(plan, workspace)
     if len(ready.tests) != 1:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Boot one guest, say what it had when it was ready, run commands in it, power it off."""
+"""Boot one guest, print its memory when ready, run commands in it, power it off."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def execute(args: argparse.Namespace, workspace: Workspace) -> int:
         try:
             with boot(spec, Path(folder), report=clock) as guest:
                 if not args.json:
-                    _introduce(guest, spec)
+                    _print_ready(guest, spec)
                 if args.profile:
                     profile = _profile(guest, spec, clock.ready_s)
                     cloned = _clone_s(plain, workspace, Path(folder, "clone"))
@@ -68,7 +68,7 @@ def execute(args: argparse.Namespace, workspace: Workspace) -> int:
 
 
 class _Clock:
-    """Notes when a boot begins and when it is over."""
+    """Times a boot by its events."""
 
     def __init__(self) -> None:
         self._begun = self._ended = 0.0
@@ -84,7 +84,7 @@ class _Clock:
         return self._ended - self._begun
 
 
-def _introduce(guest: Guest, spec: GuestSpec) -> None:
+def _print_ready(guest: Guest, spec: GuestSpec) -> None:
     ready = guest.ready
     free, known = ready.mem_free_kb / 1024, ready.mem_total_kb / 1024
     print(
@@ -108,7 +108,7 @@ def _profile(guest: Guest, spec: GuestSpec, ready_s: float) -> BootProfile:
         )
     except ValueError as error:
         raise GuestError(
-            f"this boot cannot be taken apart: {error}",
+            f"this boot has no profile: {error}",
             hint="the kernel needs CONFIG_PRINTK and CONFIG_PRINTK_TIME",
         ) from error
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Show what is in the cache, read all of it for damage, make room in it.
+"""Show what is in the cache, verify it, remove entries.
 
-Everything in the cache can be made again, and is, when it is needed and not there.
+An entry that is missing is made again when it is needed.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from harness.source.apt import digest_file
 from harness.source.trees import damage as source_damage
 
 Act = Callable[[argparse.Namespace, Workspace], int]
-HELP = "show the cache, verify it, make room in it"
+HELP = "show the cache, verify it, prune it"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what to do; nothing said is ``show``."""
+    """Declare the actions; the default is ``show``."""
     parser.set_defaults(act=show)
     parser.add_argument("--json", action="store_true", help="show as JSON")
     acts = parser.add_subparsers(metavar="show|verify|prune")
@@ -47,23 +47,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     shows = act("show", show, "entries, size on disk and last use, by kind")
     shows.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="as JSON")
-    verifies = act("verify", verify, "read everything; what is damaged is removed and made again")
+    verifies = act("verify", verify, "read everything; remove damaged entries")
     verifies.add_argument("--keep", action="store_true", help="report damage, remove nothing")
-    prunes = act("prune", prune, "remove what was not used for longest")
+    prunes = act("prune", prune, "remove the least recently used entries")
     prunes.add_argument("--size", metavar="SIZE", help="down to this size on disk: 20G, 512M")
-    prunes.add_argument("--older-than", metavar="AGE", help="what was not used for: 14d, 12h")
-    prunes.add_argument("--dry-run", action="store_true", help="say what would go")
+    prunes.add_argument(
+        "--older-than", metavar="AGE", help="entries not used for this long: 14d, 12h"
+    )
+    prunes.add_argument(
+        "--dry-run", action="store_true", help="list what would be removed, remove nothing"
+    )
 
 
 def execute(args: argparse.Namespace, workspace: Workspace) -> int:
-    """Do what was asked for."""
+    """Run the action."""
     return int(args.act(args, workspace))
 
 
 # ---------------------------------------------------------------- show
 
 
-def _look(workspace: Workspace) -> Stock:
+def _take_stock(workspace: Workspace) -> Stock:
     workspace.report(Stage("cache", f"looking through {workspace.cache.root}"))
     stock = take_stock(workspace.cache)
     workspace.report(
@@ -73,8 +77,8 @@ def _look(workspace: Workspace) -> Stock:
 
 
 def show(args: argparse.Namespace, workspace: Workspace) -> int:
-    """Print a line per kind. Sizes are what the disk gives; a linked file counts once."""
-    stock = _look(workspace)
+    """Print a line per kind. Sizes are disk usage; hard links to a file count once."""
+    stock = _take_stock(workspace)
     counted = ccache.statistics(workspace.cache)
     workspace.settle()
     if args.json:
@@ -128,24 +132,24 @@ def _day(seconds: float) -> str:
 
 
 def verify(args: argparse.Namespace, workspace: Workspace) -> int:
-    """Read every entry and compare it with its digests; 0 when all is well, 1 when not.
+    """Read every entry and compare it with its digests; 0 when all are sound, else 1.
 
-    A damaged entry is removed, and made again when it is needed; of a source its work trees go
-    with it, because they share its files.
+    A damaged entry is removed, and made again when it is needed; work trees of a damaged source
+    are removed too, because they share its files.
     """
-    stock = _look(workspace)
+    stock = _take_stock(workspace)
     checkers: dict[Path, Checker] = {
         workspace.cache.store: lambda folder, _: entry_damage(folder, read_all=True),
         workspace.cache.sources: source_damage,
         workspace.cache.downloads: _download_damage,
     }
     found = inspect(stock, checkers, workspace.report)
-    told = {} if args.keep else _remove_damaged(found, stock, workspace)
+    outcome = {} if args.keep else _remove_damaged(found, stock, workspace)
     workspace.settle()
     for damaged in found:
         print(f"damaged: {damaged.item.path}: {damaged.what}")
-        if damaged.item.path in told:
-            print(f"  {told[damaged.item.path]}")
+        if damaged.item.path in outcome:
+            print(f"  {outcome[damaged.item.path]}")
     print(f"{len(stock.items)} entries, {len(found)} damaged")
     return 1 if found else 0
 
@@ -166,7 +170,7 @@ def _download_damage(path: Path, _: Callable[[int], None]) -> str:
 def _remove_damaged(
     found: Sequence[Damaged], stock: Stock, workspace: Workspace
 ) -> dict[Path, str]:
-    """Remove what is damaged; return what became of each."""
+    """Remove damaged entries; return the outcome of each."""
     bad = {damaged.item.path: damaged for damaged in found}
     sources = {path for path, damaged in bad.items() if damaged.item.kind == SOURCES}
     items = [item for item in stock.items if item.path in bad or item.needs & sources]
@@ -176,24 +180,24 @@ def _remove_damaged(
         return item.path not in bad or bad[item.path].still_there
 
     done = remove(items, stock, workspace.cache, workspace.report, still)
-    told = {item.path: "removed; it is made again when it is needed" for item in done.gone}
+    outcome = {item.path: "removed; it is made again when it is needed" for item in done.gone}
     left = "left: a running harness uses it; verify again when that has ended"
-    return told | {item.path: left for item in done.in_use}
+    return outcome | {item.path: left for item in done.in_use}
 
 
 # ---------------------------------------------------------------- prune
 
 
 def prune(args: argparse.Namespace, workspace: Workspace) -> int:
-    """Remove what was not used for longest, never what a running harness uses.
+    """Remove the least recently used entries, never those that a running harness uses.
 
     0 when the cache is as small as asked for, 1 when more than that is in use.
     """
     if args.size is None and args.older_than is None:
-        raise UserError("prune down to what?", hint="say --size 20G, --older-than 14d, or both")
+        raise UserError("prune needs a limit", hint="give --size 20G, --older-than 14d, or both")
     size = None if args.size is None else parse_size(args.size)
     since = None if args.older_than is None else time.time() - parse_age(args.older_than)
-    stock = _look(workspace)
+    stock = _take_stock(workspace)
     choice = choose(stock, stock.in_use(), size=size, unused_since=since)
     after = choice.after
     if not args.dry_run and choice.items:
@@ -201,16 +205,16 @@ def prune(args: argparse.Namespace, workspace: Workspace) -> int:
         if len(done.gone) < len(choice.items):
             after = take_stock(workspace.cache).size
     workspace.settle()
-    _tell_pruned(choice.items, dry_run=args.dry_run)
+    _print_pruned(choice.items, dry_run=args.dry_run)
     print(f"{size_text(choice.before)} before, {size_text(after)} after")
     if size is not None and after > size:
-        print(f"more than {size_text(size)} is in use, or is needed by what is")
+        print(f"more than {size_text(size)} is in use, or needed by entries in use")
         return 1
     return 0
 
 
-def _tell_pruned(items: Sequence[Item], *, dry_run: bool) -> None:
-    """Name what goes; of ccache's thousands of results, how many."""
+def _print_pruned(items: Sequence[Item], *, dry_run: bool) -> None:
+    """Print the removed entries; of ccache's thousands of results the number."""
     word = "would remove" if dry_run else "removed"
     for item in items:
         if item.kind != CCACHE:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Show which changed lines of a series the guest tests execute, patch by patch.
 
-The kernel of one position is built anew, with counters in the C files that the series touches.
+The kernel of one position is built with gcov counters in the C files that the series touches.
 Each test runs on it in a guest of its own; the report has every patch's diff with the executions
 of each line beside it, on each architecture.
 """
@@ -26,7 +26,7 @@ HELP = "show which changed lines of a series the tests execute"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the plan's options, and the coverage's."""
+    """Declare the options of plan and coverage."""
     add_plan_options(parser)
     parser.add_argument(
         "--count",
@@ -39,12 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace, workspace: Workspace) -> int:
-    """Count; 0: every changed line with code is executed, 1: one is not, 3: counters were lost."""
+    """Count; 0: each changed line with code is executed, 1: one is not, 3: counters were lost."""
     plan = plan_of(vars(args), workspace.checkout)
     if len(plan.positions) > 1:
-        raise UserError(
-            f"--position names {len(plan.positions)}", hint="coverage is of one position"
-        )
+        raise UserError(f"--position names {len(plan.positions)}", hint="name one")
     plan = replace(plan, loads=("none",) if args.load is None else plan.loads)
     with run_folder(workspace.checkout.runs, plan, args.out, "coverage") as run:
         record = coverage_of(plan, workspace, run, args.count)
@@ -55,7 +53,7 @@ def execute(args: argparse.Namespace, workspace: Workspace) -> int:
 
 
 def exit_code(record: CoverageRecord) -> int:
-    """Return what the command ends with."""
+    """Return the exit code of the command."""
     if not all(test.counted for test in record.tests):
         return 3
     return 1 if record.missed else 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Say what this host has, what it lacks, and whether KVM really runs a guest.
+"""Show what this host has, what it lacks, and whether KVM really runs a guest.
 
 A probe guest of a few instructions is booted under each accelerator: /dev/kvm can exist, open
 and create a machine, and still never execute.
@@ -20,7 +20,7 @@ from harness.model.errors import HarnessError
 from harness.model.values import AccelName, Arch
 from harness.run.workspace import Workspace
 
-HELP = "say what this host has and lacks, and whether KVM really runs a guest"
+HELP = "show what this host has and lacks, and whether KVM really runs a guest"
 # A tree is 1.6 GiB, its work copy as much again, a build folder 0.3 GiB an architecture.
 WANTED_GIB = 6
 
@@ -28,8 +28,8 @@ WANTED_GIB = 6
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare ``--install``, ``--brief`` and ``--tests``."""
     parser.add_argument("--install", action="store_true", help="install what is missing, with apt")
-    parser.add_argument("--brief", action="store_true", help="say nothing when all is there")
-    tests = "look for what the project's own tests need, too"
+    parser.add_argument("--brief", action="store_true", help="print nothing if nothing is missing")
+    tests = "check also what the project's own tests need"
     parser.add_argument("--tests", action="store_true", help=tests)
 
 

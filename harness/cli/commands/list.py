@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""List what there is: architectures, series, guest tests, loads, config topics, runs."""
+"""List architectures, series, guest tests, loads, config topics, bases and runs."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def _loads(workspace: Workspace) -> Rows:
 
 def _topics(workspace: Workspace) -> Rows:
     for file in sorted(workspace.checkout.kconfigs.glob("*.config")):
-        first = file.read_text(encoding="utf-8").splitlines()
-        told = next((t.lstrip("# ") for t in first if t.startswith("# ") and "SPDX" not in t), "")
-        yield file.stem, told
+        lines = file.read_text(encoding="utf-8").splitlines()
+        comments = (line for line in lines if line.startswith("# ") and "SPDX" not in line)
+        yield file.stem, next(comments, "").lstrip("# ")
 
 
 def _bases(_: Workspace) -> Rows:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Make wrong variants of a series, and see whether the guest tests tell them from the right one.
+"""Mutation testing: make wrong variants of a series, and count those that a guest test detects.
 
-Each mutant has one small slip in a line that the series brought: a statement dropped, a condition
-negated, a flag left out, a loop gone through once, a hunk taken back ... It is built on top of the
+Each mutant has one small error in a line that the series added: a statement dropped, a condition
+negated, a flag removed, a loop run one time only, a hunk reverted ... It is built on top of the
 position, booted, and tested until a test fails. Killed: one did. Survived: none. Equivalent: it
-compiles to the same code. A killed run goes on from what is done.
+compiles to the same code. A run that was interrupted continues.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from harness.run.folder import run_folder
 from harness.run.prepare import prepare
 from harness.run.workspace import Workspace
 
-HELP = "test the tests: make wrong variants of a series and see which are found out"
+HELP = "mutation testing: make wrong variants of a series, see which ones tests detect"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,13 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--minutes", type=float, metavar="N", help="start no mutant after N minutes"
     )
-    parser.add_argument("--only", metavar="LIST", help="try these mutants alone: 13 or 1-9,38")
-    parser.add_argument("--list", action="store_true", help="name the mutants and build none")
+    parser.add_argument("--only", metavar="LIST", help="only these mutants: 13 or 1-9,38")
+    parser.add_argument("--list", action="store_true", help="list the mutants, build none")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="put the report there")
 
 
 def execute(args: argparse.Namespace, workspace: Workspace) -> int:
-    """Run them; 0: every one that can be told is killed, 1: one survived, 3: not all decided."""
+    """Run them; 0: all are killed or equivalent, 1: one survived, 3: some are undecided."""
     plan = plan_of(vars(args), workspace.checkout)
     plan = replace(plan, loads=("none",) if args.load is None else plan.loads)
     for what, values in (("load", plan.loads), ("ram", plan.ram_mib), ("position", plan.positions)):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Find the smallest RAM with which each guest test passes, at each position and architecture.
 
-The kernel is booted with ever less until it does not come up, then each test is tried by halves.
-A size is enough when the test passes every time it is repeated. What was tried is known the next
-time, so a search that was stopped goes on.
+The kernel is booted with ever less until it does not come up, then each test is searched by
+bisection. A size is enough when the test passes in every repeat. Results are kept, so a search
+that was stopped continues.
 """
 
 from __future__ import annotations
@@ -33,22 +33,24 @@ REPEATS = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the plan's options, and where to look."""
+    """Declare the plan's options and the bounds of the search."""
     add_plan_options(parser)
     group = parser.add_argument_group("search")
     group.add_argument("--from", dest="low", metavar="RAM", default="24M", help="default: 24M")
     group.add_argument("--to", dest="high", metavar="RAM", default="128M", help="default: 128M")
     group.add_argument("--step", type=int, metavar="MIB", default=4, help="default: 4")
-    group.add_argument("--minutes", type=float, metavar="N", help="try nothing after N minutes")
-    group.add_argument("--fresh", action="store_true", help="try again what is known")
+    group.add_argument("--minutes", type=float, metavar="N", help="start no run after N minutes")
+    group.add_argument("--fresh", action="store_true", help="reuse no earlier result")
     group.add_argument("--out", type=Path, metavar="FOLDER", help="put the report there")
 
 
 def execute(args: argparse.Namespace, workspace: Workspace) -> int:
-    """Search; 0 when every search came to an end, else 3."""
+    """Search; 0 when every search was finished, else 3."""
     plan = plan_of(vars(args), workspace.checkout)
     if args.ram is not None:
-        raise UserError("--ram says nothing to a search", hint="bounds are --from and --to")
+        raise UserError(
+            "--ram has no effect on a search", hint="give the bounds as --from and --to"
+        )
     plan = replace(plan, loads=("none",) if args.load is None else plan.loads)
     low, high = parse_ram(args.low), parse_ram(args.high)
     if not low < high or args.step < 1:

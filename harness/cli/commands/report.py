@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a run's folder or id (default: latest)",
     )
     parser.add_argument(
-        "--figures", action="store_true", help="also what the cases of its tests measured"
+        "--figures", action="store_true", help="print also the figures that cases measured"
     )
     parser.add_argument(
         "--test", metavar="GLOB", help="of these tests only; a list, as in 'oom-*,vmalloc-*'"
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     """Write HTML and JUnit again and print the table; exit code as the run's own."""
     if args.test and not args.figures:
-        raise UserError("--test says whose figures to print", hint="give --figures as well")
+        raise UserError("--test selects figures to print", hint="give --figures as well")
     tests = parse_names(args.test) if args.test else ("*",)
     run = find_run(workspace.checkout.runs, args.run)
     record = read_json(run.path)

@@ -31,12 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fresh", action="store_true", help="boot every cell, reuse no verdict")
     parser.add_argument(
         "--coverage", action="store_true",
-        help="see also which changed lines the tests execute, on a kernel that counts",
+        help="show also which changed lines the tests execute, on a kernel with gcov counters",
     )  # fmt: skip
 
 
 def execute(args: argparse.Namespace, workspace: Workspace) -> int:
-    """Run the plan; reports are written even where it was stopped half-way."""
+    """Run the plan; reports are written even if it was interrupted."""
     plan = plan_of(vars(args), workspace.checkout, args.plan)
     with run_folder(workspace.checkout.runs, plan, args.out) as run:
         record = run_plan(plan, workspace, run, fresh=args.fresh)

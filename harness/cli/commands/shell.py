@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace, workspace: Workspace) -> int:
-    """Hand the terminal to the guest until it ends."""
+    """Connect the terminal to the guest's console until it ends."""
     spec = spec_from(args, workspace, "harness.shell")
     workspace.settle()
     print(f"{spec.arch.name}, {spec.ram_mib} MiB; Ctrl-A x ends it", file=sys.stderr)

@@ -5,9 +5,8 @@
     harness watch --series edits:~/linux#v6.1  the same, with your commits since as patches
     harness watch --series vmalloc-nofail      patches, guest tests and config fragments
 
-Only what an edit touches is compiled and run again. An edit that comes while a run goes on takes
-its place. Of a tree, the position before what is not committed yet and the one with it are run.
-Ctrl-C ends it.
+Only what an edit touches is compiled and run again. An edit during a run restarts it. Of a tree,
+the position before uncommitted changes and the one with them are run. Ctrl-C ends it.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from harness.source.git_series import EDITS
 from harness.verdict.changes import turned_since
 
 HELP = "run a plan again whenever a file is saved: from edit to verdict"
-FOLDER = "watch"  # below runs/: each round takes the place of the one before
+FOLDER = "watch"  # below runs/: each round replaces the one before
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace, workspace: Workspace) -> int:
-    """Watch; return the exit code of the last round that came to its end."""
+    """Watch; return the exit code of the last round that was finished."""
     plan = completed(plan_of(vars(args), workspace.checkout, args.plan), workspace.checkout)
     workspace.settle()
     out = (args.out or workspace.checkout.runs / FOLDER).resolve()
@@ -61,58 +60,58 @@ def execute(args: argparse.Namespace, workspace: Workspace) -> int:
 
 
 class _Rounds:
-    """One run after the other, each for the files as they are."""
+    """One run after the other, each of the current files."""
 
     def __init__(self, plan: Plan, workspace: Workspace, run: RunFolder, watcher: Watcher) -> None:
         self._plan = plan
-        self._space = workspace
+        self._workspace = workspace
         self._run = run
         self._watcher = watcher
         self._before: RunRecord | None = None
         self._console = Console(highlight=False)
 
     def go(self, rounds: int) -> int:
-        """Go on until Ctrl-C, or for so many rounds that came to an end."""
+        """Run until Ctrl-C, or until so many *rounds* were finished (0: no limit)."""
         code = 0
         ended = 0
-        outdated = True  # by an edit that no round has seen; the first round waits for none
+        outdated = True  # the first round, and one after an interrupted one, waits for no edit
         try:
             while not rounds or ended < rounds:
                 if not outdated:
-                    self._say("waiting for an edit (Ctrl-C ends)")
+                    self._print("waiting for an edit (Ctrl-C ends)")
                     edited = self._watcher.wait()
-                    self._say(f"saved: {', '.join(path.name for path in edited[:3])}")
+                    self._print(f"saved: {', '.join(path.name for path in edited[:3])}")
                 done = self._round(time.monotonic())
                 outdated = done is None
                 if done is not None:
                     code = done
                     ended += 1
         except KeyboardInterrupt:
-            self._say("")
+            self._print("")
         return code
 
     def _round(self, since: float) -> int | None:
-        """Run the plan; return its exit code, None where an edit has outdated it."""
+        """Run the plan; return its exit code, None if an edit interrupted it."""
         try:
             with (
                 self._watcher.interruptible(),
                 View(Console(stderr=True, highlight=False)) as view,
             ):
-                workspace = replace(self._space, report=view, settle=view.close)
+                workspace = replace(self._workspace, report=view, settle=view.close)
                 record = run_prepared(self._prepared(workspace), workspace, self._run)
                 paths = write_reports(record, self._run.path)
         except (KeyboardInterrupt, HarnessError) as error:
             if self._watcher.interrupted:
                 self._watcher.take()
-                self._say("saved again: starting over")
+                self._print("saved again: restarting")
                 return None
             if isinstance(error, HarnessError) and error.exit_code != 130:
-                self._tell(error)
+                self._print_error(error)
                 return error.exit_code
             raise KeyboardInterrupt from None
         print_record(self._console, record, paths)
         self._compare(record)
-        self._say(f"from save to verdict: {time.monotonic() - since:.1f} s")
+        self._print(f"from save to verdict: {time.monotonic() - since:.1f} s")
         return exit_code(record)
 
     def _prepared(self, workspace: Workspace) -> ResolvedPlan:
@@ -124,15 +123,15 @@ class _Rounds:
     def _compare(self, record: RunRecord) -> None:
         if self._before is not None:
             for line in turned_since(self._before, record) or ("no verdict changed",):
-                self._say(line)
+                self._print(line)
         self._before = record
 
-    def _tell(self, error: HarnessError) -> None:
-        self._say(f"harness: {error.what}")
+    def _print_error(self, error: HarnessError) -> None:
+        self._print(f"harness: {error.what}")
         for line in error.detail.splitlines():
-            self._say(f"    {line}")
+            self._print(f"    {line}")
         if error.hint:
-            self._say(f"harness: next: {error.hint}")
+            self._print(f"harness: next: {error.hint}")
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         self._console.print(text, markup=False)

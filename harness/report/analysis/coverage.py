@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which changed lines of a series are executed: for the terminal, in Markdown, and as files."""
+"""Coverage of a series: terminal output, Markdown, and the files of the report."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from harness.analysis.coverage.record import (
 )
 from harness.host.files import write_whole
 from harness.model.jsonio import to_json
-from harness.model.text import one_line
+from harness.model.text import md_cell, one_line
 from harness.report.analysis.coverage_text import HTML, JSON, headline, missed_lines, of_all
 from harness.report.html.coverage import render
 from harness.report.html.render import NAME as REPORT
 
 MARKDOWN = "coverage.md"
 
-# The end of a statement in C, or a label; a lone brace, a comment or a line's start is none.
+# The end of a statement in C, or a label; not a lone brace or a comment.
 _STATEMENT = re.compile(r"^[^*/]*[\w)\]]\s*;\s*(/\*.*)?$|^\s*\w+:\s*$")
 
 
@@ -52,7 +52,7 @@ def forget_coverage(folder: Path) -> None:
 
 
 def print_coverage(console: Console, record: CoverageRecord, paths: Iterable[Path] = ()) -> None:
-    """Print the counts of each patch, the lines that were missed, and where the reports are."""
+    """Print the counts of each patch, the missed lines, and the paths of the reports."""
     table = Table(box=None, pad_edge=False)
     table.add_column("patch", overflow="fold")
     for arch in record.archs:
@@ -109,7 +109,7 @@ def _lines(record: CoverageRecord) -> Iterator[str]:
     yield "|---|" + "---:|" * len(record.archs)
     for patch in record.patches:
         counts = (of_all(patch, number) for number in range(len(record.archs)))
-        yield f"| {patch.number} {_cell(patch.title)} | {' | '.join(counts)} |"
+        yield f"| {patch.number} {md_cell(patch.title)} | {' | '.join(counts)} |"
     for patch in record.patches:
         yield from _patch(record, patch)
     yield from _statements_without_counter(record)
@@ -117,7 +117,7 @@ def _lines(record: CoverageRecord) -> Iterator[str]:
 
 
 def _statements_without_counter(record: CoverageRecord) -> Iterator[str]:
-    """Name the statements that may well run and that no counter tells of."""
+    """List the changed statements that have no counter."""
     silent = [
         (file, line)
         for patch in record.patches
@@ -131,14 +131,13 @@ def _statements_without_counter(record: CoverageRecord) -> Iterator[str]:
         yield "## Changed statements without a counter"
         yield ""
         yield (
-            "The compiler gave these no code that is theirs alone: a jump merged with another, the "
-            "rest of a statement that began further up. What there is to know of them the mutants "
-            "say, which drop them one by one."
+            "The compiler made no separate code of these: a jump merged with another, the rest of "
+            "a statement that began further up. Mutants, which drop them one by one, test them."
         )
         yield ""
     for file, line in silent:
         source = one_line(line.text).replace("`", "'")
-        yield f"- {_cell(file.name)}:{line.line} `{source}`"
+        yield f"- {md_cell(file.name)}:{line.line} `{source}`"
 
 
 def _patch(record: CoverageRecord, patch: PatchCoverage) -> Iterator[str]:
@@ -150,7 +149,7 @@ def _patch(record: CoverageRecord, patch: PatchCoverage) -> Iterator[str]:
     if not counted:
         return
     yield ""
-    yield f"## Patch {patch.number}: {_cell(patch.title)}"
+    yield f"## Patch {patch.number}: {md_cell(patch.title)}"
     yield ""
     yield f"| line | source | {' | '.join(record.archs)} | executed by |"
     yield "|---|---|" + "---:|" * len(record.archs) + "---|"
@@ -166,18 +165,15 @@ def _row(file: DiffFile, line: DiffLine) -> str:
     )  # fmt: skip
     by = ", ".join(dict.fromkeys(test for seen in line.archs for test in seen.by))
     source = one_line(line.text).replace("`", "'").replace("|", "\\|")
-    return f"| {_cell(file.name)}:{line.line} | `{source}` | {counts} | {_cell(by)} |"
+    return f"| {md_cell(file.name)}:{line.line} | `{source}` | {counts} | {md_cell(by)} |"
 
 
 def _odd_tests(record: CoverageRecord) -> Iterator[str]:
     odd = list(record.odd())
     if odd:
         yield ""
-        yield "## Tests that went otherwise than on the plain kernel"
+        yield "## Tests with another verdict than on the plain kernel"
         yield ""
         for test in odd:
-            yield f"- {test.arch}: {_cell(test.name)}: {_cell(_odd(test.counted, test.reason))}"
-
-
-def _cell(text: str) -> str:
-    return one_line(text).replace("|", "\\|").replace("<", "&lt;")
+            text = f"{test.arch}: {test.name}: {_odd(test.counted, test.reason)}"
+            yield f"- {md_cell(text, 600)}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Coverage in words: what every view of it says alike."""
+"""Texts about coverage that all its reports share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Bar:
     """How much of a patch is executed on one architecture; the shares in percent."""
 
     arch: str
-    said: str
+    text: str
     executed: float
     missed: float
 
@@ -64,11 +64,11 @@ def _numbers(record: CoverageRecord) -> range:
 
 
 def of_all(patch: PatchCoverage, arch: int) -> str:
-    """Say how many counted lines are executed on the record's *arch*-th: "12 of 13"."""
+    """Return how many counted lines are executed on architecture number *arch*: "12 of 13"."""
     executed, missed = patch.count(arch, Seen.EXECUTED), patch.count(arch, Seen.MISSED)
     uncounted = patch.count(arch, Seen.UNCOUNTED)
-    said = f"{executed} of {executed + missed}" if executed + missed else "no counter"
-    return f"{said}, {uncounted} not counted" if uncounted else said
+    text = f"{executed} of {executed + missed}" if executed + missed else "no counter"
+    return f"{text}, {uncounted} not counted" if uncounted else text
 
 
 def missed_lines(patch: PatchCoverage) -> Iterator[tuple[DiffFile, DiffLine]]:
@@ -92,7 +92,7 @@ def bars(record: CoverageRecord, patch: PatchCoverage) -> tuple[Bar, ...]:
 
 @dataclass(frozen=True)
 class CoverageView:
-    """What a run's own page says of the coverage that lies beside it."""
+    """The coverage part of a run's own page."""
 
     headline: str
     href: str
@@ -101,7 +101,7 @@ class CoverageView:
 
 
 def coverage_view(folder: Path) -> CoverageView | None:
-    """Return what the page of the run in *folder* says of coverage, None where it has none."""
+    """Return the coverage part of the page of the run in *folder*, None without coverage."""
     record = read_coverage(folder)
     if record is None:
         return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What became of a series' mutants: a page in Markdown, and a table for the terminal."""
+"""Results of the mutants of a series: Markdown, and a table for the terminal."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.analysis.mutation.record import Fate, MutantResult, MutantsRecord
-from harness.model.text import one_line
+from harness.model.text import md_cell, one_line
 
-# What needs a person's eye comes first.
+# Those that a person must look at come first.
 ORDER = (Fate.SURVIVED, Fate.UNDECIDED, Fate.KILLED, Fate.EQUIVALENT, Fate.UNBUILDABLE)
 
 
 def headline(record: MutantsRecord) -> str:
-    """Return one line: how many mutants met which fate."""
+    """Return one line: the number of mutants by fate."""
     counts = ", ".join(f"{record.count(f)} {f.value}" for f in ORDER if record.count(f))
     state = "" if record.finished else f"; {record.total - len(record.results)} not tried yet"
     return f"{record.total} mutants: {counts or 'none tried'}{state}"
@@ -55,7 +55,7 @@ def _lines(record: MutantsRecord) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for result in record.results:
         row = (f"{result.file}:{result.line}", result.operator, result.what, result.fate.value)
-        yield f"| {' | '.join(map(_cell, row))} | {_cell(result.by)} |"
+        yield f"| {' | '.join(map(md_cell, row))} | {md_cell(result.by)} |"
     for result in record.results:
         if result.fate in (Fate.SURVIVED, Fate.UNDECIDED):
             yield from _in_full(result)
@@ -68,7 +68,3 @@ def _in_full(result: MutantResult) -> Iterator[str]:
     yield "```diff"
     yield result.diff.rstrip("\n")
     yield "```"
-
-
-def _cell(text: str) -> str:
-    return one_line(text, 300).replace("|", "\\|")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How much RAM each test takes at each position: a picture, a page in Markdown, a table."""
+"""RAM that each test needs at each position: an SVG figure, Markdown, a terminal table."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.analysis.ram_threshold.search import Threshold, ThresholdRecord, ThresholdRow, say
-from harness.model.text import one_line
+from harness.model.text import md_cell, one_line
 from harness.report.html.plots import ticks
 
 WIDTH, LEFT, RIGHT = 760, 232, 96
 ROW, HEAD, GAP, AXIS = 28, 26, 16, 36
-# The picture stands in pages that are light or dark, so it brings both.
+# The figure has both colour schemes: pages may be light or dark.
 _STYLE = """
 text { font: 13px system-ui, -apple-system, "Segoe UI", "Liberation Sans", sans-serif }
 text { fill: #1a1e23 }
@@ -98,15 +98,15 @@ def _row(
         if position not in rows:
             continue
         found, look = rows[position].found, _look(position, positions)
-        told = f"<title>{escape(one_line(rows[position].text, 300))}</title>"
+        title = f"<title>{escape(one_line(rows[position].text, 300))}</title>"
         if found.mib is None:
             x = WIDTH - RIGHT + 22 + 20 * positions.index(position)
-            yield f'<text class="none" x="{x}" y="{y + 4.5}">✗{position}{told}</text>'
+            yield f'<text class="none" x="{x}" y="{y + 4.5}">✗{position}{title}</text>'
         else:
             # Where two fall together the later one is smaller, so that both are to be seen.
             radius = 7 - 3 * positions.index(position) / max(1, len(positions) - 1)
             place = f'cx="{_x(record, found.mib)}" cy="{y}"'
-            yield f'<circle class="{look}" {place} r="{radius:g}">{told}</circle>'
+            yield f'<circle class="{look}" {place} r="{radius:g}">{title}</circle>'
 
 
 def _legend(record: ThresholdRecord, positions: Sequence[int]) -> str:
@@ -116,8 +116,8 @@ def _legend(record: ThresholdRecord, positions: Sequence[int]) -> str:
         parts.append(f'<circle class="{_look(position, positions)}" cx="{x + 6}" cy="14" r="6"/>')
         parts.append(f'<text class="quiet" x="{x + 18}" y="18">{text}</text>')
         x += 34 + 7 * len(text)
-    said = f"✗: does not pass with {record.bounds.high} MiB"
-    parts.append(f'<text class="quiet" x="{x + 8}" y="18">{said}</text>')
+    text = f"✗: does not pass with {record.bounds.high} MiB"
+    parts.append(f'<text class="quiet" x="{x + 8}" y="18">{text}</text>')
     return "".join(parts)
 
 
@@ -144,8 +144,8 @@ def _by_subject(record: ThresholdRecord) -> dict[tuple[str, str], dict[int, Thre
 
 
 def _short(found: Threshold) -> str:
-    said = f"{found.mib}M" if found.mib is not None else "-"
-    return said + ("?" if found.doubtful or not found.finished else "")
+    text = f"{found.mib}M" if found.mib is not None else "-"
+    return text + ("?" if found.doubtful or not found.finished else "")
 
 
 def _moved(rows: dict[int, ThresholdRow], positions: Sequence[int]) -> str:
@@ -179,16 +179,12 @@ def _lines(record: ThresholdRecord, picture: str) -> Iterator[str]:
     yield f"|---|---|{'---|' * len(positions)}---|"
     for (arch, what), rows in _by_subject(record).items():
         cells = " | ".join(_short(rows[p].found) if p in rows else "" for p in positions)
-        yield f"| {arch} | {_cell(what)} | {cells} | {_moved(rows, positions)} |"
+        yield f"| {arch} | {md_cell(what)} | {cells} | {_moved(rows, positions)} |"
     yield ""
-    yield "What the next smaller size said, or the largest one where none was enough:"
+    yield "Result with the next smaller size, or with the largest one where none was enough:"
     yield ""
     for row in record.rows:
         if row.found.mib is None or row.found.why:
-            said = say(row.found)
-            said += f"; below: {row.found.why}" if row.found.mib is not None else ""
-            yield f"- {row.arch}, position {row.position}, {_cell(row.what)}: {_cell(said)}"
-
-
-def _cell(text: str) -> str:
-    return one_line(text, 300).replace("|", "\\|").replace("<", "&lt;")
+            text = say(row.found)
+            text += f"; below: {row.found.why}" if row.found.mib is not None else ""
+            yield f"- {row.arch}, position {row.position}, {md_cell(row.what)}: {md_cell(text)}"

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A cell's panel on the HTML page: all that is known about one verdict.
-
-A later kind of evidence (time series, coverage) is one more :class:`Pane`.
-"""
+"""The panel of a cell on the HTML page; each kind of evidence is a :class:`Pane`."""
 
 from __future__ import annotations
 
@@ -24,13 +21,13 @@ from harness.report.measures import Compared, side_by_side
 from harness.report.splat_text import kill_of, stack_of, where_of
 
 SAMPLES_LIMIT = 8 * 1024 * 1024  # bytes of a cell's samples; of a longer file the two ends
-FEW_LINES = 8  # that a case may say without being folded up
-TEXT_LIMIT = 16 * 1024  # characters of one splat or of what one case said
+FEW_LINES = 8  # diagnostics of a case that are not folded up
+TEXT_LIMIT = 16 * 1024  # characters of one splat, or of the diagnostics of one case
 
 
 @dataclass(frozen=True)
 class Link:
-    """What another place of the page needs to point to a cell."""
+    """A link to a cell from elsewhere on the page."""
 
     anchor: str
     result: CellResult
@@ -39,7 +36,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Spot:
-    """One place of the matrix, empty where there is no verdict."""
+    """A place of the matrix, empty where there is no verdict."""
 
     position: int
     view: Link | None
@@ -77,7 +74,7 @@ class Pane:
 
 @dataclass(frozen=True)
 class CaseView:
-    """A case, with what it said as one text."""
+    """A case, with its diagnostics as one text."""
 
     name: str
     verdict: Verdict
@@ -90,35 +87,35 @@ class CaseView:
 
 @dataclass(frozen=True)
 class SplatView:
-    """A complaint of the kernel; ``open`` where it may explain a difference."""
+    """A splat; ``open`` where it may explain a difference."""
 
     kind: str
     title: str
     text: str
     line: int
     open: bool
-    where: str  # in the source; "" where nobody knows
+    where: str  # in the source; "" if unknown
     when: str
-    kill: str  # of an OOM kill: with how much, why, and what was free
+    kill: str  # of an OOM kill: RAM of the victim, reason, free memory
     stack: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class RunsView:
-    """All runs of the cell, where it was run more than once."""
+    """All runs of a repeated cell."""
 
     text: str
     flaky: bool
-    links: tuple[Link, ...]  # to the runs that tell something
+    links: tuple[Link, ...]  # to one run of each kind, and each that is not as expected
 
 
 @dataclass(frozen=True)
 class CellView:
-    """All that the page says about one cell."""
+    """Everything in the panel of one cell."""
 
     anchor: str
     result: CellResult
-    suffix: str  # of the test's name: under what it ran
+    suffix: str  # of the test's name: its conditions
     difference: str  # empty where it is as expected
     reason: str
     kernel: str
@@ -186,16 +183,16 @@ def _columns(result: CellResult, strips: Sequence[Strip]) -> dict[int, tuple[Cas
 
 
 def _case_view(case: CaseResult) -> CaseView:
-    said = clip("\n".join(case.diagnostics), TEXT_LIMIT)
-    lines = said.count("\n") + 1
+    diagnostics = clip("\n".join(case.diagnostics), TEXT_LIMIT)
+    lines = diagnostics.count("\n") + 1
     return CaseView(
         name=one_line(case.name),
         verdict=case.verdict,
         expected=case.expected,
         as_expected=case.as_expected,
         directive=case.directive,
-        diagnostics=said,
-        # An OOM report in a case that is well must not push the plots out of sight.
+        diagnostics=diagnostics,
+        # An OOM report in a case that is as expected must not push the plots out of sight.
         folded=lines if case.as_expected and lines > FEW_LINES else 0,
     )
 
@@ -204,8 +201,8 @@ def _guest(result: CellResult) -> str:
     cell = result.cell
     words = [f"{cell.ram_mib} MiB", cell.base, *cell.config]
     words += [] if cell.load == "none" else [f"load {cell.load}"]
-    born = "clone of a guest booted once" if result.boot == "clone" else f"{result.boot} boot"
-    words += [born, duration(result.seconds)]
+    boot = "clone of a booted template" if result.boot == "clone" else f"{result.boot} boot"
+    words += [boot, duration(result.seconds)]
     words += ["verdict of an earlier run with the same content"] if result.reused else []
     words += [result.qemu_version] if result.qemu_version else []
     return ", ".join(words)
@@ -220,7 +217,7 @@ def _panes(folder: Path, result: CellResult, limit: int) -> tuple[Pane, ...]:
         elif exhibit.artifact:
             artifacts.append(_file(folder, exhibit, limit))
         elif exhibit.label in LINKED or (exhibit.label == "argv" and result.argv):
-            continue  # said elsewhere
+            continue  # shown elsewhere
         else:
             panes.append(Pane(exhibit.label, (_file(folder, exhibit, limit),)))
     if result.argv:

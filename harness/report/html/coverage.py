@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``coverage.html``: each patch's diff, and beside each line how often it was executed.
+"""``coverage.html``: the diff of each patch, with the number of executions beside each line.
 
-As ``report.html`` it is complete in itself and loads nothing; it has no script at all.
+The page is self-contained, as ``report.html`` is, and has no script.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _SIGNS = {Seen.MISSED: "missed", Seen.UNCOUNTED: "?", Seen.GONE: "gone", Seen.NO
 _WORDS = {
     Seen.MISSED: "has code, and no test executed it",
     Seen.UNCOUNTED: "not counted: its file has no counters on this architecture",
-    Seen.GONE: "a later patch took it out again",
+    Seen.GONE: "removed again by a later patch",
     Seen.NO_CODE: "no counter of its own: no code, or inlined or merged by the compiler",
 }
 
 
 @dataclass(frozen=True)
 class Gutter:
-    """What stands beside a line for one architecture."""
+    """The count beside a line for one architecture."""
 
     sign: str
     look: str
@@ -65,7 +65,7 @@ class HunkView:
     """A hunk with its rows."""
 
     heading: str
-    first: int  # line at which it is in the source, 0 if nothing of it is left
+    first: int  # its line in the source, 0 if nothing of it is left
     rows: tuple[Row, ...]
 
 
@@ -135,7 +135,7 @@ def render(record: CoverageRecord, *, report: bool = False) -> str:
 
 
 def make_page(record: CoverageRecord) -> CoveragePage:
-    """Work out what is on the page of *record*."""
+    """Return the page of *record*."""
     letters = _letters(record)
     return CoveragePage(
         headline=headline(record),

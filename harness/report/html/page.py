@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the HTML page shows, worked out before any HTML is written."""
+"""The view model of the HTML page."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from harness.report.matrix import (
     headline,
     lay_out,
     must_pass,
-    say_verdict,
+    verdict_text,
 )
 from harness.report.patch_summary import PatchEntry, patch_entries
 from harness.verdict.flaky import Tally, tallies
@@ -54,7 +54,7 @@ class Line:
 
 @dataclass(frozen=True)
 class LegendEntry:
-    """A look that cells of this page have, and how many have it."""
+    """A verdict, as expected or not (odd), and how many cells of the page have it."""
 
     verdict: Verdict
     odd: bool
@@ -63,7 +63,7 @@ class LegendEntry:
 
 @dataclass(frozen=True)
 class RepeatView:
-    """A cell that was run more than once; the ends of its rate's 95 % interval in percent."""
+    """A repeated cell; the ends of its rate's 95 % interval in percent."""
 
     tally: Tally
     link: Link
@@ -108,7 +108,7 @@ class Page:
     coverage: CoverageView | None = None
 
     def title_of(self, position: int) -> str:
-        """Say what *position* is: the title of the last patch applied."""
+        """Return the title of the last patch applied at *position*."""
         if not self.titles:
             return "the kernel as it is"
         if position == 0:
@@ -117,7 +117,7 @@ class Page:
 
 
 def make_page(record: RunRecord, folder: Path) -> Page:
-    """Work out the page of *record* from its run's *folder*."""
+    """Return the page of *record*, whose run is in *folder*."""
     matrix = lay_out(record.cells, record.plan.arch)
     repeated = tallies(record)
     shown = _shown(matrix, record.cells, repeated)
@@ -164,7 +164,7 @@ def make_page(record: RunRecord, folder: Path) -> Page:
 def _shown(
     matrix: Matrix, results: Sequence[CellResult], repeated: Sequence[Tally]
 ) -> tuple[CellResult, ...]:
-    """Return the results that get a panel: of many runs of a cell those that tell something."""
+    """Return the results that get a panel: of a repeated cell those in ``Tally.telling``."""
     telling = {id(run) for tally in repeated for run in tally.telling}
     telling |= {id(result) for result in matrix.results.values()}
     return tuple(result for result in results if id(result) in telling)
@@ -185,7 +185,7 @@ def _links(matrix: Matrix, results: Sequence[CellResult]) -> dict[Cell, Link]:
 def _summary(matrix: Matrix, result: CellResult) -> str:
     cell = result.cell
     test = cell.test + matrix.suffix(Row.of(cell))
-    return f"{test}, {cell.arch}, position {cell.position}: {say_verdict(result)}"
+    return f"{test}, {cell.arch}, position {cell.position}: {verdict_text(result)}"
 
 
 def _line(matrix: Matrix, links: dict[Cell, Link], row: Row) -> Line:
@@ -215,16 +215,16 @@ def _strips(matrix: Matrix, line: Line) -> tuple[Strip, ...]:
 
 
 def _runs_view(tally: Tally, links: Mapping[Cell, Link]) -> RunsView:
-    said = tally.text
+    text = tally.text
     if alike := tally.runs - len(tally.telling):
-        said += f"; {alike} more like the first are in run.json"
-    return RunsView(said, tally.flaky, tuple(links[run.cell] for run in tally.telling))
+        text += f"; {alike} more like the first are in run.json"
+    return RunsView(text, tally.flaky, tuple(links[run.cell] for run in tally.telling))
 
 
 def _repeat_views(
     matrix: Matrix, repeated: Sequence[Tally], links: Mapping[Cell, Link]
 ) -> tuple[RepeatView, ...]:
-    """Return a line for each cell that was run more than once, the doubtful ones first."""
+    """Return a line for each repeated cell, flaky ones first."""
 
     def line(tally: Tally) -> RepeatView:
         low, high = (round(100 * end, 1) for end in tally.interval)
@@ -299,8 +299,8 @@ def _facts(record: RunRecord, matrix: Matrix) -> tuple[str, ...]:
         first, last = matrix.positions[0], matrix.positions[-1]
         whole = matrix.positions == tuple(range(first, last + 1)) and first != last
         listed = ", ".join(map(str, matrix.positions))
-        said = f"{first} to {last}" if whole else listed
-        facts.append(f"position{'s' if first != last else ''} {said}")
+        numbers = f"{first} to {last}" if whole else listed
+        facts.append(f"position{'s' if first != last else ''} {numbers}")
     return (*facts, duration(record.seconds), _day(record.started))
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Plots of a guest's memory over the time of its test, worked out for SVG.
+"""Plots of a guest's memory over the time of its test, as coordinates for SVG.
 
-Every length is in the units of the plot's own view box. The page draws what is said here: lines
-that share one time axis, the test's cases as bands behind them, OOM kills and splats across all.
+Lengths are in units of the plot's view box. Curves share one time axis; cases of the test are
+bands behind them, OOM kills and splats lines across all plots.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """A plot to draw where its values are known and not all naught."""
+    """A plot to draw unless its values are unknown or all zero."""
 
     title: str
     unit: str
@@ -260,9 +260,8 @@ def _band(timeline: Timeline, number: int, span: Span) -> Band:
 def _flag(timeline: Timeline, mark: Mark) -> Flag:
     label = FLAGS[mark.kind]
     # The title of an OOM kill begins so itself.
-    said = mark.text if mark.text.startswith(label) else f"{label}: {mark.text}"
-    said = one_line(said, MAX_TEXT)
-    return Flag(_x(timeline, mark.t), mark.kind, said, f"{mark.t:.2f} s")
+    text = one_line(mark.text if mark.text.startswith(label) else f"{label}: {mark.text}", MAX_TEXT)
+    return Flag(_x(timeline, mark.t), mark.kind, text, f"{mark.t:.2f} s")
 
 
 def _bars(counts: Sequence[float]) -> tuple[tuple[Bar, ...], tuple[Tick, ...], int]:

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``report.html``: one page, complete in itself, that works from ``file://``.
+"""``report.html``: one self-contained page that works from ``file://``.
 
-It loads nothing: style and script are inside, and a content security policy admits those two
-alone, so that text out of a guest stays text whatever it says. Long logs are cut in the middle
-and linked to. The panels of all cells are in the page and opened by its fragment (``#`` and the
-cell's id), which makes each of them a link that can be sent; without JavaScript only tabs and
-arrow keys are missing.
+Style and script are inside, and a content security policy admits nothing else, so that text from
+a guest stays text. Long logs are cut in the middle and linked. The panels of all cells are in the
+page and opened by its fragment (``#`` and the cell's id), so each has a link of its own; without
+JavaScript only tabs and arrow keys are missing.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ def render(record: RunRecord, page: Page) -> str:
     text: str = template("page.html").render(
         record=record,
         page=page,
-        css=Markup(css),  # ours, not a guest's
+        css=Markup(css),  # the harness's own, trusted
         js=Markup(js),
         policy=policy(css, js),
         icon=icon(good=record.as_expected and bool(record.cells)),
@@ -50,7 +49,7 @@ def render(record: RunRecord, page: Page) -> str:
 
 @functools.cache
 def template(name: str) -> jinja2.Template:
-    """Return a template of this folder; each text in it is made visible and escaped."""
+    """Return a template of this folder; it makes each text visible and escapes it."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("harness.report.html", "."),
         autoescape=True,
@@ -63,7 +62,7 @@ def template(name: str) -> jinja2.Template:
 
 
 def _finalize(value: object) -> object:
-    """Make every text visible before it is escaped; what is ours already stays as it is."""
+    """Make text visible before it is escaped; markup of the harness stays as it is."""
     return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
@@ -74,7 +73,7 @@ def part(name: str) -> str:
 
 
 def policy(css: str, js: str = "") -> str:
-    """Return a policy that admits our own style and script, and nothing from anywhere else."""
+    """Return a content security policy that admits this style and script alone."""
     return (
         f"default-src 'none'; style-src {_digest(css)}; script-src {_digest(js)}; "
         "img-src data:; base-uri 'none'; form-action 'none'"

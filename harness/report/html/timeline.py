@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The samples of a guest's memory as a report reads them: ``samples.jsonl`` of a cell.
+"""``samples.jsonl`` of a cell, read for a report: samples of memory, and marks of events.
 
-Two kinds of line: a sample has the time ``t`` (seconds since the test began) and whatever could
-be read then; a mark has ``mark`` and ``text`` as well. A line that is neither is left out, since
-all of it comes from a guest.
+A sample has the time ``t`` (seconds since the test began) and counters; a mark has ``mark`` and
+``text`` as well. Other lines are skipped: a guest may send anything.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ from functools import cached_property
 
 from harness.guest.samples import MAX_MARKS, Mark
 
-LONGEST_S = 7 * 24 * 3600.0  # a time beyond is no time
+LONGEST_S = 7 * 24 * 3600.0  # later times are not believed
 LIST_LIMIT = 64  # entries of a list, as of a histogram
 MAX_SAMPLES = 20_000  # half an hour of them, and far more than a plot has points
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What the guest's counters said at one time."""
+    """The guest's counters at one time."""
 
     t: float  # seconds since the test began
     values: Mapping[str, float]
@@ -40,14 +39,14 @@ class Timeline:
 
     @cached_property  # asked for again with each point that is drawn
     def span(self) -> tuple[float, float]:
-        """The times between which something is known; at least a hundredth of a second apart."""
+        """The first and the last time known, at least 0.01 s apart."""
         times = [s.t for s in self.samples] + [m.t for m in self.marks]
         start, end = min(times, default=0.0), max(times, default=0.0)
         return start, max(end, start + 0.01)
 
 
 def parse_timeline(text: str) -> Timeline:
-    """Read ``samples.jsonl``. Never raises: what cannot be understood is left out.
+    """Read ``samples.jsonl``; never raises, skips lines that are neither sample nor mark.
 
     Of more samples than MAX_SAMPLES it reads every second one, or third, and the last.
     """
@@ -114,7 +113,7 @@ class Span:
 
 
 def case_spans(timeline: Timeline) -> tuple[Span, ...]:
-    """Pair the begins and ends of cases; one that never ended lasts as long as anything known."""
+    """Pair the begins and ends of cases; one that never ended lasts until the last time known."""
     spans: list[Span] = []
     begun: Mark | None = None
     for mark in timeline.marks:
@@ -142,9 +141,9 @@ def rates(timeline: Timeline, name: str) -> tuple[tuple[float, float], ...]:
 
 
 def cpu_shares(timeline: Timeline, name: str) -> tuple[tuple[float, float], ...]:
-    """Return (t, percent) of the processors' time that went to *name* since the sample before.
+    """Return (t, percent) of CPU time spent in *name* since the sample before.
 
-    Of the time that the guest counted, not of the clock's: it counts in ticks.
+    The whole is the time that the guest counted, in ticks, not that of the clock.
     """
     parts = [dict(rates(timeline, part)) for part in ("user_ms", "system_ms", "idle_ms")]
     return tuple(
@@ -155,7 +154,7 @@ def cpu_shares(timeline: Timeline, name: str) -> tuple[tuple[float, float], ...]
 
 
 def gauges(timeline: Timeline, name: str) -> tuple[tuple[float, float], ...]:
-    """Return (t, value) of what goes up and down."""
+    """Return (t, value) of a gauge."""
     return tuple((s.t, s.values[name]) for s in timeline.samples if name in s.values)
 
 

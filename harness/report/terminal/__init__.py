@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a person sees in a terminal: live progress, tables, figures."""
+"""Terminal output: view shows events (progress) and outcomes, table the matrix, others figures."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A boot's profile in a terminal: its phases as bars on one time line, its slowest initcalls."""
+"""The profile of a boot in a terminal: phases as bars on a time line, slowest initcalls."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _bar(begun: float, seconds: float, whole: float, *, ascii_only: bool) -> str
     if whole <= 0.0:
         return ""
     start, end = (round(BAR * point / whole) for point in (begun, begun + seconds))
-    # What took any time at all is seen.
+    # Any time at all is visible.
     block = ("#" if ascii_only else "█") * (end - start) or ("|" if ascii_only else "▏")
     return " " * min(start, BAR - 1) + block if seconds > 0.0 else ""
 

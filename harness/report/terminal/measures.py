@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Figures of cases in a terminal: position beside position, one table for each test it was in."""
+"""Figures of cases in a terminal: one table for each test, a column for each position."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def measured(record: RunRecord, tests: Sequence[str]) -> Iterator[Measured]:
 
 
 def print_measures(console: Console, record: RunRecord, tests: Sequence[str]) -> None:
-    """Print a table for each of :func:`measured`; figures that a patch changed stand out."""
+    """Print a table for each of :func:`measured`; figures that differ are bold."""
     ascii_only = console.options.ascii_only
     found = tuple(measured(record, tests))
     for one in found:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How a run stands, from its events; drawn as a board, or told in plain lines."""
+"""The state of a run, from its events; drawn as a board, or printed in plain lines."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from harness.model.values import Verdict
 from harness.report.matrix import MARKS, difference, duration, lay_out
 from harness.report.terminal.table import ODD, MatrixTable, fit, where
 
-WORTH_SAYING_S = 2.0  # in plain lines a stage shorter than this is not mentioned
-SAY_AGAIN_S = 30.0  # and a longer one says this often how far it is
+REPORT_AFTER_S = 2.0  # plain lines leave out stages shorter than this
+REPORT_EVERY_S = 30.0  # and report progress of a longer one at this interval
 STAGES_SHOWN = 6
 COUNTED = 100_000  # a stage with more pieces than this counts bytes: shown as a share
 
@@ -31,12 +31,12 @@ class Running:
 
     stage: Stage
     since: float
-    told: float | None = None  # when a plain line last told of it
+    reported_at: float | None = None  # time of its last plain line
 
 
 @dataclass
-class Standing:
-    """All that is known so far. Not locked: that is its owner's business."""
+class RunState:
+    """Stages and verdicts so far; its owner locks it."""
 
     running: dict[str, Running] = field(default_factory=dict)
     results: list[CellResult] = field(default_factory=list)
@@ -56,17 +56,17 @@ class Standing:
                 return self.running.pop(event.key)
         return None
 
-    def copy(self) -> Standing:
+    def copy(self) -> RunState:
         """Return a copy that later events do not change."""
-        running = {key: Running(r.stage, r.since, r.told) for key, r in self.running.items()}
-        return Standing(running, list(self.results), self.done, self.total, self.began)
+        running = {key: Running(r.stage, r.since, r.reported_at) for key, r in self.running.items()}
+        return RunState(running, list(self.results), self.done, self.total, self.began)
 
 
 # ---------------------------------------------------------------- plain lines
 
 
-def tell(event: Event, *, ascii_only: bool, odd_only: bool = False) -> Iterator[Text]:
-    """Give the lines that *event* is worth by itself: for a note or a verdict.
+def event_lines(event: Event, *, ascii_only: bool, odd_only: bool = False) -> Iterator[Text]:
+    """Yield the lines of *event*, if it is a note or a verdict.
 
     ``odd_only`` leaves out the verdicts that are as expected: a board shows those.
     """
@@ -87,40 +87,40 @@ def _verdict_line(event: CellDone, ascii_only: bool) -> Text:
     line = Text(f"[{event.done:{len(str(event.total))}}/{event.total}] ")
     style = MARKS[result.verdict].colour + (" bold reverse" if odd else "")
     line.append(result.verdict.value + (ODD if odd else ""), style=style)
-    said = where(result)
+    text = where(result)
     if odd:
-        said += f": {difference(result)}: {one_line(result.reason)}"
+        text += f": {difference(result)}: {one_line(result.reason)}"
     elif result.verdict is not Verdict.PASS:
-        said += ", as expected"
+        text += ", as expected"
     line.append(" " if odd else "  ")
-    line.append(fit(one_line(said, 600), ascii_only=ascii_only))
+    line.append(fit(one_line(text, 600), ascii_only=ascii_only))
     return line
 
 
-def tell_end(ended: Running, now: float, *, ascii_only: bool) -> Iterator[Text]:
-    """Give the line for a stage that has just ended, where it was long enough for one."""
-    if ended.told is not None or now - ended.since >= WORTH_SAYING_S:
+def end_lines(ended: Running, now: float, *, ascii_only: bool) -> Iterator[Text]:
+    """Yield the line of a stage that has just ended, if it was long enough for one."""
+    if ended.reported_at is not None or now - ended.since >= REPORT_AFTER_S:
         took = duration(now - ended.since)
         yield Text(fit(f"{one_line(ended.stage.text)} ({took})", ascii_only=ascii_only))
 
 
-def tell_running(standing: Standing, now: float, *, ascii_only: bool) -> Iterator[Text]:
-    """Give a line for each stage that runs for long and was not told of lately; notes that."""
-    for running in standing.running.values():
-        due = running.since + WORTH_SAYING_S
-        if running.told is not None:
-            due = running.told + SAY_AGAIN_S
+def running_lines(state: RunState, now: float, *, ascii_only: bool) -> Iterator[Text]:
+    """Yield a line for each stage that runs for long and had no line lately; notes the time."""
+    for running in state.running.values():
+        due = running.since + REPORT_AFTER_S
+        if running.reported_at is not None:
+            due = running.reported_at + REPORT_EVERY_S
         if now < due:
             continue
         text = f"{one_line(running.stage.text)} {progress(running.stage)}".rstrip()
-        if running.told is not None:
+        if running.reported_at is not None:
             text += f", {duration(now - running.since)} so far"
-        running.told = now
+        running.reported_at = now
         yield Text(fit(f"{text} ...", ascii_only=ascii_only))
 
 
 def progress(stage: Stage) -> str:
-    """Say how far *stage* is: "412/1103", "37 %", or nothing."""
+    """Return the progress of *stage*: "412/1103", "37 %", or nothing."""
     if not stage.total:
         return str(stage.done) if 0 < stage.done <= COUNTED else ""
     if stage.total > COUNTED:
@@ -132,35 +132,35 @@ def progress(stage: Stage) -> str:
 
 
 class Board:
-    """A rich renderable of a standing: overall progress, running stages, the matrix so far."""
+    """A rich renderable of a state: overall progress, running stages, the matrix so far."""
 
-    def __init__(self, standing: Standing, now: float, spinner: Spinner) -> None:
-        self.standing = standing
+    def __init__(self, state: RunState, now: float, spinner: Spinner) -> None:
+        self.state = state
         self.now = now
         self.spinner = spinner
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         height = options.height or console.size.height
         matrix = self._matrix(options)
-        stages = min(len(self.standing.running), STAGES_SHOWN + 1)
+        stages = min(len(self.state.running), STAGES_SHOWN + 1)
         if matrix and len(matrix) + stages + 4 <= height:
             yield Text()
             yield from matrix
             yield Text()
         yield from self._stages(options)
-        if self.standing.total:
+        if self.state.total:
             yield self._overall()
 
     def _matrix(self, options: ConsoleOptions) -> list[Text]:
-        if not self.standing.results:
+        if not self.state.results:
             return []
         # By name, not as a staircase: rows must not change places while one looks at them.
-        archs = dict.fromkeys(result.cell.arch for result in self.standing.results)
-        matrix = lay_out(self.standing.results, archs, stairs=False)
+        archs = dict.fromkeys(result.cell.arch for result in self.state.results)
+        matrix = lay_out(self.state.results, archs, stairs=False)
         return list(MatrixTable(matrix).lines(options.max_width, ascii_only=options.ascii_only))
 
     def _stages(self, options: ConsoleOptions) -> Iterator[Table | Text]:
-        running = sorted(self.standing.running.values(), key=lambda r: r.since)
+        running = sorted(self.state.running.values(), key=lambda r: r.since)
         grid = Table.grid(
             Column(width=2),
             Column(ratio=1, no_wrap=True, overflow="crop"),
@@ -185,15 +185,15 @@ class Board:
             yield Text(f"  and {len(running) - STAGES_SHOWN} more", style="dim")
 
     def _overall(self) -> Table:
-        standing = self.standing
-        took = duration(self.now - standing.began)
-        odd = sum(not r.as_expected for r in standing.results)
+        state = self.state
+        took = duration(self.now - state.began)
+        odd = sum(not r.as_expected for r in state.results)
         outcome = Text(f"{odd} not as expected", style="bold red") if odd else Text()
         grid = Table.grid(
             Column(no_wrap=True), Column(ratio=1), Column(no_wrap=True), Column(no_wrap=True),
             padding=(0, 2, 0, 0), expand=True,
         )  # fmt: skip
-        count = f"{standing.done} of {standing.total} verdicts"
-        bar = ProgressBar(standing.total, standing.done)
+        count = f"{state.done} of {state.total} verdicts"
+        bar = ProgressBar(state.total, state.done)
         grid.add_row(Text(count, style="bold"), bar, outcome, Text(took, style="dim"))
         return grid

@@ -16,14 +16,14 @@ from harness.report.matrix import MARKS, Matrix, Row, lay_out
 
 ODD = "!"  # stands behind a verdict that is not as expected, for terminals without colour
 GAP = 3  # columns between the blocks of two architectures
-# What we ourselves write beyond ASCII, for terminals that cannot show it.
+# The harness's own characters beyond ASCII, for terminals without them.
 _PLAIN = str.maketrans(
     {"×": "x", "–": "-", "—": "-", "…": "...", "→": "->", "’": "'", "•": "o", "✓": "P", "✗": "F"}
 )
 
 
 def fit(text: str, *, ascii_only: bool) -> str:
-    """Return *text* in ASCII where the terminal knows nothing else; nothing gets lost."""
+    """Return *text* in ASCII if *ascii_only*: other characters are replaced or escaped."""
     if not ascii_only:
         return text
     return text.translate(_PLAIN).encode("ascii", "backslashreplace").decode("ascii")
@@ -70,7 +70,7 @@ class MatrixTable:
         yield from self.lines(options.max_width, ascii_only=options.ascii_only)
 
     def lines(self, width: int, *, ascii_only: bool) -> Iterator[Text]:
-        """Give the lines of the table, at most *width* columns each, and its legend."""
+        """Yield the lines of the table, at most *width* columns each, and its legend."""
         labels = {row: self._label(row, ascii_only) for row in self.matrix.rows}
         room = max((len(label) for label in labels.values()), default=0)
         room = min(room, max(12, width // 2))
@@ -154,7 +154,7 @@ def _opens(row: Row, matrix: Matrix) -> bool:
 
 
 def _bands(blocks: list[Block], width: int) -> list[list[Block]]:
-    """Put *blocks* beside each other as far as *width* goes."""
+    """Put *blocks* side by side as far as *width* allows."""
     bands: list[list[Block]] = []
     used = 0
     for block in blocks:
@@ -173,6 +173,6 @@ def matrix_table(record: RunRecord) -> MatrixTable:
 
 
 def where(result: CellResult) -> str:
-    """Name a cell on one line, as people would: ``x86_64 p2 128M sweep + anon``."""
+    """Return the short name of a cell: ``x86_64 p2 128M sweep + anon``."""
     cell = result.cell
     return f"{cell.arch} p{cell.position} {cell.ram_mib}M {cell.column}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a terminal shows: live progress while a run goes on, and its outcome at the end."""
+"""A run in a terminal: live progress while it goes on, and its outcome at the end."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from rich.text import Text
 from harness.model.events import Event
 from harness.model.results import RunRecord
 from harness.model.text import one_line
-from harness.report.matrix import differences, duration, headline, must_pass, say_verdict
+from harness.report.matrix import differences, duration, headline, must_pass, verdict_text
 from harness.report.patch_summary import patch_entries
 from harness.report.splat_text import splat_line
-from harness.report.terminal.progress import Board, Standing, tell, tell_end, tell_running
+from harness.report.terminal.progress import Board, RunState, end_lines, event_lines, running_lines
 from harness.report.terminal.table import fit, mark, matrix_table, where
 from harness.verdict.flaky import tallies
 
@@ -34,8 +34,8 @@ class View:
     """Shows events: on a live board where the terminal can be redrawn, else in plain lines.
 
     ``with View(console) as view: work(report=view)``. Nothing is shown before the first event.
-    Events may come from any thread. After :meth:`close` the terminal belongs to others: what
-    still comes is told in plain lines.
+    Events may come from any thread. After :meth:`close` later events are
+    printed in plain lines.
     """
 
     def __init__(
@@ -50,9 +50,9 @@ class View:
         self._wants_live = _can_redraw(console) if live is None else live
         self._ascii = console.options.ascii_only
         self._clock = clock
-        # Reentrant: starting the live display draws at once, and drawing asks for the standing.
+        # Reentrant: starting the live display draws at once, and drawing asks for the state.
         self._lock = threading.RLock()
-        self._standing = Standing()
+        self._state = RunState()
         self._spinner = Spinner("line" if self._ascii else "dots", style="cyan")
         self._live: Live | None = None
         self._stop_ticking = threading.Event()
@@ -84,17 +84,17 @@ class View:
             self._begin()
             live = self._live is not None
             now = self._clock()
-            ended = self._standing.take(event, now)
-            lines = list(tell(event, ascii_only=self._ascii, odd_only=live))
+            ended = self._state.take(event, now)
+            lines = list(event_lines(event, ascii_only=self._ascii, odd_only=live))
             if ended is not None and not live:
-                lines += tell_end(ended, now, ascii_only=self._ascii)
+                lines += end_lines(ended, now, ascii_only=self._ascii)
         # Outside of our lock: the live display's thread holds rich's own while it asks for ours.
         self._print(lines, wrap=live)
 
     def tick(self) -> None:
-        """Tell in plain lines of stages that take long; called once a second by itself."""
+        """Print a line for stages that take long; a thread calls it every second."""
         with self._lock:
-            lines = list(tell_running(self._standing, self._clock(), ascii_only=self._ascii))
+            lines = list(running_lines(self._state, self._clock(), ascii_only=self._ascii))
         self._print(lines)
 
     def _begin(self) -> None:
@@ -102,7 +102,7 @@ class View:
         if self._begun:
             return
         self._begun = True
-        self._standing.began = self._clock()
+        self._state.began = self._clock()
         if self._wants_live:
             self._live = Live(
                 get_renderable=self._board,
@@ -121,7 +121,7 @@ class View:
 
     def _board(self) -> Board:
         with self._lock:
-            return Board(self._standing.copy(), self._clock(), self._spinner)
+            return Board(self._state.copy(), self._clock(), self._spinner)
 
     def _print(self, lines: Iterable[Text], *, wrap: bool = False) -> None:
         for line in lines:
@@ -138,37 +138,37 @@ def _can_redraw(console: Console) -> bool:
 
 
 def print_record(console: Console, record: RunRecord, paths: Iterable[Path] = ()) -> None:
-    """Print how a run ended: matrix, differences, what each patch changed, where reports are."""
+    """Print the outcome of a run: matrix, differences, effect of each patch, paths of reports."""
     console.print()
     if record.unpatched:
-        _say(console, f"{record.series_title}{must_pass(record)}", "bold")
+        _emit(console, f"{record.series_title}{must_pass(record)}", "bold")
         console.print()
     console.print(matrix_table(record))
     console.print()
-    _say_differences(console, record)
-    _say_repeats(console, record)
-    _say_lost(console, record)
+    _print_differences(console, record)
+    _print_repeats(console, record)
+    _print_lost(console, record)
     for entry in patch_entries(record):
-        _say(console, f"patch {entry.number}: {entry.title}", style="dim" if entry.quiet else "")
+        _emit(console, f"patch {entry.number}: {entry.title}", style="dim" if entry.quiet else "")
         for sentence in entry.sentences:
             style = "red" if sentence.bad else "dim" if entry.quiet else "bold"
-            _say(console, sentence.text, style, indent=2)
+            _emit(console, sentence.text, style, indent=2)
     console.print()
     count = len(record.cells)
-    said = f"{count} verdict{'s' if count != 1 else ''} in {duration(record.seconds)}"
+    text = f"{count} verdict{'s' if count != 1 else ''} in {duration(record.seconds)}"
     reused = sum(cell.reused for cell in record.cells)
     if reused:
-        said += f", {reused} of them known from earlier runs of the same"
+        text += f", {reused} of them reused from earlier runs of the same content"
     good = record.as_expected and bool(record.cells)
-    _say(console, f"{headline(record)}: {said}", style="bold green" if good else "bold red")
+    _emit(console, f"{headline(record)}: {text}", style="bold green" if good else "bold red")
     if record.error:
-        _say(console, record.error, "red")
+        _emit(console, record.error, "red")
     for path in paths:
-        text = f"  {_short(path)}"  # left whole, however long: it is there to be copied
+        text = f"  {_short(path)}"  # never wrapped, so that it can be copied
         console.print(Text(fit(text, ascii_only=console.options.ascii_only)), soft_wrap=True)
 
 
-def _say(console: Console, text: str, style: str = "", *, indent: int = 0) -> None:
+def _emit(console: Console, text: str, style: str = "", *, indent: int = 0) -> None:
     """Print *text* wrapped, each line indented; padding of rich's would trail spaces."""
     fitting = fit(one_line(text, 2000), ascii_only=console.options.ascii_only)
     room = max(20, console.width - indent)
@@ -176,7 +176,7 @@ def _say(console: Console, text: str, style: str = "", *, indent: int = 0) -> No
         console.print(Text(" " * indent + line, style=style))
 
 
-def _say_differences(console: Console, record: RunRecord) -> None:
+def _print_differences(console: Console, record: RunRecord) -> None:
     """Print a line for each cell that is not as expected, and its reason."""
     ascii_only = console.options.ascii_only
     odd = differences(record)
@@ -184,36 +184,38 @@ def _say_differences(console: Console, record: RunRecord) -> None:
         line = mark(result.verdict, odd=True, ascii_only=ascii_only)
         line.append(f" {fit(where(result), ascii_only=ascii_only)}", style="bold not reverse")
         console.print(line)
-        said = f"{say_verdict(result)}: {one_line(result.reason)}".rstrip(": ")
-        _say(console, said, indent=3)
+        text = f"{verdict_text(result)}: {one_line(result.reason)}".rstrip(": ")
+        _emit(console, text, indent=3)
         for splat in result.splats[:SPLATS_SHOWN]:
-            _say(console, splat_line(splat), indent=3)
+            _emit(console, splat_line(splat), indent=3)
     if len(odd) > DIFFERENCES_SHOWN:
         console.print(Text(f"   and {len(odd) - DIFFERENCES_SHOWN} more: see the report"))
     if odd:
         console.print()
 
 
-def _say_repeats(console: Console, record: RunRecord) -> None:
-    """Print the rates of cells that were run more than once; in full where one is flaky."""
+def _print_repeats(console: Console, record: RunRecord) -> None:
+    """Print the rates of repeated cells; in full where one is flaky."""
     repeated = tallies(record)
     for tally in repeated:
         if tally.flaky:
-            _say(console, f"{tally.cell.id}: {tally.text}", "bold magenta")
+            _emit(console, f"{tally.cell.id}: {tally.text}", "bold magenta")
     if repeated:
         steady = sum(not tally.flaky for tally in repeated)
         least = min(tally.interval[0] for tally in repeated)
-        said = f"{steady} of {len(repeated)} cells agree with themselves in all their runs; "
-        _say(console, f"{said}the lowest rate as expected is above {least:.1%} (95 %)")
+        text = f"{steady} of {len(repeated)} repeated cells had the same verdicts in all runs; "
+        _emit(console, f"{text}the lowest rate as expected is above {least:.1%} (95 %)")
         console.print()
 
 
-def _say_lost(console: Console, record: RunRecord) -> None:
-    """Print where the kernel's log lost records, and all was well nevertheless."""
+def _print_lost(console: Console, record: RunRecord) -> None:
+    """Print in which cells the kernel's log lost records that the console has."""
     cells = [r.cell.id for r in record.cells if r.found_records and r.as_expected]
     if cells:
         where = cells[0] + (f" and {len(cells) - 1} more" if len(cells) > 1 else "")
-        _say(console, f"kernel log records were lost, and read from the console: {where}", "yellow")
+        _emit(
+            console, f"kernel log records were lost, and read from the console: {where}", "yellow"
+        )
         console.print()
 
 

@@ -52,7 +52,7 @@ def harness(checkout: Path, tmp_path: Path) -> Harness:
     return run
 
 
-def test_list_names_everything_there_is(harness: Harness) -> None:
+def test_list_without_kind_lists_all(harness: Harness) -> None:
     done = harness("list")
     assert done.returncode == 0, done.stderr
     for name in ("x86_64", "arm64", "vmalloc-nofail", "kvmalloc-flags", "anon", "kunit", "debian:"):
@@ -80,7 +80,7 @@ def test_list_of_one_kind_leaves_out_the_others(harness: Harness) -> None:
         (("new", "test", "Bad Name"), ("Bad Name",)),
     ],
 )
-def test_a_wrong_request_is_told_in_a_line_and_ends_with_2(
+def test_usage_error_is_one_line_and_exit_2(
     harness: Harness, argv: tuple[str, ...], words: tuple[str, ...]
 ) -> None:
     done = harness(*argv)
@@ -129,7 +129,7 @@ def test_outside_of_a_checkout_the_package_s_own_is_used(tmp_path: Path) -> None
     assert "vmalloc-nofail" in done.stdout
 
 
-def test_a_reader_that_goes_away_is_no_traceback(checkout: Path) -> None:
+def test_closed_pipe_gives_no_traceback(checkout: Path) -> None:
     shell = f"{sys.executable} -m harness list | true"
     done = subprocess.run(
         ("sh", "-c", shell), cwd=checkout, capture_output=True, text=True, check=False
@@ -161,7 +161,7 @@ def test_a_report_has_the_figures_of_the_run_that_is_named(
 # ---------------------------------------------------------------- harness new
 
 
-def test_a_new_test_is_found_and_says_what_it_is(harness: Harness, checkout: Path) -> None:
+def test_new_test_is_listed(harness: Harness, checkout: Path) -> None:
     done = harness("new", "test", "my-test")
     assert done.returncode == 0, done.stderr
     assert "guest-tests/tests/my-test/main.c" in done.stdout
@@ -169,7 +169,7 @@ def test_a_new_test_is_found_and_says_what_it_is(harness: Harness, checkout: Pat
     assert test.module == "my_test"
 
 
-def test_a_new_load_compiles_and_claims_something(
+def test_new_load_compiles_and_has_a_claim(
     harness: Harness, checkout: Path, tmp_path: Path
 ) -> None:
     assert harness("new", "load", "my-load").returncode == 0
@@ -202,7 +202,7 @@ def test_a_new_topic_is_listed(harness: Harness) -> None:
     assert "my-topic" in harness("list", "topics").stdout
 
 
-def test_what_is_there_already_is_not_touched(harness: Harness, checkout: Path) -> None:
+def test_new_refuses_files_that_exist(harness: Harness, checkout: Path) -> None:
     before = (checkout / "kconfigs/kunit.config").read_text()
     done = harness("new", "topic", "kunit")
     assert done.returncode == 2

@@ -47,7 +47,7 @@ def series(tree: Path, tmp_path: Path, first: str = "") -> tuple[str, ...]:
 # ---------------------------------------------------------------- a work tree as a series
 
 
-def test_what_is_not_committed_is_the_last_patch(tree: Path, tmp_path: Path) -> None:
+def test_edits_uncommitted_changes_are_the_last_patch(tree: Path, tmp_path: Path) -> None:
     (tree / "mm" / "a.c").write_text("one\n2\nthree\n")
     git(tree, "commit", "-qam", "second")
     (tree / "mm" / "a.c").write_bytes(b"one\n2\n\xe9\n")  # not UTF-8, as a few sources are
@@ -57,7 +57,7 @@ def test_what_is_not_committed_is_the_last_patch(tree: Path, tmp_path: Path) -> 
     assert series(tree, tmp_path, "HEAD~1") == ("second", UNCOMMITTED)
 
 
-def test_the_users_index_is_left_alone(tree: Path, tmp_path: Path) -> None:
+def test_edits_index_of_the_user_is_unchanged(tree: Path, tmp_path: Path) -> None:
     (tree / "mm" / "new.c").write_text("new\n")
     before = subprocess.check_output(("git", "-C", tree, "status", "--porcelain"))
     series(tree, tmp_path)
@@ -91,7 +91,7 @@ def test_the_base_of_a_tree_is_the_commit_it_starts_from(spec: str, base: str) -
 # ---------------------------------------------------------------- edits
 
 
-def test_an_edit_is_noticed_and_what_builds_leave_is_not(tree: Path) -> None:
+def test_watcher_sees_edits_and_ignores_build_products(tree: Path) -> None:
     with Watcher((tree,)) as watcher:
         (tree / "mm" / "b.o").write_text("x")
         (tree / ".git" / "x").write_text("x")
@@ -100,7 +100,7 @@ def test_an_edit_is_noticed_and_what_builds_leave_is_not(tree: Path) -> None:
         assert watcher.take() == ()
 
 
-def test_an_edit_interrupts_what_it_outdates(tree: Path) -> None:
+def test_watcher_edit_interrupts_the_main_thread(tree: Path) -> None:
     never = threading.Event()
     with Watcher((tree,)) as watcher:
 
@@ -119,7 +119,7 @@ def test_an_edit_interrupts_what_it_outdates(tree: Path) -> None:
         assert watcher.wait(PATIENCE_S)
 
 
-def test_what_a_plan_names_is_watched(tree: Path, tmp_path: Path) -> None:
+def test_watched_paths_are_those_of_the_plan(tree: Path, tmp_path: Path) -> None:
     folders = (tmp_path, tmp_path / "absent")
     found = watched_paths(folders, f"edits:{tree}#HEAD", f"git:{tree}#HEAD")
     assert found == (tmp_path, tree)

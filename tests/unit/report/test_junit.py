@@ -92,7 +92,7 @@ def test_run_as_expected_has_neither_failure_nor_error(tmp_path: Path) -> None:
     assert not [*root.iter("failure"), *root.iter("error"), *root.iter("skipped")]
 
 
-def test_expected_failure_passes_and_says_so(record: RunRecord, folder: Path) -> None:
+def test_junit_expected_failure_passes(record: RunRecord, folder: Path) -> None:
     root = parse(record, folder)
 
     cell = cases(root, "vmalloc-nofail.arm64.p0.debian-5_10.128M.vmalloc-scope")
@@ -108,7 +108,7 @@ def test_expected_failure_passes_and_says_so(record: RunRecord, folder: Path) ->
     assert facts["tree"] == "5.10.262"
 
 
-def test_failure_that_nobody_expected(record: RunRecord, folder: Path) -> None:
+def test_junit_unexpected_failure(record: RunRecord, folder: Path) -> None:
     root = parse(record, folder)
 
     cell = cases(root, "vmalloc-nofail.x86_64.p3.debian-5_10.128M.vmalloc-hygiene.anon")
@@ -134,7 +134,7 @@ def test_test_that_does_not_prove_its_patch_is_a_failure(
 
 
 @pytest.mark.parametrize("verdict", [Verdict.MISS, Verdict.ERROR])
-def test_what_is_not_the_kernels_doing_is_an_error(
+def test_junit_error_and_miss_are_errors(
     record: RunRecord, passing: CellResult, folder: Path, verdict: Verdict
 ) -> None:
     reason = "QEMU ended with status 1"
@@ -160,7 +160,7 @@ def test_crash_that_is_expected_passes(record: RunRecord, proven: CellResult, fo
     assert outcome(whole(record, replace(proven, splats=(panic,)), folder)) == []
 
 
-def test_right_verdict_for_the_wrong_reason_is_a_failure(
+def test_junit_right_verdict_with_an_anomaly_is_a_failure(
     record: RunRecord, proven: CellResult, folder: Path
 ) -> None:
     odd = replace(proven, anomalies=("WARNING at mm/slub.c",), reason="WARNING at mm/slub.c")
@@ -216,7 +216,7 @@ def test_logs_are_bounded_and_name_their_file(tmp_path: Path) -> None:
     assert len(calm) < 2 * CALM_LOG_LIMIT < len(odd) < 300_000
 
 
-def test_case_that_says_too_much_is_bounded(
+def test_junit_diagnostics_are_bounded(
     record: RunRecord, passing: CellResult, folder: Path
 ) -> None:
     case = CaseResult("a", Verdict.PASS, diagnostics=tuple("x" * 100 for _ in range(10_000)))
@@ -225,7 +225,7 @@ def test_case_that_says_too_much_is_bounded(
     assert len(said(list(root.iter("testcase"))[1])) < 2 * CALM_LOG_LIMIT
 
 
-def test_stopped_run_does_not_look_well(record: RunRecord, folder: Path) -> None:
+def test_junit_stopped_run_is_an_error(record: RunRecord, folder: Path) -> None:
     stopped = replace(record, cells=(), finished=False, error="interrupted")
 
     root = parse(stopped, folder)
@@ -234,7 +234,7 @@ def test_stopped_run_does_not_look_well(record: RunRecord, folder: Path) -> None
     assert [e.attrib["message"] for e in root.iter("error")] == ["interrupted"]
 
 
-def test_evidence_that_is_gone_is_no_reason_to_fail(tmp_path: Path) -> None:
+def test_junit_missing_evidence_is_skipped(tmp_path: Path) -> None:
     record = make_run(tmp_path)
     for file in (tmp_path / "cells").rglob("*.log"):
         file.unlink()

@@ -23,7 +23,7 @@ def case(*lines: str, name: str = "calls") -> CaseResult:
     return CaseResult(name, Verdict.PASS, diagnostics=lines)
 
 
-def test_a_figure_has_a_name_a_value_and_a_unit() -> None:
+def test_measures_of_reads_name_value_and_unit() -> None:
     said = case(
         "    # calls: measure: page:GFP_KERNEL|__GFP_NOFAIL:null 8 of 23 requests",
         "something else",
@@ -48,18 +48,18 @@ def test_a_figure_has_a_name_a_value_and_a_unit() -> None:
         "# calls: measured: held 1 KiB",
     ],
 )
-def test_what_only_looks_like_a_figure_is_left_out(line: str) -> None:
+def test_measures_of_skips_malformed_figures(line: str) -> None:
     assert measures_of([case(line)]) == ()
 
 
-def test_a_cell_has_no_end_of_figures() -> None:
+def test_measures_of_are_bounded() -> None:
     many = case(*(f"# calls: measure: n{i} {i}" for i in range(2 * MAX_MEASURES)))
     found = measures_of([many, many])
     assert len(found) == MAX_MEASURES
     assert found[-1].name == f"n{MAX_MEASURES - 1}"
 
 
-def test_positions_stand_side_by_side() -> None:
+def test_side_by_side_lines_up_positions() -> None:
     base = [case("# calls: measure: null 12 requests", "# calls: measure: held 4 KiB")]
     patched = [case("# calls: measure: null 0 requests"), case("# x: measure: n 1", name="x")]
     rows = side_by_side([base, patched])
@@ -72,7 +72,7 @@ def test_positions_stand_side_by_side() -> None:
     assert rows[0].differs
 
 
-def test_a_name_that_comes_again_hides_nothing() -> None:
+def test_side_by_side_keeps_all_values_of_a_name() -> None:
     said = case("# calls: measure: killed 19 programs", "# calls: measure: killed 0 programs")
     assert side_by_side([[said]])[0].values == ("19 programs, 0 programs",)
 
@@ -84,7 +84,7 @@ def said(record: RunRecord, *tests: str, width: int = 80, **console: Any) -> lis
     return [line.rstrip() for line in out.file.getvalue().splitlines()]
 
 
-def test_a_terminal_shows_what_a_patch_changed(tmp_path: Path) -> None:
+def test_print_measures_figures_that_differ_are_bold(tmp_path: Path) -> None:
     sample = make_run(tmp_path / "run", differences=False)
 
     def measured(position: int, *lines: str) -> CellResult:
@@ -112,7 +112,7 @@ def test_a_terminal_shows_what_a_patch_changed(tmp_path: Path) -> None:
     assert "".join(said(record, "*", width=24)).count("KiB") == 1
 
 
-def test_the_page_lines_up_positions_and_marks_what_differs(tmp_path: Path) -> None:
+def test_page_measures_mark_figures_that_differ(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     sample = make_run(folder, differences=False)
 

@@ -23,17 +23,17 @@ SPLAT = Splat(
 )
 
 
-def test_the_line_to_look_at_first_is_in_no_header() -> None:
+def test_where_of_is_in_no_header() -> None:
     assert where_of(SPLAT) == "probe.c:31 (victim)"
 
 
-def test_a_splat_on_one_line() -> None:
+def test_splat_line() -> None:
     kind = SplatKind.OOPS.value
     said = f"{kind}: NULL pointer at probe.c:31 (victim), in case null_pointer"
     assert splat_line(SPLAT) == said
 
 
-def test_the_stack_names_what_was_inlined_and_what_is_not_known() -> None:
+def test_stack_of_marks_inlined_and_unknown_frames() -> None:
     assert stack_of(SPLAT) == (
         "include/probe.h:9 (peek) inlined",
         "probe.c:31 (victim [probe])",
@@ -41,7 +41,7 @@ def test_the_stack_names_what_was_inlined_and_what_is_not_known() -> None:
     )
 
 
-def test_a_splat_without_frames_says_what_it_can() -> None:
+def test_splat_line_without_frames() -> None:
     bare = Splat(SplatKind.WARNING, "x\x1b[31m", "WARNING", 1)
     assert where_of(bare) == ""
     assert stack_of(bare) == ()

@@ -31,18 +31,18 @@ def splat_of(*lines: str) -> Splat:
     return splat
 
 
-def test_a_kill_on_one_line() -> None:
+def test_splat_line_of_an_oom_kill() -> None:
     splat = replace(splat_of(*LOG), when="in case always")
     title = "OOM kill of anon, asked by kunit_try_catch"
     assert splat_line(splat) == f"oom-kill: {title}, in case always: {TOLD}"
 
 
-def test_other_splats_say_nothing_of_it() -> None:
+def test_kill_of_other_splats_is_empty() -> None:
     assert kill_of(Splat(SplatKind.WARNING, "WARNING", "\n".join(LOG), 1)) == ""
     assert kill_of(Splat(SplatKind.OOM_KILL, "OOM kill", "cut", 1)) == ""
 
 
-def test_a_mark_says_it_too() -> None:
+def test_marks_oom_kill_has_the_report() -> None:
     times = [1_000_000] * len(LOG)
     (mark,) = [m for m in marks(read_log(LOG), times, 0) if m.kind == "oom-kill"]
     assert mark.text.endswith(f": {TOLD}")
@@ -61,13 +61,13 @@ def shown(tmp_path: Path, splat: Splat) -> tuple[str, list[str]]:
     return write_junit(record, tmp_path).read_text(encoding="utf-8"), said
 
 
-def test_page_and_junit_say_it(tmp_path: Path) -> None:
+def test_page_and_junit_have_the_oom_report(tmp_path: Path) -> None:
     junit, said = shown(tmp_path, splat_of(*LOG))
     assert said == [TOLD]
     assert TOLD in junit
 
 
-def test_what_a_guest_prints_into_it_stays_text(tmp_path: Path) -> None:
+def test_page_oom_report_of_a_hostile_guest_is_escaped(tmp_path: Path) -> None:
     zone = f"DMA32 free:1kB min:2kB low:3kB {EVIL}"
     group = f"oom-kill:constraint=CONSTRAINT_MEMCG,oom_memcg=/{EVIL},task_memcg=/,task=a,pid=7"
     usage = "memory: usage 1kB, limit 2kB, failcnt 3"

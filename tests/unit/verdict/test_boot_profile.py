@@ -35,7 +35,7 @@ def lines_of(log: Path) -> list[str]:
 
 
 @EACH_LOG
-def test_golden(log: Path) -> None:
+def test_profile_boot_golden_logs(log: Path) -> None:
     profile = taken_apart(lines_of(log))
     seen = {
         "phases": [[p.name, round(p.seconds, 6), p.note] for p in profile.phases],
@@ -46,7 +46,7 @@ def test_golden(log: Path) -> None:
 
 
 @EACH_LOG
-def test_phases_fill_the_time_from_launch_to_ready(log: Path) -> None:
+def test_profile_boot_phases_add_up_to_ready(log: Path) -> None:
     profile = taken_apart(lines_of(log), ready_s=7.5)
     assert sum(phase.seconds for phase in profile.phases) == pytest.approx(7.5)
     assert all(phase.seconds >= 0 for phase in profile.phases)
@@ -55,13 +55,13 @@ def test_phases_fill_the_time_from_launch_to_ready(log: Path) -> None:
 
 @EACH_LOG
 @pytest.mark.parametrize("missing", ["pid_max: default", "Run /init", READY_MARK])
-def test_a_log_that_lacks_a_landmark_is_refused(log: Path, missing: str) -> None:
+def test_profile_boot_log_without_a_required_line_is_refused(log: Path, missing: str) -> None:
     lines = [line for line in lines_of(log) if missing not in line]
     with pytest.raises(ValueError, match=missing):
         taken_apart(lines)
 
 
-def test_initcalls_of_modules_are_not_of_the_boot() -> None:
+def test_profile_boot_initcalls_of_modules_are_left_out() -> None:
     lines = lines_of(LOGS[0])
     stamp = lines[-1].split("]")[0]
     late = f"{stamp}] initcall test_init+0x0/0x10 [test] returned 0 after 9999999 usecs"
@@ -69,7 +69,7 @@ def test_initcalls_of_modules_are_not_of_the_boot() -> None:
 
 
 @given(st.lists(st.text() | st.sampled_from(lines_of(LOGS[0]))))
-def test_anything_gives_a_profile_or_one_error(lines: list[str]) -> None:
+def test_profile_boot_any_text_gives_a_profile_or_one_error(lines: list[str]) -> None:
     with contextlib.suppress(ValueError):
         assert all(phase.seconds >= 0 for phase in taken_apart(lines).phases)
 
@@ -84,13 +84,13 @@ def test_anything_gives_a_profile_or_one_error(lines: list[str]) -> None:
         (b"", True),
     ],
 )
-def test_which_images_unpack_themselves(head: bytes, unpacks: bool) -> None:
+def test_compressed_images(head: bytes, unpacks: bool) -> None:
     assert compressed(head) is unpacks
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 @EACH_LOG
-def test_the_bars_follow_each_other_on_any_terminal(log: Path, encoding: str) -> None:
+def test_show_profile_bars_follow_each_other(log: Path, encoding: str) -> None:
     raw = io.BytesIO()
     out = io.TextIOWrapper(raw, encoding=encoding)
     profile = replace(taken_apart(lines_of(log)), clone_s=0.25)

@@ -27,21 +27,21 @@ def record(*results: CellResult) -> RunRecord:
     [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611),
      (1, 29, 0.0061, 0.1718), (20, 20, 0.8389, 1.0), (0, 0, 0.0, 1.0)],
 )  # fmt: skip
-def test_the_interval_is_wilsons(hits: int, runs: int, low: float, high: float) -> None:
+def test_wilson_interval(hits: int, runs: int, low: float, high: float) -> None:
     assert wilson(hits, runs) == pytest.approx((low, high), abs=5e-5)
 
 
-def test_a_cell_run_once_has_no_rate() -> None:
+def test_tallies_single_run_has_none() -> None:
     assert tallies(record(result(0, Verdict.PASS))) == ()
 
 
-def test_a_cell_that_agrees_with_itself_is_not_flaky() -> None:
+def test_tallies_equal_runs_are_not_flaky() -> None:
     (tally,) = tallies(record(*(result(n, Verdict.PASS) for n in range(20))))
     assert (tally.runs, tally.as_expected, tally.flaky) == (20, 20, False)
     assert tally.text.endswith("20 of 20 as expected, 95 %: 83.9% to 100.0% (20 PASS)")
 
 
-def test_one_run_that_differs_makes_a_cell_flaky() -> None:
+def test_tallies_one_run_that_differs_is_flaky() -> None:
     runs = [result(n, Verdict.PASS) for n in range(3)] + [result(3, Verdict.FAIL)]
     (tally,) = tallies(record(*runs))
     assert (tally.as_expected, tally.flaky) == (3, True)
@@ -49,12 +49,12 @@ def test_one_run_that_differs_makes_a_cell_flaky() -> None:
     assert "FLAKY: 1 FAIL, 3 PASS" in tally.text
 
 
-def test_runs_that_differ_in_a_case_alone_are_flaky_too() -> None:
+def test_tallies_runs_that_differ_in_a_case_are_flaky() -> None:
     (tally,) = tallies(record(result(0, Verdict.FAIL), result(1, Verdict.FAIL, Verdict.PASS)))
     assert tally.flaky
 
 
-def test_the_matrix_shows_a_run_that_is_not_as_expected() -> None:
+def test_lay_out_repeats_show_the_run_that_is_not_as_expected() -> None:
     odd = result(1, Verdict.FAIL)
     runs = (result(0, Verdict.PASS), odd, result(2, Verdict.PASS))
     matrix = lay_out(runs)

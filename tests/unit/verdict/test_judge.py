@@ -81,21 +81,21 @@ def seen(position: int, *lines: str, ended: Ended = Ended.DONE, **more: object) 
         ("mended_a.4096 bytes", 1, FAIL),
     ],
 )
-def test_a_proving_case_fails_before_its_patch_only(
+def test_expected_case_proving_case_fails_before_its_patch_only(
     case: str, position: int, verdict: Verdict
 ) -> None:
     assert expected_case(TEST, SERIES, position, case) is verdict
     assert expected_case(TEST, "another-series", position, case) is PASS
 
 
-def test_a_test_is_expected_to_fail_with_its_cases() -> None:
+def test_expected_test_fails_with_its_cases() -> None:
     assert expected_test(TEST, SERIES, 1, ["always", "mended_a"]) is FAIL
     assert expected_test(TEST, SERIES, 2, ["always", "mended_a"]) is PASS
     assert expected_test(TEST, SERIES, 1) is FAIL
     assert expected_test(TEST, "another-series", 1) is PASS
 
 
-def test_a_claim_that_names_no_real_case_comes_to_light() -> None:
+def test_judge_claim_without_a_matching_case_is_not_as_expected() -> None:
     assert expected_test(TEST, SERIES, 1, ["renamed_a"]) is FAIL
     result = seen(1, *log("renamed_a"))
     assert (result.verdict, result.as_expected) == (PASS, False)
@@ -104,7 +104,7 @@ def test_a_claim_that_names_no_real_case_comes_to_light() -> None:
 # ---------------------------------------------------------------- runs that came to their end
 
 
-def test_before_the_patch_the_right_case_fails() -> None:
+def test_judge_proving_case_fails_before_its_patch() -> None:
     result = seen(1, *log("always", "!mended_a"), seconds=2.5)
     assert (result.verdict, result.expected, result.as_expected) == (FAIL, FAIL, True)
     assert result.reason == "1 of 2 cases failed: mended_a"
@@ -112,20 +112,20 @@ def test_before_the_patch_the_right_case_fails() -> None:
     assert result.seconds == 2.5
 
 
-def test_from_the_patch_on_everything_passes() -> None:
+def test_judge_all_cases_pass_from_the_patch_on() -> None:
     result = seen(2, *log("always", "mended_a"))
     assert (result.verdict, result.expected, result.as_expected) == (PASS, PASS, True)
     assert result.reason == "2 of 2 cases passed"
 
 
-def test_the_wrong_case_failing_is_not_as_expected() -> None:
+def test_judge_failure_of_another_case_is_not_as_expected() -> None:
     result = seen(1, *log("!always", "!mended_a"))
     assert (result.verdict, result.expected, result.as_expected) == (FAIL, FAIL, False)
     result = seen(1, *log("!always", "mended_a"))
     assert (result.verdict, result.expected, result.as_expected) == (FAIL, FAIL, False)
 
 
-def test_a_case_may_skip_itself_unless_it_is_to_prove_something() -> None:
+def test_judge_skip_is_as_expected_unless_the_case_proves_a_patch() -> None:
     lines = ["    # Subtest: demo-suite", "    1..2"]
     lines += ["    ok 1 - always # SKIP not here", "    ok 2 - mended_a", "ok 1 - demo-suite"]
     result = seen(2, *lines)
@@ -136,7 +136,7 @@ def test_a_case_may_skip_itself_unless_it_is_to_prove_something() -> None:
     assert not seen(1, *lines).as_expected
 
 
-def test_a_suite_that_skips_everything_is_a_skip() -> None:
+def test_judge_suite_of_skipped_cases_is_a_skip() -> None:
     test = replace(TEST, proves=())
     lines = ("    # Subtest: demo-suite", "    1..1", "    ok 1 - a # SKIP", "ok 1 - demo-suite")
     result = judge(cell(0), test, SERIES, TestOutcome(Ended.DONE, lines), frozenset())
@@ -146,7 +146,7 @@ def test_a_suite_that_skips_everything_is_a_skip() -> None:
 # ---------------------------------------------------------------- what went wrong beside
 
 
-def test_a_kernel_that_died_fails_in_the_running_case() -> None:
+def test_judge_death_of_the_kernel_fails_the_running_case() -> None:
     lines = (*log("always", planned=2, end=False), "    # mended_a: going", *OOPS)
     result = seen(1, *lines, ended=Ended.DIED)
     assert result.verdict is FAIL
@@ -159,7 +159,7 @@ def test_a_kernel_that_died_fails_in_the_running_case() -> None:
     assert not result.as_expected, "a death is not the failure that was foretold"
 
 
-def test_a_guest_that_was_reset_without_a_word() -> None:
+def test_judge_reset_without_a_splat() -> None:
     result = seen(2, *log("always", "mended_a"), ended=Ended.DIED, reason="the guest reset")
     assert result.verdict is FAIL
     assert result.reason == "the kernel died after the last case: the guest reset"
@@ -168,7 +168,7 @@ def test_a_guest_that_was_reset_without_a_word() -> None:
     )
 
 
-def test_death_is_never_weather() -> None:
+def test_judge_death_is_never_tolerated() -> None:
     test = replace(TEST, tolerated_splats=(SplatKind.PANIC, SplatKind.OOPS))
     lines = (*log("always", "mended_a"), *OOPS)
     for ended in (Ended.DIED, Ended.SILENT, Ended.DONE):
@@ -177,7 +177,7 @@ def test_death_is_never_weather() -> None:
         assert "kernel NULL pointer dereference in demo_write" in result.reason
 
 
-def test_our_own_init_that_exits_is_not_the_kernels_fault() -> None:
+def test_judge_exit_of_init_is_a_miss() -> None:
     died = "Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000100"
     result = seen(2, *log("!always", planned=2, end=False), died, ended=Ended.DIED)
     assert result.verdict is MISS
@@ -186,7 +186,7 @@ def test_our_own_init_that_exits_is_not_the_kernels_fault() -> None:
     assert result.verdict is FAIL
 
 
-def test_silence_is_a_hang_of_the_kernel() -> None:
+def test_judge_silent_guest_is_a_failure() -> None:
     lines = (*log("always", planned=2, end=False), "    # mended_a: going")
     result = seen(2, *lines, ended=Ended.SILENT, seconds=61.4)
     assert result.verdict is FAIL
@@ -194,14 +194,14 @@ def test_silence_is_a_hang_of_the_kernel() -> None:
     assert not result.as_expected
 
 
-def test_a_lost_link_is_a_miss_whatever_was_seen() -> None:
+def test_judge_lost_link_is_a_miss() -> None:
     lines = log("!always", planned=2, end=False)
     result = seen(2, *lines, ended=Ended.LOST, reason="QEMU was killed")
     assert (result.verdict, result.reason) == (MISS, "QEMU was killed")
     assert [case.verdict for case in result.cases] == [FAIL, MISS]
 
 
-def test_a_refused_module_is_the_tests_fault() -> None:
+def test_judge_refused_module_is_an_error() -> None:
     unknown = "demo: Unknown symbol demo_gone (err -2)"
     taint = "demo: loading out-of-tree module taints kernel."
     result = seen(2, taint, unknown, ended=Ended.REFUSED, errno=errno.ENOENT)
@@ -213,43 +213,43 @@ def test_a_refused_module_is_the_tests_fault() -> None:
     assert result.reason == "knob /proc/gone: no such file"
 
 
-def test_a_module_that_says_nothing_is_broken() -> None:
+def test_judge_module_without_ktap_is_an_error() -> None:
     result = seen(2, "demo: hello")
     assert (result.verdict, result.as_expected) == (ERROR, False)
     assert result.reason == "module demo loaded but printed no KTAP"
 
 
-def test_results_of_another_suite_are_not_these() -> None:
+def test_judge_results_of_another_suite_are_an_error() -> None:
     lines = [line.replace("demo-suite", "other") for line in log("always", "mended_a")]
     result = seen(2, *lines)
     assert result.verdict is ERROR
     assert result.reason == "no results of suite demo-suite, but of other"
 
 
-def test_fewer_cases_than_planned_are_an_error() -> None:
+def test_judge_fewer_cases_than_planned_are_an_error() -> None:
     result = seen(2, *log("always", "mended_a", planned=4))
     assert result.verdict is ERROR
     assert result.reason == "2 planned cases have no result"
 
 
-def test_a_suite_without_an_end_is_an_error() -> None:
+def test_judge_suite_without_an_end_is_an_error() -> None:
     result = seen(2, *log("always", "mended_a", end=False))
     assert result.verdict is ERROR
     assert "have no end" in result.reason
 
 
-def test_unsound_ktap_is_an_error() -> None:
+def test_judge_unsound_ktap_is_an_error() -> None:
     result = seen(2, *log("always", "mended_a", planned=1))
     assert result.verdict is ERROR
     assert "unsound KTAP: demo-suite: 2 results for a plan of 1" in result.reason
 
 
-def test_a_module_that_cannot_be_unloaded_is_an_error() -> None:
+def test_judge_module_that_cannot_be_unloaded_is_an_error() -> None:
     result = seen(2, *log("always", "mended_a"), reason="module demo cannot be unloaded: busy")
     assert (result.verdict, result.as_expected) == (ERROR, False)
 
 
-def test_an_unexpected_splat_fails_and_is_named() -> None:
+def test_judge_splat_that_is_not_tolerated_is_a_failure() -> None:
     result = seen(2, WARNING, *log("always", "mended_a"))
     assert (result.verdict, result.reason) == (FAIL, "WARNING in demo_put (mm/demo.c)")
     assert not result.as_expected
@@ -257,7 +257,7 @@ def test_an_unexpected_splat_fails_and_is_named() -> None:
     assert (before.verdict, before.expected, before.as_expected) == (FAIL, FAIL, False)
 
 
-def test_weather_of_test_or_load_fails_nothing() -> None:
+def test_judge_tolerated_splats_of_test_and_load_pass() -> None:
     lines = (OOM, WARNING, *log("always", "mended_a"))
     outcome = TestOutcome(Ended.DONE, lines)
     test = replace(TEST, tolerated_splats=(SplatKind.WARNING,))
@@ -268,7 +268,7 @@ def test_weather_of_test_or_load_fails_nothing() -> None:
     assert (result.verdict, result.reason) == (FAIL, "OOM kill of anon")
 
 
-def test_weather_of_a_claim_is_ordinary_before_its_patch_only() -> None:
+def test_judge_splats_of_a_claim_are_tolerated_before_its_patch_only() -> None:
     claim = replace(TEST.proves[0], tolerated_splats=(SplatKind.WARNING,))
     test = replace(TEST, proves=(claim,))
     before = TestOutcome(Ended.DONE, (WARNING, *log("always", "!mended_a")))
@@ -279,14 +279,14 @@ def test_weather_of_a_claim_is_ordinary_before_its_patch_only() -> None:
     assert not judge(cell(0), test, "another", after, frozenset()).as_expected
 
 
-def test_many_splats_make_a_short_reason() -> None:
+def test_judge_reason_names_three_splats_at_most() -> None:
     lines = [WARNING.replace("demo_put", f"demo_{letter}") for letter in "abcdefgh"]
     result = seen(2, *lines, *log("always", "mended_a"))
     assert result.reason.count("WARNING") == 3
     assert result.reason.endswith("5 more kinds of splats")
 
 
-def test_a_load_that_went_away_is_an_error_unless_the_weather_took_it() -> None:
+def test_judge_load_that_ended_is_an_error_unless_oom_killed() -> None:
     outcome = TestOutcome(Ended.DONE, log("always", "mended_a"), load_ended="anon: exit 1")
     tolerated_splats = frozenset({SplatKind.OOM_KILL})
     result = judge(cell(2, "anon"), TEST, SERIES, outcome, tolerated_splats)
@@ -295,7 +295,7 @@ def test_a_load_that_went_away_is_an_error_unless_the_weather_took_it() -> None:
     assert judge(cell(2, "anon"), TEST, SERIES, outcome, tolerated_splats).as_expected
 
 
-def test_every_reason_is_one_line() -> None:
+def test_judge_reason_is_one_line() -> None:
     lines = ("    # a: x\n    y", *OOPS, WARNING, "BUG: odd \x01 thing", *log("!always", planned=3))
     for ended in Ended:
         result = seen(0, *lines, ended=ended, reason="why", load_ended="exit:1")
@@ -310,7 +310,7 @@ def boot(*console: str, position: int = 2) -> CellResult:
     return judge_boot_failure(cell(position), TEST, SERIES, console)
 
 
-def test_a_kernel_that_spoke_of_its_death_fails() -> None:
+def test_judge_boot_failure_oops_on_the_console_is_a_failure() -> None:
     result = boot("[    0.1] Linux version 5.10.262", *OOPS)
     assert result.verdict is FAIL
     assert result.reason == (
@@ -320,7 +320,7 @@ def test_a_kernel_that_spoke_of_its_death_fails() -> None:
     assert not boot(*OOPS, position=1).as_expected, "not what the base was expected to do"
 
 
-def test_a_bug_or_panic_of_the_kernel_fails() -> None:
+def test_judge_boot_failure_bug_or_panic_is_a_failure() -> None:
     console = (FOLDER / "splat/bug-x86.log").read_text().split("\n")
     assert boot(*console).verdict is FAIL
     assert boot("Kernel panic - not syncing: corrupted stack end detected").verdict is FAIL
@@ -338,18 +338,18 @@ def test_a_bug_or_panic_of_the_kernel_fails() -> None:
         WARNING,
     ],
 )
-def test_silence_and_our_own_faults_are_a_miss(last: str) -> None:
+def test_judge_boot_failure_silence_and_bad_initramfs_are_a_miss(last: str) -> None:
     result = boot("[    0.1] Linux version 5.10.262", last)
     assert result.verdict is MISS
     assert result.reason.startswith("the guest did not come up: ")
 
 
-def test_no_console_at_all() -> None:
+def test_judge_boot_failure_empty_console_is_a_miss() -> None:
     assert boot().reason == "the guest did not come up: it was silent"
     assert boot("", " ").verdict is MISS
 
 
-def test_what_could_not_be_run_is_a_miss_with_its_reason() -> None:
+def test_missed_result_has_its_reason() -> None:
     result = missed_result(cell(1), TEST, SERIES, "no kernel to boot: mm/demo.c:1: error")
     assert (result.verdict, result.expected, result.as_expected) == (MISS, FAIL, False)
     assert result.reason == "no kernel to boot: mm/demo.c:1: error"

@@ -31,7 +31,7 @@ READ = "2 kernel log records were lost, and read from the console"
 
 
 @pytest.mark.parametrize("found", [0, 2])
-def test_what_nobody_has_seen_is_not_all_well(found: int) -> None:
+def test_judge_lost_records_turn_a_pass_into_a_miss(found: int) -> None:
     result = seen(2, *log("always", "mended_a"), lost_records=7, found_records=found)
     assert (result.verdict, result.as_expected) == (MISS, False)
     assert result.reason == (f"{UNSEEN}; {READ}" if found else UNSEEN)
@@ -48,7 +48,7 @@ def test_what_nobody_has_seen_is_not_all_well(found: int) -> None:
         (2, (), Ended.LOST, MISS),
     ],
 )
-def test_what_was_seen_to_be_bad_stays_so(
+def test_judge_lost_records_leave_a_failure(
     position: int, lines: tuple[str, ...], ended: Ended, verdict: Verdict
 ) -> None:
     result = seen(position, *lines, ended=ended, lost_records=7)
@@ -56,7 +56,7 @@ def test_what_was_seen_to_be_bad_stays_so(
     assert UNSEEN in result.reason
 
 
-def test_nothing_is_skipped_either_where_something_was_lost() -> None:
+def test_judge_lost_records_turn_a_skip_into_a_miss() -> None:
     test = replace(TEST, proves=())
     lines = ("    # Subtest: demo-suite", "    1..1", "    ok 1 - a # SKIP", "ok 1 - demo-suite")
     outcome = TestOutcome(Ended.DONE, lines)
@@ -65,14 +65,14 @@ def test_nothing_is_skipped_either_where_something_was_lost() -> None:
         assert (result.verdict, result.as_expected) == (verdict, lost == 0)
 
 
-def test_records_that_the_console_has_are_a_note() -> None:
+def test_judge_records_found_on_the_console_are_a_note() -> None:
     result = seen(2, *log("always", "mended_a"), found_records=2)
     assert (result.verdict, result.as_expected) == (PASS, True)
     assert result.reason == f"2 of 2 cases passed; {READ}"
     assert (result.anomalies, result.found_records) == ((), 2)
 
 
-def test_the_place_of_a_gap_is_neither_a_result_nor_a_splat() -> None:
+def test_judge_mark_of_a_gap_is_neither_result_nor_splat() -> None:
     whole = log("always", "mended_a")
     for at in range(len(whole) + 1):
         lines = (*whole[:at], Gap(1, 2, 7).mark, *whole[at:])

@@ -26,7 +26,7 @@ from tests.unit.verdict.test_judge import (
 
 
 def oom_kills(*names: str, load: str = "none", own: bool = False, **more: object) -> CellResult:
-    """Judge a run with these victims; with *own*, the test declares them as weather."""
+    """Judge a run with these victims; with *own*, the test tolerates them."""
     test = replace(TEST, tolerated_splats=(SplatKind.OOM_KILL,) if own else ())
     tolerated_splats = frozenset({SplatKind.OOM_KILL} if load != "none" else ())
     lines = (*(KILL % name for name in names), *log("always", "mended_a"))
@@ -53,7 +53,7 @@ def oom_kills(*names: str, load: str = "none", own: bool = False, **more: object
         ("dropbear", "anon", True, MISS),
     ],
 )
-def test_a_kill_is_weather_or_failure_or_our_fault(
+def test_judge_oom_kill_verdict_depends_on_the_victim(
     victim: str, load: str, own: bool, verdict: Verdict
 ) -> None:
     result = oom_kills(victim, load=load, own=own)
@@ -64,7 +64,7 @@ def test_a_kill_is_weather_or_failure_or_our_fault(
         assert "; " not in result.reason, "said once"
 
 
-def test_a_kill_says_who_asked_and_why() -> None:
+def test_judge_oom_kill_reason_names_the_request() -> None:
     lines = (FOLDER / "oom/seen-global-7.2-x86_64.log").read_text().replace("(anon)", "(insmod)")
     result = seen(2, *lines.split("\n"), ended=Ended.REFUSED, reason="module demo: signal 9")
     assert (result.verdict, result.reason) == (
@@ -74,7 +74,7 @@ def test_a_kill_says_who_asked_and_why() -> None:
     )
 
 
-def test_without_a_part_of_the_guest_nothing_is_known() -> None:
+def test_judge_oom_kill_of_the_guest_itself_is_a_miss() -> None:
     result = oom_kills("anon", "insmod", "sampler", load="anon")
     assert result.verdict is MISS
     assert result.reason == (
@@ -83,7 +83,7 @@ def test_without_a_part_of_the_guest_nothing_is_known() -> None:
     )
 
 
-def test_a_storm_of_kills_hides_none() -> None:
+def test_judge_oom_kill_of_the_loader_in_a_storm_is_a_failure() -> None:
     result = oom_kills(*["anon"] * 5000, "insmod", load="anon")
     assert result.verdict is FAIL
     result = oom_kills(*(f"program-{n}" for n in range(300)), load="anon")
@@ -91,12 +91,12 @@ def test_a_storm_of_kills_hides_none() -> None:
     assert len(result.reason) < 1000
 
 
-def test_a_kill_that_a_test_quotes_took_nobody() -> None:
+def test_judge_quoted_oom_kill_is_ignored() -> None:
     lines = (f"    # always: it said\n{KILL % 'insmod'}", *log("always", "mended_a"))
     assert seen(2, *lines).as_expected
 
 
-def test_only_a_kill_of_the_load_excuses_its_end() -> None:
+def test_judge_end_of_a_load_is_tolerated_after_its_oom_kill_only() -> None:
     ended = "anon: signal 9"
     assert oom_kills("anon", load="anon", load_ended=ended).as_expected
     result = oom_kills("busybox", load="anon", own=True, load_ended=ended)
@@ -104,7 +104,7 @@ def test_only_a_kill_of_the_load_excuses_its_end() -> None:
 
 
 @pytest.mark.parametrize("name", ["xfs-metadata", "one-that-has-a-long-name"])
-def test_a_kill_excuses_the_load_that_it_took_and_no_other(name: str) -> None:
+def test_judge_oom_kill_of_one_load_does_not_tolerate_the_end_of_another(name: str) -> None:
     both = f"anon+{name}"
     ended = f"anon: signal 9; {name}: signal 9"
     assert oom_kills("anon", name[:15], load=both, load_ended=ended).as_expected
@@ -112,7 +112,7 @@ def test_a_kill_excuses_the_load_that_it_took_and_no_other(name: str) -> None:
     assert (result.verdict, result.reason) == (ERROR, f"the load ended by itself: {name}: signal 9")
 
 
-def test_a_load_that_exits_found_something_wrong_whatever_was_killed() -> None:
+def test_judge_exit_of_a_load_is_an_error_despite_oom_kills() -> None:
     ended = "xfs-metadata: exit 1"
     for killed in (["anon"], ["xfs-metadata"], ["anon", "xfs-metadata"]):
         result = oom_kills(*killed, load="anon+xfs-metadata", load_ended=ended)

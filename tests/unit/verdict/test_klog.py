@@ -28,41 +28,41 @@ def texts(*records: str) -> list[str]:
         "\x1b[32m[    1.234567] \x1b[0m    ok 1 - x\x1b[m",
     ],
 )
-def test_prefixes_go_and_indentation_stays(dress: str) -> None:
+def test_log_lines_prefixes_go_and_indentation_stays(dress: str) -> None:
     assert texts(dress) == ["    ok 1 - x"]
 
 
 @pytest.mark.parametrize(
     "text", ["[1.5] is a number", "[   61]     0    61", "1,2 and 3; four", "[ 1.2.3 ] x", "[T1] x"]
 )
-def test_what_only_looks_like_a_prefix_stays(text: str) -> None:
+def test_log_lines_text_that_resembles_a_prefix_stays(text: str) -> None:
     assert [t.replace("[1.5] ", "") for t in texts(text)] == [text.replace("[1.5] ", "")]
 
 
-def test_escapes_of_kmsg_are_undone() -> None:
+def test_log_lines_escapes_of_kmsg_are_undone() -> None:
     assert texts(r"\x09tab\x0aline two\x0a", r"a\x5cx0ab") == ["\ttab", "line two", r"a\x0ab"]
 
 
-def test_lines_of_a_test_are_marked_as_its_own_words() -> None:
+def test_log_lines_further_lines_of_a_diagnostic_are_quoted() -> None:
     lines = list(log_lines(["  # case: says\nWARNING: CPU:", "other\nWARNING: CPU:"]))
     assert [(line.record, line.quoted) for line in lines] == [
         (1, False), (1, True), (2, False), (2, False),
     ]  # fmt: skip
 
 
-def test_a_stamp_in_the_middle_cuts_a_line() -> None:
+def test_log_lines_stamp_in_the_middle_cuts_a_line() -> None:
     cut = "    ok 1 - a[    1.234567] random: crng init done"
     assert texts(cut) == ["    ok 1 - a", "random: crng init done"]
     assert texts("# case: [    1.234567] quoted") == ["# case: [    1.234567] quoted"]
 
 
-def test_every_record_has_a_line_with_its_number() -> None:
+def test_log_lines_each_record_has_a_line_with_its_number() -> None:
     assert [line.record for line in log_lines(["a", "", "b\n\nc"])] == [1, 2, 3, 3]
 
 
 @settings(deadline=None)
 @given(st.lists(st.text(), max_size=20))
-def test_any_text_is_taken(records: list[str]) -> None:
+def test_log_lines_of_any_text_are_bounded(records: list[str]) -> None:
     lines = list(log_lines(records))
     assert {line.record for line in lines} == set(range(1, len(records) + 1))
     assert all(len(line.text) <= MAX_LINE and "\n" not in line.text for line in lines)

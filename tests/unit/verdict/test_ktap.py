@@ -37,7 +37,7 @@ def _case(case: CaseResult) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("log", golden_logs("ktap"), ids=lambda log: log.stem)
-def test_golden(log: Path) -> None:
+def test_parse_golden_logs(log: Path) -> None:
     result = read(log.read_text(encoding="utf-8").splitlines())
     seen = {
         "cases": [_case(case) for case in result.cases()],
@@ -58,19 +58,19 @@ def verdicts(*lines: str, unfinished: Verdict = Verdict.ERROR) -> dict[str, str]
     return {case.name: case.verdict.value for case in read(lines).cases(unfinished)}
 
 
-def test_a_case_without_result_gets_the_verdict_the_caller_decides() -> None:
+def test_cases_without_result_get_the_given_verdict() -> None:
     log = ("    # Subtest: s", "    1..2", "    ok 1 - a", "    # b: working")
     assert verdicts(*log) == {"a": "PASS", "b": "ERROR"}
     assert verdicts(*log, unfinished=Verdict.FAIL) == {"a": "PASS", "b": "FAIL"}
     assert read(log).running == "b"
 
 
-def test_the_running_case_is_not_one_that_has_its_result() -> None:
+def test_running_is_no_case_that_has_a_result() -> None:
     log = ("    # Subtest: s", "    1..2", "    ok 1 - a", "    # a: late word", "    # s: suite")
     assert read(log).running == "case 2"
 
 
-def test_every_truncation_keeps_what_was_there_and_is_never_complete() -> None:
+def test_parse_truncated_log_keeps_results_and_is_incomplete() -> None:
     log = (Path(__file__).parents[1] / "golden/ktap/kunit-6.1.log").read_text().splitlines()
     whole = {case.name: case.verdict for case in read(log).cases()}
     for length in range(len(log)):
@@ -100,7 +100,7 @@ def test_every_truncation_keeps_what_was_there_and_is_never_complete() -> None:
         ("ok 1 x # 5 skips", "PASS", ""),
     ],
 )
-def test_directives(line: str, verdict: str, directive: str) -> None:
+def test_parse_directives(line: str, verdict: str, directive: str) -> None:
     (case,) = read([line]).cases()
     assert (case.name, case.verdict.value, case.directive) == ("x", verdict, directive)
 
@@ -116,7 +116,7 @@ def test_directives(line: str, verdict: str, directive: str) -> None:
         ("", "case 1"),
     ],
 )
-def test_names(rest: str, name: str) -> None:
+def test_parse_names(rest: str, name: str) -> None:
     assert names(read([f"ok 1 {rest}".rstrip()])) == [name]
 
 
@@ -124,11 +124,11 @@ def test_names(rest: str, name: str) -> None:
     "line",
     ["okay 1 x", "ok", "ok x", "ok 1x", "not  ok 1 x", "OK 1 x", "ok 1234567890 x", "# ok 1 x"],
 )
-def test_lines_that_are_no_results(line: str) -> None:
+def test_parse_lines_that_are_no_results(line: str) -> None:
     assert read([line]).tests == ()
 
 
-def test_diagnostics_belong_to_the_case_they_precede_and_are_bounded() -> None:
+def test_parse_diagnostics_belong_to_the_next_case_and_are_bounded() -> None:
     many = [f"    # noisy: line {n}" for n in range(10_000)]
     log = [
         "    # Subtest: s",
@@ -146,7 +146,7 @@ def test_diagnostics_belong_to_the_case_they_precede_and_are_bounded() -> None:
     assert "[... 9800 lines ...]" in noisy.diagnostics
 
 
-def test_depth_is_bounded() -> None:
+def test_parse_depth_is_bounded() -> None:
     log = [" " * depth + "ok 1 x" for depth in range(0, 4000, 2)]
     depth, level = 0, read(log).tests
     while level:
@@ -154,26 +154,26 @@ def test_depth_is_bounded() -> None:
     assert depth <= ktap.MAX_DEPTH
 
 
-def test_the_number_of_results_is_bounded() -> None:
+def test_parse_number_of_results_is_bounded() -> None:
     result = read(f"ok {n} x" for n in range(ktap.MAX_RESULTS + 10))
     assert len(result.tests) == ktap.MAX_RESULTS
     assert any("the rest is not read" in problem for problem in result.problems)
 
 
-def test_long_lines_are_cut() -> None:
+def test_parse_long_lines_are_cut() -> None:
     (case,) = read(["# " + "x" * 10_000_000, "ok 1 " + "y" * 10_000_000]).cases()
     assert len(case.name) == ktap.MAX_NAME
     assert len(case.diagnostics[0]) < 5000
 
 
-def test_a_skipped_suite_misses_nothing() -> None:
+def test_missing_of_a_skipped_suite_is_zero() -> None:
     result = read(["    # Subtest: s", "    1..5", "ok 1 s # SKIP wrong machine"])
     assert result.missing == 0
     assert result.complete
     assert verdicts("    # Subtest: s", "    1..5", "ok 1 s # SKIP wrong") == {"s": "SKIP"}
 
 
-def test_plans_of_several_modules_add_up() -> None:
+def test_parse_plans_of_several_modules_add_up() -> None:
     one = ("KTAP version 1", "1..1", "ok 1 a")
     assert read(one + one).planned == 2
     assert read(one + one).complete
@@ -202,7 +202,7 @@ def size(tests: tuple[KtapTest, ...]) -> int:
 
 @settings(deadline=None)
 @given(LINES)
-def test_any_text_gives_a_bounded_result(lines: list[str]) -> None:
+def test_parse_any_text_gives_a_bounded_result(lines: list[str]) -> None:
     result = read(lines)
     pieces = sum(line.count("\n") + line.count("\\x0a") + line.count("[ ") + 1 for line in lines)
     # Each line opens at most one level and ends at most one test.
@@ -219,7 +219,7 @@ def test_any_text_gives_a_bounded_result(lines: list[str]) -> None:
 @settings(deadline=None)
 @given(LINES)
 @example([" ok 0", "  ok 0", "not ok 0"])
-def test_a_failure_is_never_lost(lines: list[str]) -> None:
+def test_parse_any_interleaving_keeps_a_failure(lines: list[str]) -> None:
     """However lines are mixed, a result line that says "not ok" leaves a trace."""
     failed = any(
         test.finished and test.verdict is Verdict.FAIL for test in _flat(read(lines).tests)

@@ -37,7 +37,7 @@ def reports(log: Path) -> list[OomReport]:
 
 
 @pytest.mark.parametrize("log", golden_logs("oom"), ids=lambda log: log.stem)
-def test_golden(log: Path) -> None:
+def test_oom_reports_golden_logs(log: Path) -> None:
     seen = [
         {**asdict(one), "zones": list(map(asdict, one.zones)), "says": kill_text(one)}
         for one in reports(log)
@@ -46,7 +46,7 @@ def test_golden(log: Path) -> None:
 
 
 @pytest.mark.parametrize("arch", ["x86_64", "arm64"])
-def test_each_kernel_is_understood_in_full(arch: str) -> None:
+def test_oom_reports_of_each_kernel_have_all_fields(arch: str) -> None:
     for release in ("5.10", "6.1", "6.12", "7.2"):
         (one,) = reports(FOLDER / f"oom/seen-global-{release}-{arch}.log")
         assert victim_of(one, ("anon",)) is Victim.LOAD
@@ -56,7 +56,7 @@ def test_each_kernel_is_understood_in_full(arch: str) -> None:
 
 
 @pytest.mark.parametrize("arch", ["x86_64", "arm64"])
-def test_a_death_of_memory_is_a_kill_and_nobody_left(arch: str) -> None:
+def test_oom_reports_deadlock_on_memory_has_no_victim_left(arch: str) -> None:
     """The task that loads the test, as it was called then, and after it there is only PID 1."""
     first, last = reports(FOLDER / f"splat/seen-oom-{arch}.log")
     assert (first.victim, first.victim_pid, first.nobody_left) == ("init", 28, False)
@@ -86,16 +86,16 @@ def killed(name: str, pid: int = 61) -> OomReport:
         ("", Victim.TEST),
     ],
 )
-def test_whose_task_it_was(name: str, whose: Victim) -> None:
+def test_victim_of_names_whose_task_it_was(name: str, whose: Victim) -> None:
     assert victim_of(killed(name), ("anon", "very-long-name-of-a-load")) is whose
 
 
-def test_a_load_may_not_pass_for_the_guests_own() -> None:
+def test_victim_of_load_named_like_a_guest_task_is_the_guest() -> None:
     assert victim_of(killed("sampler"), ("sampler",)) is Victim.GUEST
     assert victim_of(killed("anything", pid=1), ("anything",)) is Victim.GUEST
 
 
-def test_names_with_brackets_and_names_cut_off() -> None:
+def test_oom_reports_names_with_brackets_and_cut_names() -> None:
     assert killed("a) (b").victim == "a) (b"
     short = oom_report("Out of memory: Killed process 61 (ano")
     assert short is not None
@@ -105,7 +105,7 @@ def test_names_with_brackets_and_names_cut_off() -> None:
     assert (bare.victim, bare.constraint) == ("anon", "memcg")
 
 
-def test_reports_that_are_cut_or_follow_each_other() -> None:
+def test_oom_reports_cut_and_consecutive_reports() -> None:
     zone = "DMA32 free:1344kB min:1340kB low:1680kB"
     lines = [zone, ASKED, zone, zone, "text", ASKED.replace("kswapd0", "dd")]
     first, last = oom_reports(lines)
@@ -116,7 +116,7 @@ def test_reports_that_are_cut_or_follow_each_other() -> None:
     assert (one.victim_pid, one.zones) == (None, ())
 
 
-def test_what_is_said() -> None:
+def test_kill_text_and_request_text() -> None:
     (memcg,) = reports(FOLDER / "oom/seen-memcg-5.10-x86_64.log")
     assert request_text(memcg) == (
         "asked by dd, order 0, GFP_KERNEL, at the limit of a memory cgroup"
@@ -130,7 +130,7 @@ def test_what_is_said() -> None:
     assert request_text(OomReport()) == kill_text(OomReport()) == ""
 
 
-def test_zones_are_bounded() -> None:
+def test_oom_reports_zones_are_bounded() -> None:
     zones = [f"Node {n} DMA free:1kB min:1kB low:1kB" for n in range(10_000)]
     (one,) = oom_reports([ASKED, *zones])
     assert len(one.zones) == oom.MAX_ZONES
@@ -153,7 +153,7 @@ LINES = st.lists(st.one_of(st.sampled_from(sorted(set(pieces()))), CUT, st.text(
 
 @settings(deadline=None)
 @given(LINES)
-def test_any_text_gives_bounded_reports(lines: list[str]) -> None:
+def test_oom_reports_of_any_text_are_bounded(lines: list[str]) -> None:
     found = list(oom_reports(lines))
     assert len(found) <= len(lines)
     for one in found:
@@ -167,7 +167,7 @@ def test_any_text_gives_bounded_reports(lines: list[str]) -> None:
 
 @pytest.mark.parametrize("start", ["", " ", ASKED, "Out of memory: Killed process 1 ("])
 @pytest.mark.parametrize("letter", "( :,=|a0/")
-def test_endless_lines_cost_little(letter: str, start: str) -> None:
+def test_oom_reports_endless_lines_are_cheap(letter: str, start: str) -> None:
     """Were any pattern to go back and forth over one, this would not end in a day."""
     endless = [start + letter * 1_000_000, letter * 1_000_000 + start]
     *_, last = oom_reports([*endless, "Out of memory: Killed process 7 (anon) total-vm:1kB"])

@@ -15,7 +15,7 @@ QUIET = Phase(STARTED, ("XFS (vda): Mounting V5 Filesystem",))
 WARNED = Phase(STOPPED, ("zram0: gone", WARNING))
 
 
-def test_a_splat_is_found_at_its_place_in_the_whole_log() -> None:
+def test_read_phases_splat_has_its_line_in_the_whole_log() -> None:
     phases = (QUIET, WARNED)
     none, (splat,) = (facts.splats for facts in read_phases(phases))
     assert none == ()
@@ -25,7 +25,7 @@ def test_a_splat_is_found_at_its_place_in_the_whole_log() -> None:
     assert not eventful((QUIET,))
 
 
-def test_ends_are_said_with_what_was_going_on() -> None:
+def test_ends_of_names_the_phase() -> None:
     ends = (
         (Ended.DONE, "", ()),
         (Ended.DIED, "the guest reset or powered off", ()),
@@ -48,7 +48,7 @@ def test_ends_are_said_with_what_was_going_on() -> None:
     ]
 
 
-def test_the_weather_of_a_cell_holds_around_its_test_too() -> None:
+def test_judge_splats_of_phases_are_tolerated_as_in_the_test() -> None:
     kill = Phase(STOPPED, (KILL % "anon",))
     outcome = TestOutcome(Ended.DONE, log("always", "mended_a"), phases=(kill,))
     said = judge(cell(2, "anon"), TEST, SERIES, outcome, frozenset())
@@ -58,14 +58,14 @@ def test_the_weather_of_a_cell_holds_around_its_test_too() -> None:
     assert judge(cell(2, "anon"), TEST, SERIES, outcome, tolerated_splats).as_expected
 
 
-def test_a_part_of_ours_that_was_killed_around_the_test_is_a_miss() -> None:
+def test_judge_oom_kill_of_the_guest_in_a_phase_is_a_miss() -> None:
     kill = Phase(STOPPED, (KILL % "dropbear",))
     outcome = TestOutcome(Ended.DONE, log("always", "mended_a"), phases=(kill,))
     tolerated_splats = frozenset({SplatKind.OOM_KILL})
     assert judge(cell(2, "anon"), TEST, SERIES, outcome, tolerated_splats).verdict is Verdict.MISS
 
 
-def test_a_test_that_was_not_run_is_a_miss_unless_the_kernel_was_seen_to_fail() -> None:
+def test_judge_untried_test_is_a_miss_unless_the_kernel_failed() -> None:
     outcome = TestOutcome(Ended.UNTRIED, (), reason="load anon ended", phases=(QUIET,))
     said = judge(cell(2, "anon"), TEST, SERIES, outcome, frozenset())
     assert (said.verdict, said.reason) == (Verdict.MISS, "load anon ended")

@@ -27,7 +27,7 @@ def splats_of(lines: Iterable[str]) -> tuple[Splat, ...]:
 
 
 @pytest.mark.parametrize("log", golden_logs("splat"), ids=lambda log: log.stem)
-def test_golden(log: Path) -> None:
+def test_find_splats_golden_logs(log: Path) -> None:
     found = splats_of(log.read_text(encoding="utf-8").split("\n"))
     seen = [
         {
@@ -49,7 +49,7 @@ def test_every_kind_has_a_golden_log() -> None:
     assert {one.kind for log in logs for one in splats_of(log)} == set(SplatKind)
 
 
-def test_titles_do_not_depend_on_the_boot() -> None:
+def test_find_splats_title_is_the_same_on_every_boot() -> None:
     """The same crash at other addresses, in another process, at another time, on another CPU."""
     log = (FOLDER / "splat/oops-x86-5.10.log").read_text()
     other = (
@@ -68,7 +68,7 @@ SEEN = [log.stem for log in golden_logs("splat") if log.match("seen-*-arm64.log"
 
 
 @pytest.mark.parametrize("name", [stem.removesuffix("-arm64") for stem in SEEN])
-def test_both_architectures_say_the_same_of_the_same_fault(name: str) -> None:
+def test_find_splats_same_fault_has_the_same_title_on_both_architectures(name: str) -> None:
     said = [
         [(one.kind, one.title) for one in splats_of((FOLDER / file).read_text().split("\n"))]
         for file in (f"splat/{name}-x86_64.log", f"splat/{name}-arm64.log")
@@ -76,7 +76,7 @@ def test_both_architectures_say_the_same_of_the_same_fault(name: str) -> None:
     assert said[0] == said[1] != []
 
 
-def test_a_panic_long_after_an_oops_is_one_of_its_own() -> None:
+def test_find_splats_panic_long_after_an_oops_is_separate() -> None:
     oops = (FOLDER / "splat/two-oopses.log").read_text().split("\n")[:7]
     quiet = [f"demo: step {n}" for n in range(splat.MAX_APART + 1)]
     panic = ["Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b"]
@@ -85,7 +85,7 @@ def test_a_panic_long_after_an_oops_is_one_of_its_own() -> None:
     assert kinds == [SplatKind.OOPS, SplatKind.PANIC]
 
 
-def test_a_crash_inside_a_crash_is_a_second_one() -> None:
+def test_find_splats_crash_inside_a_crash_is_separate() -> None:
     log = ["general protection fault: 0000 [#1] SMP", "RIP: 0010:one+0x1/0x2"]
     log += ["general protection fault: 0000 [#2] SMP", "RIP: 0010:two+0x1/0x2"]
     assert [one.title for one in splats_of(log)] == [
@@ -94,7 +94,7 @@ def test_a_crash_inside_a_crash_is_a_second_one() -> None:
     ]
 
 
-def test_text_and_number_are_bounded() -> None:
+def test_find_splats_text_and_number_are_bounded() -> None:
     frames = [f" frame_{n}+0x1/0x2" for n in range(10_000)]
     (one,) = splats_of(["BUG: kernel NULL pointer dereference, address: 0", *frames])
     assert one.text.count("\n") == splat.MAX_TEXT
@@ -106,7 +106,7 @@ def test_text_and_number_are_bounded() -> None:
     assert len(long.text) <= splat.MAX_LINE
 
 
-def test_weather_in_masses_does_not_hide_a_death() -> None:
+def test_find_splats_storm_of_warnings_keeps_the_panic() -> None:
     storm = ["vmap allocation for size 4096 failed: use more"] * 5000
     found = splats_of([*storm, "Kernel panic - not syncing: the end"])
     assert found[-1].title == "kernel panic: the end"
@@ -122,7 +122,7 @@ LINES = st.lists(st.one_of(PIECES, st.text(max_size=60)), max_size=60)
 
 @settings(deadline=None)
 @given(LINES)
-def test_any_text_gives_bounded_splats_in_order(lines: list[str]) -> None:
+def test_find_splats_of_any_text_are_bounded_and_in_order(lines: list[str]) -> None:
     found = splats_of(lines)
     assert [one.line for one in found] == sorted(one.line for one in found)
     for one in found:
@@ -136,5 +136,5 @@ def test_any_text_gives_bounded_splats_in_order(lines: list[str]) -> None:
 
 @settings(deadline=None)
 @given(LINES)
-def test_quoting_any_log_gives_no_splat(lines: list[str]) -> None:
+def test_find_splats_quoted_log_has_none(lines: list[str]) -> None:
     assert splats_of(f"    # case: {line}".replace("\n", " ") for line in lines) == ()

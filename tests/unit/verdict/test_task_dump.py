@@ -43,7 +43,7 @@ def module_of(log: Path) -> str:
 
 
 @pytest.mark.parametrize("log", LOGS, ids=lambda log: log.stem)
-def test_golden(log: Path) -> None:
+def test_tasks_of_golden_dumps(log: Path) -> None:
     lines = dump(log)
     guilty = {kind.value: culprit(tasks_of(lines), module_of(log), kind) for kind in Stuck}
     seen = {
@@ -62,7 +62,7 @@ def test_golden(log: Path) -> None:
 
 
 @pytest.mark.parametrize("log", LOGS, ids=lambda log: log.stem)
-def test_who_is_stuck_is_in_the_tests_own_code_and_not_in_the_scheduler(log: Path) -> None:
+def test_culprit_is_in_code_of_the_test_and_not_in_the_scheduler(log: Path) -> None:
     kind = Stuck.LIVELOCK if "livelock" in log.stem else Stuck.HANG
     found = culprit(tasks_of(dump(log)), module_of(log), kind)
     assert found is not None
@@ -83,12 +83,12 @@ def test_the_kernels_of_all_architectures_and_ages_have_a_golden_dump() -> None:
     }
 
 
-def test_a_test_that_nobody_runs_has_no_culprit() -> None:
+def test_culprit_of_a_test_that_no_task_runs_is_none() -> None:
     assert culprit(tasks_of(dump(LOGS[0])), "another", Stuck.HANG) is None
     assert culprit((), "stuck", Stuck.HANG) is None
 
 
-def test_who_waits_for_another_task_of_the_test_is_not_it() -> None:
+def test_culprit_is_no_task_that_waits_for_another() -> None:
     module = Frame("case", "a_test")
     waits = Task("init", 1, "D", (Frame("kunit_try_catch_run"), module))
     works = Task("harness", 9, "S", (Frame("schedule"), Frame("pipe_read"), module))
@@ -110,12 +110,12 @@ def test_who_waits_for_another_task_of_the_test_is_not_it() -> None:
         ((), ""),
     ],
 )
-def test_the_scheduler_and_locks_are_how_and_not_where(stack: tuple[str, ...], where: str) -> None:
+def test_top_of_skips_scheduler_and_locks(stack: tuple[str, ...], where: str) -> None:
     assert top_of(tuple(map(Frame, stack))) == where
 
 
 @given(st.lists(st.text()))
-def test_anything_may_be_printed(lines: list[str]) -> None:
+def test_tasks_of_any_text(lines: list[str]) -> None:
     for task in tasks_of(lines):
         assert len(task.stack) <= MAX_FRAMES
     processor("\n".join(lines))
@@ -123,7 +123,7 @@ def test_anything_may_be_printed(lines: list[str]) -> None:
 
 
 @given(st.lists(st.sampled_from([line for log in LOGS[:2] for line in dump(log)])))
-def test_lines_of_a_dump_may_be_lost_and_shuffled(lines: list[str]) -> None:
+def test_tasks_of_lost_and_shuffled_lines(lines: list[str]) -> None:
     assert len(tasks_of(lines)) <= len(lines)
 
 
@@ -132,7 +132,7 @@ def test_lines_of_a_dump_may_be_lost_and_shuffled(lines: list[str]) -> None:
 BASE = 0xFFFF_FFFF_8100_0000
 
 
-def test_an_address_is_named_by_the_function_that_it_lies_in() -> None:
+def test_symbols_name_is_the_function_around_the_address() -> None:
     symbols = Symbols(
         f"{BASE:016x} T first\n{BASE + 0x100:016x} t second.constprop.0\n"
         f"{BASE + 0x80:016x} D no_function\nrubbish\n"
@@ -145,7 +145,7 @@ def test_an_address_is_named_by_the_function_that_it_lies_in() -> None:
     assert (function_of("first+0x90"), function_of("0x5")) == ("first", "")
 
 
-def test_a_stack_is_followed_up_to_its_end() -> None:
+def test_unwound_follows_frames_to_the_end() -> None:
     words = {
         BASE + 0x10: (BASE + 0x30, BASE + 1),
         BASE + 0x30: (BASE + 0x50, BASE + 2),
@@ -155,14 +155,14 @@ def test_a_stack_is_followed_up_to_its_end() -> None:
     assert list(unwound(words.get, 0x40_0000, 0x7FFF_0000)) == [0x40_0000]
 
 
-def test_a_stack_that_goes_in_circles_ends() -> None:
+def test_unwound_stack_with_a_loop_ends() -> None:
     words = {BASE: (BASE, BASE + 1)}
     assert list(unwound(words.get, BASE + 9, BASE)) == [BASE + 9, BASE + 1]
     climbing = unwound(lambda at: (at + 16, BASE), BASE, BASE)
     assert len(list(climbing)) == MAX_FRAMES + 1
 
 
-def test_memory_is_read_as_qemu_prints_it() -> None:
+def test_two_words_and_processor_read_output_of_qemu() -> None:
     assert two_words("ffffc90000107a88: 0x0000000000000010 0xffffffff81000123\n") == (
         0x10,
         0xFFFF_FFFF_8100_0123,

@@ -26,7 +26,7 @@ from tests.integration.toy import (
 # ---------------------------------------------------------------- show
 
 
-def test_show_has_a_line_for_every_kind_there_is(lab: Lab, harness: Command) -> None:
+def test_show_has_a_line_for_each_kind(lab: Lab, harness: Command) -> None:
     lab.store.put("brand-new-kind", "key", lambda into: (into / "file").touch() or None)
     for args in ((), ("show",)):
         lines = {line.split()[0]: line for line in harness(*args).stdout.splitlines() if line}
@@ -37,7 +37,7 @@ def test_show_has_a_line_for_every_kind_there_is(lab: Lab, harness: Command) -> 
         assert lines["kernel"].split()[-2] == time.strftime("%Y-%m-%d", time.localtime())
 
 
-def test_show_as_json_adds_up_to_what_du_says(lab: Lab, harness: Command) -> None:
+def test_show_json_adds_up_to_du(lab: Lab, harness: Command) -> None:
     for args in (("--json",), ("show", "--json")):
         told = json.loads(harness(*args).stdout)
     kinds = {line["kind"]: line for line in told["kinds"]}
@@ -51,7 +51,7 @@ def test_show_as_json_adds_up_to_what_du_says(lab: Lab, harness: Command) -> Non
 
 @pytest.mark.skipif(shutil.which("ccache") is None, reason="no ccache on this host")
 @pytest.mark.usefixtures("lab")
-def test_show_tells_what_ccache_counted(harness: Command) -> None:
+def test_show_has_statistics_of_ccache(harness: Command) -> None:
     counted = json.loads(harness("--json").stdout)["ccache"]
     assert counted["misses"] > 0
     assert counted["max_size"] == "2G"
@@ -67,13 +67,13 @@ def test_an_empty_cache_is_shown_and_is_clean(harness: Command) -> None:
 # ---------------------------------------------------------------- verify
 
 
-def test_a_clean_cache_is_said_to_be_clean(lab: Lab, harness: Command) -> None:
+def test_verify_clean_cache(lab: Lab, harness: Command) -> None:
     out = harness("verify").stdout
     assert out == f"{len(take_stock(lab.cache).items)} entries, 0 damaged\n"
     assert lab.kernel(2).reused
 
 
-def test_a_damaged_kernel_is_reported_removed_and_made_again(lab: Lab, harness: Command) -> None:
+def test_verify_damaged_kernel_is_removed_and_made_again(lab: Lab, harness: Command) -> None:
     kernel = lab.kernels[1]
     flip(kernel.image, keep_time=True)
     out = harness("verify", code=1).stdout
@@ -87,7 +87,7 @@ def test_a_damaged_kernel_is_reported_removed_and_made_again(lab: Lab, harness: 
     assert sha256_of(again.image) == kernel.image_sha256
 
 
-def test_keep_only_reports(lab: Lab, harness: Command) -> None:
+def test_verify_keep_only_reports(lab: Lab, harness: Command) -> None:
     flip(lab.kernels[1].image)
     for _ in range(2):
         out = harness("verify", "--keep", code=1).stdout
@@ -97,12 +97,12 @@ def test_keep_only_reports(lab: Lab, harness: Command) -> None:
 
 
 @pytest.mark.parametrize("name", [MANIFEST, "System.map", "kit/.config"])
-def test_damage_is_found_wherever_it_is(lab: Lab, harness: Command, name: str) -> None:
+def test_verify_finds_damage_in_each_kind(lab: Lab, harness: Command, name: str) -> None:
     flip(lab.kernels[0].path / name)
     assert str(lab.kernels[0].path) in harness("verify", code=1).stdout
 
 
-def test_what_was_verified_before_is_read_again(lab: Lab, harness: Command) -> None:
+def test_verify_reads_again_what_was_verified(lab: Lab, harness: Command) -> None:
     """As a disk changes by itself: no time tells, and the stamp says that all is well."""
     kernel = lab.kernels[0]
     manifest = json.loads((kernel.path / MANIFEST).read_text())
@@ -136,9 +136,7 @@ def test_a_source_that_something_was_added_to_is_damaged(lab: Lab, harness: Comm
     assert "a file was added, removed, or written to" in harness("verify", code=1).stdout
 
 
-def test_a_source_of_before_is_taken_as_it_is_and_known_from_then_on(
-    lab: Lab, harness: Command
-) -> None:
+def test_verify_source_without_digests_gets_them(lab: Lab, harness: Command) -> None:
     contents = lab.tree.path.parent / CONTENTS
     contents.unlink()
     harness("verify")
@@ -147,7 +145,7 @@ def test_a_source_of_before_is_taken_as_it_is_and_known_from_then_on(
     assert VMALLOC in harness("verify", code=1).stdout
 
 
-def test_a_damaged_download_is_found(lab: Lab, harness: Command) -> None:
+def test_verify_damaged_download(lab: Lab, harness: Command) -> None:
     deb = lab.cache.downloads / "some.deb"
     digest = lab.cache.downloads / ".sha256" / "some.deb"
     digest.parent.mkdir(parents=True)
@@ -163,20 +161,20 @@ def test_a_damaged_download_is_found(lab: Lab, harness: Command) -> None:
 # ---------------------------------------------------------------- prune
 
 
-def test_prune_wants_to_know_how_far(lab: Lab, harness: Command) -> None:
+def test_prune_without_a_limit_is_a_usage_error(lab: Lab, harness: Command) -> None:
     assert "--size 20G" in harness("prune", code=2).stderr
     assert "is no size" in harness("prune", "--size", "much", code=2).stderr
     assert lab.kernel(0).reused
 
 
-def test_a_dry_run_removes_nothing(lab: Lab, harness: Command) -> None:
+def test_prune_dry_run_removes_nothing(lab: Lab, harness: Command) -> None:
     before = {item.path for item in take_stock(lab.cache).items}
     out = harness("prune", "--size", "0", "--dry-run", code=1).stdout  # locks and indexes stay
     assert f"would remove kernel {lab.kernels[0].path}" in out
     assert {item.path for item in take_stock(lab.cache).items} == before
 
 
-def test_the_least_recently_used_goes_first(lab: Lab, harness: Command) -> None:
+def test_prune_removes_the_least_recently_used_first(lab: Lab, harness: Command) -> None:
     age(lab.kernels[1].path / MANIFEST, 20)
     out = harness("prune", "--older-than", "14d").stdout
     assert f"removed kernel {lab.kernels[1].path}" in out
@@ -187,7 +185,7 @@ def test_the_least_recently_used_goes_first(lab: Lab, harness: Command) -> None:
     assert not lab.kernel(1).reused
 
 
-def test_getting_an_entry_makes_it_young(lab: Lab, harness: Command) -> None:
+def test_prune_entry_that_was_read_is_recently_used(lab: Lab, harness: Command) -> None:
     for kernel in lab.kernels:
         age(kernel.path / MANIFEST, 20)
     assert lab.kernel(2).reused
@@ -196,7 +194,7 @@ def test_getting_an_entry_makes_it_young(lab: Lab, harness: Command) -> None:
     assert lab.entries("kernel") == {lab.kernels[2].key}
 
 
-def test_everything_may_go_and_is_made_again(lab: Lab, harness: Command) -> None:
+def test_prune_everything_is_made_again(lab: Lab, harness: Command) -> None:
     harness("prune", "--size", "0", code=1)
     assert take_stock(lab.cache).items == ()
     assert list(lab.cache.work.glob("[!.]*")) == []
@@ -206,7 +204,7 @@ def test_everything_may_go_and_is_made_again(lab: Lab, harness: Command) -> None
     assert lab.module().is_file()
 
 
-def test_what_a_dead_process_left_half_done_goes_after_a_day(lab: Lab, harness: Command) -> None:
+def test_prune_leftovers_of_a_dead_process_after_a_day(lab: Lab, harness: Command) -> None:
     young, old = (lab.cache.store / ".new" / name for name in ("young", "old"))
     for folder in (young, old):
         folder.mkdir(parents=True)

@@ -58,7 +58,7 @@ def reading(lab: Lab, kernel: Kernel) -> Iterator[Reader]:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_prune_takes_nothing_from_a_reader_until_it_is_gone(
+def test_prune_keeps_entries_of_a_running_reader(
     lab: Lab, harness: Command, how: signal.Signals
 ) -> None:
     used = lab.kernels[2]
@@ -73,7 +73,7 @@ def test_a_prune_takes_nothing_from_a_reader_until_it_is_gone(
     assert lab.entries("kernel") == lab.entries("headers") == set()
 
 
-def test_damage_that_a_reader_uses_is_reported_and_left(lab: Lab, harness: Command) -> None:
+def test_verify_reports_and_keeps_damage_in_use(lab: Lab, harness: Command) -> None:
     with reading(lab, lab.kernels[0]):
         flip(lab.kernels[0].image)
         assert "left: a running harness uses it" in harness("verify", code=1).stdout
@@ -111,9 +111,7 @@ for number in range(4):
 """
 
 
-def test_runs_and_prunes_beside_each_other_never_fail(
-    lab: Lab, harness: Command, tmp_path: Path
-) -> None:
+def test_prune_beside_runs_never_fails(lab: Lab, harness: Command, tmp_path: Path) -> None:
     argv = (sys.executable, "-c", RUN, str(tmp_path), str(ROOT))
     pruned = 0
     with subprocess.Popen(argv, cwd=ROOT, stderr=subprocess.PIPE, text=True) as run:

@@ -89,11 +89,11 @@ def test_a_missed_line_leads_to_its_place_in_the_diff() -> None:
 def test_the_page_shows_nothing_missed_where_nothing_is() -> None:
     page = render(record(missed=False))
     assert 'class="add missed"' not in page
-    assert "Here every test went as on that one." in page
+    assert "Here every test has the verdict that it has there." in page
     assert page.count('class="bar"') == 2  # the patch without code has none
 
 
-def test_a_test_that_goes_otherwise_is_told() -> None:
+def test_coverage_lists_tests_with_another_verdict() -> None:
     page = render(record())
     assert "not as on the kernel without counters" in page
     assert "its counters are lost" in page
@@ -134,14 +134,14 @@ def test_markdown_lists_lines_with_code_alone() -> None:
     assert "| 2 prose alone | no counter | no counter |" in text
 
 
-def test_the_terminal_names_what_is_missed() -> None:
+def test_print_coverage_lists_missed_lines() -> None:
     text = printed(record())
     assert "missed: mm/<b>.c:10 (arm64): return" in text
     assert "1 of 2 changed lines" in text
     assert "missed" not in printed(record(missed=False))
 
 
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+def test_write_coverage_round_trip(tmp_path: Path) -> None:
     assert read_coverage(tmp_path) is None
     write_coverage(record(), tmp_path)
     assert read_coverage(tmp_path) == record()

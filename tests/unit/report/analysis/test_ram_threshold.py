@@ -48,7 +48,7 @@ def record() -> ThresholdRecord:
     )
 
 
-def test_the_picture_is_well_formed_and_tells_every_row(record: ThresholdRecord) -> None:
+def test_figure_is_well_formed_and_has_each_row(record: ThresholdRecord) -> None:
     root = ET.fromstring(figure(record))
     titles = [title.text or "" for title in root.iter(f"{SVG}title")]
     assert len(titles) == len(record.rows)
@@ -56,7 +56,7 @@ def test_the_picture_is_well_formed_and_tells_every_row(record: ThresholdRecord)
     assert not list(root.iter(f"{SVG}script"))
 
 
-def test_less_ram_is_further_left(record: ThresholdRecord) -> None:
+def test_figure_less_ram_is_further_left(record: ThresholdRecord) -> None:
     root = ET.fromstring(figure(record))
     places = {
         (circle.findtext(f"{SVG}title") or "").split(":")[0]: float(circle.attrib["cx"])
@@ -66,7 +66,7 @@ def test_less_ram_is_further_left(record: ThresholdRecord) -> None:
     assert places["x86_64 p0 boot"] == places["x86_64 p2 boot"] < places["arm64 p2 leak"]
 
 
-def test_markdown_says_how_each_threshold_moved(record: ThresholdRecord) -> None:
+def test_markdown_has_the_move_of_each_threshold(record: ThresholdRecord) -> None:
     text = markdown(record, "picture.svg")
     assert "![thresholds by test, position and architecture](picture.svg)" in text
     assert "| x86_64 | sweep | - | 40M? | passes from 40M on |" in text
@@ -77,7 +77,7 @@ def test_markdown_says_how_each_threshold_moved(record: ThresholdRecord) -> None
     assert "mixed at 36M" in text
 
 
-def test_the_terminal_names_what_is_doubtful(record: ThresholdRecord) -> None:
+def test_print_thresholds_marks_doubtful_ones(record: ThresholdRecord) -> None:
     out = io.StringIO()
     print_thresholds(Console(file=out, width=100), record)
     text = out.getvalue()
@@ -86,5 +86,5 @@ def test_the_terminal_names_what_is_doubtful(record: ThresholdRecord) -> None:
     assert "\x1b" not in text
 
 
-def test_a_record_survives_its_file(record: ThresholdRecord) -> None:
+def test_threshold_record_json_round_trip(record: ThresholdRecord) -> None:
     assert from_json(ThresholdRecord, to_json(record)) == record

@@ -50,7 +50,7 @@ def test_every_reference_leads_into_the_page_or_its_folder(page: Element, folder
             assert (folder / unquote(urlsplit(reference).path)).is_file()
 
 
-def test_page_asks_for_nothing(page: Element) -> None:
+def test_page_loads_nothing(page: Element) -> None:
     tags = {e.tag for e in page.all()}
     assert not tags & {"img", "iframe", "object", "embed", "base", "form", "video", "audio"}
     css = "".join(e.text for e in page.all("style"))
@@ -58,7 +58,7 @@ def test_page_asks_for_nothing(page: Element) -> None:
     assert "@import" not in css
 
 
-def test_policy_admits_our_style_and_script_alone(page: Element) -> None:
+def test_policy_admits_style_and_script_of_the_page_alone(page: Element) -> None:
     (policy,) = (e for e in page.all("meta") if "http-equiv" in e.attrs)
     allowed = set(re.findall(r"'sha256-[^']+'", policy.attrs["content"]))
     inline = [*page.all("style"), *page.all("script")]
@@ -93,7 +93,7 @@ def test_run_that_is_as_expected(tmp_path: Path) -> None:
     assert not page.all(class_="odd")
 
 
-def test_many_differences_leave_the_matrix_in_sight(record: RunRecord, tmp_path: Path) -> None:
+def test_page_many_differences_are_folded_up(record: RunRecord, tmp_path: Path) -> None:
     bad = tuple(replace(result, verdict=Verdict.ERROR) for result in record.cells)
 
     page = read(replace(record, cells=bad), tmp_path)
@@ -104,7 +104,7 @@ def test_many_differences_leave_the_matrix_in_sight(record: RunRecord, tmp_path:
     assert folded.all("summary")[0].text == "74 more"
 
 
-def test_each_patch_says_what_it_changed(page: Element) -> None:
+def test_page_patch_lists_its_changes(page: Element) -> None:
     (box,) = page.all("section", class_="patches")
     entries = [item.text for item in box.all("li")]
     assert [title in entry for title, entry in zip(TITLES, entries, strict=True)] == [True] * 4
@@ -116,7 +116,7 @@ def test_each_patch_says_what_it_changed(page: Element) -> None:
     assert "hygiene" in worse.text
 
 
-def test_patch_that_changes_nothing_says_so(tmp_path: Path) -> None:
+def test_page_patch_without_changes(tmp_path: Path) -> None:
     page = read(make_run(tmp_path, differences=False), tmp_path)
 
     (calm,) = page.all("li", class_="calm")
@@ -148,7 +148,7 @@ def test_matrix_has_every_cell_in_its_place(page: Element, record: RunRecord) ->
             assert link.attrs["aria-label"].startswith(f"{test}, {arch}, position {n}: ")
 
 
-def test_cells_differ_in_shape_and_the_odd_ones_are_marked(page: Element) -> None:
+def test_page_verdicts_differ_in_shape_and_unexpected_ones_are_marked(page: Element) -> None:
     (box,) = page.all("section", id="matrix")
     shapes = {
         (mark.attrs["class"].split()[1], mark.all("use")[0].attrs["href"])
@@ -162,7 +162,7 @@ def test_cells_differ_in_shape_and_the_odd_ones_are_marked(page: Element) -> Non
     ]
 
 
-def test_turns_stand_where_a_patch_did_what_it_should(page: Element) -> None:
+def test_page_marks_expected_changes_of_verdicts(page: Element) -> None:
     (box,) = page.all("section", id="matrix")
     turned = [cell.all("a")[0].attrs["href"] for cell in box.all("td", class_="turned")]
     assert len(turned) == 12  # three tests × two loads × two architectures
@@ -174,7 +174,7 @@ def test_turns_stand_where_a_patch_did_what_it_should(page: Element) -> None:
     )
 
 
-def test_rows_say_what_differs_between_them(record: RunRecord, tmp_path: Path) -> None:
+def test_page_rows_name_their_conditions(record: RunRecord, tmp_path: Path) -> None:
     small = tuple(replace(r, cell=replace(r.cell, ram_mib=96)) for r in record.cells[:8])
 
     page = read(replace(record, cells=(*record.cells[:8], *small)), tmp_path)
@@ -187,7 +187,7 @@ def test_rows_say_what_differs_between_them(record: RunRecord, tmp_path: Path) -
 # ---------------------------------------------------------------- a cell's panel
 
 
-def test_panel_tells_all_about_its_cell(page: Element, record: RunRecord) -> None:
+def test_page_panel_has_all_evidence_of_its_cell(page: Element, record: RunRecord) -> None:
     result = find(record, "vmalloc-hygiene", "x86_64", 3, "anon")
     box = panel(page, result)
 
@@ -209,7 +209,7 @@ def test_panel_tells_all_about_its_cell(page: Element, record: RunRecord) -> Non
     assert "0xffff-0xffff 8192 probe" in pane(box, "artifacts").text
 
 
-def test_panel_leads_to_the_same_test_elsewhere(page: Element, record: RunRecord) -> None:
+def test_page_panel_links_to_the_same_test_elsewhere(page: Element, record: RunRecord) -> None:
     box = panel(page, find(record, "vmalloc-scope", "arm64", 2))
 
     links = box.all("nav")[0].all("a")
@@ -221,7 +221,7 @@ def test_panel_leads_to_the_same_test_elsewhere(page: Element, record: RunRecord
     assert current.attrs["href"] == "#arm64/debian-5.10/p2/128M/vmalloc-scope"
 
 
-def test_cell_without_evidence_says_so(tmp_path: Path) -> None:
+def test_page_cell_without_evidence(tmp_path: Path) -> None:
     record = make_run(tmp_path)
     result = find(record, "vmalloc-scope", "arm64", 2)
     (tmp_path / "cells" / result.cell.id / "console.log").unlink()
@@ -232,7 +232,7 @@ def test_cell_without_evidence_says_so(tmp_path: Path) -> None:
     assert not [a for a in box.all("a") if a.attrs["href"].endswith("console.log")]
 
 
-def test_right_verdict_for_the_wrong_reason(record: RunRecord, tmp_path: Path) -> None:
+def test_page_right_verdict_with_an_anomaly_differs(record: RunRecord, tmp_path: Path) -> None:
     result = find(record, "vmalloc-scope", "arm64", 0)
     odd = replace(result, anomalies=("BUG in slub",), reason="BUG in slub")
 
@@ -244,7 +244,7 @@ def test_right_verdict_for_the_wrong_reason(record: RunRecord, tmp_path: Path) -
     assert page.all("a", class_="cell")[0].attrs["title"].endswith(said)
 
 
-def test_case_that_differs_is_named(record: RunRecord, tmp_path: Path) -> None:
+def test_page_names_the_case_that_differs(record: RunRecord, tmp_path: Path) -> None:
     result = find(record, "vmalloc-scope", "arm64", 0)
     cases = (*result.cases, CaseResult("other", Verdict.FAIL))
 
@@ -266,13 +266,13 @@ def test_kernels(page: Element) -> None:
     assert next(iter(rows)) == "kernel-x86_64-p0"
     assert "gcc (Debian 12.2.0-14+deb12u1) 12.2.0" in rows["kernel-x86_64-p0"].text
     assert "base none 3 min 41 s config build log" in rows["kernel-x86_64-p0"].text
-    assert "from the store" in rows["kernel-arm64-p1"].text
+    assert "from the cache" in rows["kernel-arm64-p1"].text
     assert "unused variable 'flags'" in rows["kernel-arm64-p2"].text
     config, log = (a.attrs["href"] for a in rows["kernel-arm64-p2"].all("a"))
     assert (config, log) == ("kernels/arm64-p2/config", "kernels/arm64-p2/build.log")
 
 
-def test_kernel_that_was_not_built_says_why(record: RunRecord, tmp_path: Path) -> None:
+def test_page_kernel_that_was_not_built_has_its_error(record: RunRecord, tmp_path: Path) -> None:
     broken = KernelRecord(
         "arm64", 1, TITLES[0], "5.10.262", "", error="make failed\nvmalloc.c:1: no"
     )
@@ -307,7 +307,7 @@ def test_run_that_was_stopped(record: RunRecord, tmp_path: Path) -> None:
     assert page.all(class_="none")  # places that the run did not get to
 
 
-def test_run_of_a_kernel_as_it_is(record: RunRecord, tmp_path: Path) -> None:
+def test_page_of_an_unpatched_kernel(record: RunRecord, tmp_path: Path) -> None:
     plan = replace(record.plan, series="none", positions=(0,))
     cells = tuple(r for r in record.cells if r.cell.position == 0)
     title = "linux-source-6.12 6.12.118-1, as it is"
@@ -340,7 +340,7 @@ def test_run_without_any_verdict(record: RunRecord, tmp_path: Path) -> None:
     assert "This run has no verdicts." in page.text
 
 
-def test_what_a_good_case_printed_is_folded_up_where_it_is_long(
+def test_page_long_diagnostics_of_a_passed_case_are_folded_up(
     record: RunRecord, folder: Path
 ) -> None:
     good = find(record, "vmalloc-scope", "x86_64", 4)
@@ -348,8 +348,8 @@ def test_what_a_good_case_printed_is_folded_up_where_it_is_long(
     bad = CaseResult("bad", Verdict.FAIL, diagnostics=long)
     cases = (replace(good.cases[0], diagnostics=long), bad)
     page = read(replace(record, cells=(replace(good, cases=cases),)), folder)
-    first, second = panel(page, good).all("tr", class_="said")
-    assert [e.text for e in first.all("summary")] == ["50 lines that it printed"]
+    first, second = panel(page, good).all("tr", class_="printed")
+    assert [e.text for e in first.all("summary")] == ["50 lines of diagnostics"]
     assert second.all("summary") == []
     assert "line 49" in first.text
     assert "line 49" in second.text

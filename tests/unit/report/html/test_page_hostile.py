@@ -33,7 +33,7 @@ def page(record: RunRecord, folder: Path) -> Element:
     return read(record, folder)
 
 
-def test_what_a_guest_prints_stays_text(page: Element, record: RunRecord) -> None:
+def test_page_text_of_a_guest_is_escaped(page: Element, record: RunRecord) -> None:
     box = panel(page, find(record, "vmalloc-nofail-sweep", "x86_64", 2))
 
     assert len(page.all("script")) == 1
@@ -99,7 +99,7 @@ def test_binary_artifact_is_linked_to_but_not_shown(page: Element, record: RunRe
     assert not binary.all("pre")
 
 
-def test_calm_cells_shrink_when_there_are_too_many(
+def test_page_logs_of_cells_as_expected_shrink_with_their_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = make_run(tmp_path)

@@ -43,7 +43,7 @@ def page(record: RunRecord, folder: Path) -> Element:
     return read(record, folder)
 
 
-def test_a_line_for_each_cell_the_doubtful_first(page: Element) -> None:
+def test_page_repeats_flaky_cells_come_first(page: Element) -> None:
     (section,) = page.all("section", class_="repeats")
     shaky, steady = ([cell.text for cell in row.children] for row in section.all("tr")[1:])
     assert shaky[:5] == ["vmalloc-scope", "x86_64", "4", "19 of 20", "76.4 %"]
@@ -52,13 +52,13 @@ def test_a_line_for_each_cell_the_doubtful_first(page: Element) -> None:
     assert steady[-1] == "20 PASS"
 
 
-def test_only_runs_that_tell_something_have_a_panel(page: Element, record: RunRecord) -> None:
+def test_page_panels_of_telling_runs_only(page: Element, record: RunRecord) -> None:
     panels = {e.attrs["id"] for e in page.all("section", class_="panel")}
     steady, shaky, odd = record.cells[0], record.cells[1], record.cells[15]
     assert panels == {steady.cell.id, shaky.cell.id, odd.cell.id}
 
 
-def test_a_panel_leads_to_the_other_runs_of_its_cell(page: Element, record: RunRecord) -> None:
+def test_page_panel_links_to_other_runs_of_its_cell(page: Element, record: RunRecord) -> None:
     (runs,) = panel(page, record.cells[15]).all("div", class_="runs")
     assert "19 of 20 as expected, 95 %: 76.4% to 99.1%; FLAKY: 1 FAIL, 19 PASS" in runs.text
     assert "18 more like the first are in run.json" in runs.text
@@ -67,18 +67,18 @@ def test_a_panel_leads_to_the_other_runs_of_its_cell(page: Element, record: RunR
     assert first.attrs["href"] == f"#{record.cells[1].cell.id}"
 
 
-def test_each_panel_shows_its_own_run(page: Element, record: RunRecord) -> None:
+def test_page_panel_shows_its_own_run(page: Element, record: RunRecord) -> None:
     assert "once in a while" in panel(page, record.cells[15]).text
     assert "once in a while" not in panel(page, record.cells[1]).text
 
 
-def test_a_cell_run_once_has_no_rate(tmp_path: Path) -> None:
+def test_page_cell_without_repeats_has_no_rate(tmp_path: Path) -> None:
     page = read(make_run(tmp_path / "run"), tmp_path / "run")
     assert page.all("section", class_="repeats") == []
     assert page.all("div", class_="runs") == []
 
 
-def test_junit_has_every_run_and_fails_what_is_flaky(record: RunRecord, folder: Path) -> None:
+def test_junit_has_each_run_and_fails_flaky_cells(record: RunRecord, folder: Path) -> None:
     root = ET.parse(write_junit(record, folder)).getroot()
     cases = list(root.iter("testcase"))
     names = [(case.attrib["classname"], case.attrib["name"]) for case in cases]

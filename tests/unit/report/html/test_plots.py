@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Plots of a guest's memory: samples read, lines laid out, and hostile files survived."""
+"""Plots of a guest's memory, laid out for SVG."""
 
 from __future__ import annotations
 
@@ -14,67 +14,14 @@ from hypothesis import strategies as st
 from harness.guest.samples import Mark
 from harness.report.html.plots import LEFT, POINTS_LIMIT, RIGHT, WIDTH, make_figure, thin, ticks
 from harness.report.html.timeline import (
-    MAX_SAMPLES,
     Sample,
     Timeline,
-    case_spans,
-    cpu_shares,
     parse_timeline,
-    rates,
 )
+from tests.unit.report.html.test_timeline import lines
 
 
-def lines(*entries: dict[str, object]) -> str:
-    return "".join(json.dumps(entry) + "\n" for entry in entries)
-
-
-def test_samples_and_marks_are_put_in_order_of_time() -> None:
-    text = lines({"t": 2, "free_kib": 5}, {"t": 1, "mark": "splat", "text": "x"}, {"t": 0, "a": 1})
-    timeline = parse_timeline(text)
-    assert [s.t for s in timeline.samples] == [0, 2]
-    assert [(m.t, m.kind, m.text) for m in timeline.marks] == [(1, "splat", "x")]
-
-
-def test_what_is_no_sample_is_left_out() -> None:
-    text = '{"t": 1e999}\n[1]\n{"t": true}\nno json\n{"t": "1"}\n{"free_kib": 3}\n{"t": 1e300}\n'
-    nested = "[" * 100_000
-    assert parse_timeline(text + nested).samples == ()
-
-
-def test_an_integer_beyond_all_floats_is_no_value() -> None:
-    timeline = parse_timeline('{"t": 1, "free_kib": ' + "9" * 400 + "}")
-    assert timeline.samples[0].values == {}
-
-
-def test_a_rate_is_the_slope_of_a_counter_and_nothing_where_it_went_back() -> None:
-    entries = [{"t": t, "n": n} for t, n in ((0, 10), (0.5, 20), (1, 5), (2, 6))]
-    assert rates(parse_timeline(lines(*entries)), "n") == ((0.5, 20.0), (2.0, 1.0))
-
-
-def test_a_processor_s_time_is_parted_however_coarse_its_ticks() -> None:
-    entries = [
-        {"t": 0, "user_ms": 0, "system_ms": 0, "idle_ms": 0},
-        {"t": 0.1, "user_ms": 30, "system_ms": 90, "idle_ms": 0},
-        {"t": 0.2, "user_ms": 30, "system_ms": 90, "idle_ms": 0},
-        {"t": 0.3, "user_ms": 30, "system_ms": 100, "idle_ms": 30},
-    ]
-    shares = cpu_shares(parse_timeline(lines(*entries)), "system_ms")
-    assert shares == ((0.1, pytest.approx(75)), (0.3, pytest.approx(25)))
-
-
-def test_a_case_that_never_ended_lasts_to_the_end() -> None:
-    text = lines(
-        {"t": 0, "mark": "case-begin", "text": "first"},
-        {"t": 1, "mark": "case-end", "text": "ok first"},
-        {"t": 2, "mark": "case-end", "text": "not ok second"},
-        {"t": 2, "mark": "case-begin", "text": "third"},
-        {"t": 9, "free_kib": 1},
-    )
-    spans = [(s.name, s.start, s.end, s.ok) for s in case_spans(parse_timeline(text))]
-    assert spans == [("first", 0, 1, True), ("second", 1, 2, False), ("third", 2, 9, None)]
-
-
-def test_a_line_runs_from_the_first_sample_to_the_last() -> None:
+def test_make_figure_curve_runs_from_first_to_last_sample() -> None:
     entries = [{"t": t / 10, "free_kib": 1024 * (100 - t)} for t in range(11)]
     figure = make_figure(parse_timeline(lines(*entries)))
     assert figure is not None
@@ -86,7 +33,7 @@ def test_a_line_runs_from_the_first_sample_to_the_last() -> None:
     assert (curve.label, curve.data[0], curve.last) == ("free", 100.0, "90")
 
 
-def test_marks_stand_at_their_time() -> None:
+def test_make_figure_flags_are_at_their_times() -> None:
     entries: list[dict[str, object]] = [{"t": t, "free_kib": 1} for t in range(11)]
     figure = make_figure(
         parse_timeline(lines(*entries, {"t": 5, "mark": "oom-kill", "text": "of anon"}))
@@ -97,7 +44,7 @@ def test_marks_stand_at_their_time() -> None:
     assert (flag.text, flag.when) == ("OOM kill: of anon", "5.00 s")
 
 
-def test_a_title_that_names_its_kind_is_not_labelled_twice() -> None:
+def test_make_figure_flag_has_its_label_once() -> None:
     text = "OOM kill of anon, asked by anon: pid 7"
     mark = {"t": 0.5, "mark": "oom-kill", "text": text}
     figure = make_figure(parse_timeline(lines({"t": 0, "n": 1}, {"t": 1, "n": 1}, mark)))
@@ -105,14 +52,14 @@ def test_a_title_that_names_its_kind_is_not_labelled_twice() -> None:
     assert [flag.text for flag in figure.flags] == [text]
 
 
-def test_values_that_stay_naught_are_not_drawn() -> None:
+def test_make_figure_leaves_out_values_that_stay_zero() -> None:
     entries = [{"t": t, "pswpin": 0, "pswpout": 0, "free_kib": 3} for t in range(3)]
     figure = make_figure(parse_timeline(lines(*entries)))
     assert figure is not None
     assert [plot.title for plot in figure.plots] == ["Free memory"]
 
 
-def test_the_histogram_is_the_last_one() -> None:
+def test_make_figure_histogram_is_the_last_one() -> None:
     entries = [{"t": t, "latency_us": [t, 3 * t, 0, t]} for t in range(3)]
     figure = make_figure(parse_timeline(lines(*entries)))
     assert figure is not None
@@ -123,28 +70,16 @@ def test_the_histogram_is_the_last_one() -> None:
 
 
 @pytest.mark.parametrize("text", ["", lines({"t": 0, "free_kib": 1})])
-def test_fewer_than_two_samples_make_no_line(text: str) -> None:
+def test_make_figure_of_one_sample_is_none(text: str) -> None:
     assert make_figure(parse_timeline(text)) is None
 
 
-def test_a_long_line_keeps_its_peaks() -> None:
+def test_thin_keeps_peaks() -> None:
     points = [(float(t), 1000.0 if t == 4321 else 1.0) for t in range(10_000)]
     kept = thin(points, POINTS_LIMIT)
     assert len(kept) <= POINTS_LIMIT
     assert (4321.0, 1000.0) in kept
     assert list(kept) == sorted(kept)
-
-
-def test_of_too_many_samples_some_are_read_from_begin_to_end() -> None:
-    count = 5 * MAX_SAMPLES // 2
-    flood = lines(*({"t": t, "free_kib": 1} for t in range(count)))
-    last = {"t": count, "mark": "splat", "text": "the last"}
-    timeline = parse_timeline(flood + lines(last))
-    assert MAX_SAMPLES / 2 < len(timeline.samples) <= MAX_SAMPLES
-    assert (timeline.samples[0].t, timeline.samples[-1].t) == (1, count - 1)
-    assert [mark.text for mark in timeline.marks] == ["the last"]
-    junk = lines(*({"t": t, "mark": t} for t in range(count)))
-    assert [mark.text for mark in parse_timeline(junk + lines(last)).marks] == ["the last"]
 
 
 class Watched(tuple[Sample, ...]):
@@ -157,7 +92,7 @@ class Watched(tuple[Sample, ...]):
         return super().__iter__()
 
 
-def test_drawing_takes_a_time_that_grows_with_the_samples_and_not_with_their_square() -> None:
+def test_make_figure_time_is_linear_in_samples() -> None:
     passes = []
     for count in (10, 200):
         Watched.passes = 0
@@ -184,7 +119,7 @@ KEYS = st.sampled_from(["t", "mark", "text", "free_kib", "psi_some_us", "done", 
 
 
 @given(st.lists(st.dictionaries(KEYS, JSON, max_size=7), max_size=8))
-def test_whatever_a_guest_sends_is_drawn_or_left_out(entries: list[dict[str, object]]) -> None:
+def test_make_figure_of_any_samples(entries: list[dict[str, object]]) -> None:
     figure = make_figure(parse_timeline("\n".join(json.dumps(e) for e in entries)))
     for plot in figure.plots if figure else ():
         for curve in plot.curves:

@@ -17,7 +17,7 @@ from rich.spinner import Spinner
 from harness.model.events import CellDone, Event, Note, Stage
 from harness.model.results import RunRecord
 from harness.model.values import Verdict
-from harness.report.terminal.progress import STAGES_SHOWN, Board, Standing
+from harness.report.terminal.progress import STAGES_SHOWN, Board, RunState
 from harness.report.terminal.view import View
 from tests.unit.sample_run import HOSTILE_TEXT, find, make_run
 
@@ -80,13 +80,13 @@ def test_verdicts_are_a_line_each(plain: Plain, record: RunRecord) -> None:
     ]
 
 
-def test_short_stages_are_not_worth_a_line(plain: Plain) -> None:
+def test_view_short_stage_has_no_line(plain: Plain) -> None:
     assert plain.after(0, Stage("a", "unpacking")) == []
     assert plain.after(1.9, Stage("a", "unpacked", finished=True)) == []
     assert plain.after(100) == []
 
 
-def test_long_stage_tells_of_itself_now_and_then(plain: Plain) -> None:
+def test_view_long_stage_has_a_line_at_intervals(plain: Plain) -> None:
     build = [Stage("b", "building arm64", done, 1103) for done in range(0, 1103, 100)]
 
     assert plain.after(0, build[0]) == []
@@ -101,7 +101,7 @@ def test_long_stage_tells_of_itself_now_and_then(plain: Plain) -> None:
     assert plain.after(100) == []
 
 
-def test_bytes_are_told_as_a_share(plain: Plain) -> None:
+def test_progress_of_bytes_is_a_percentage(plain: Plain) -> None:
     plain.after(0, Stage("d", "downloading x.deb", 0, 120_000_000))
 
     assert plain.after(3, Stage("d", "downloading x.deb", 30_000_000, 120_000_000)) == [
@@ -123,7 +123,7 @@ def test_long_lines_are_left_whole(plain: Plain) -> None:
     assert plain.after(0, Note("word " * 60 + "end")) == ["word " * 60 + "end"]
 
 
-def test_what_guests_print_cannot_move_the_cursor(plain: Plain, record: RunRecord) -> None:
+def test_view_escapes_control_characters_of_guests(plain: Plain, record: RunRecord) -> None:
     odd = replace(find(record, "vmalloc-scope", "arm64", 1), verdict=Verdict.FAIL,
                   reason=HOSTILE_TEXT)  # fmt: skip
     plain.after(0, Note(HOSTILE_TEXT), CellDone(odd, 1, 1), Stage("s", HOSTILE_TEXT))
@@ -135,7 +135,7 @@ def test_what_guests_print_cannot_move_the_cursor(plain: Plain, record: RunRecor
     assert not set(text) & set("\x1b\x00\x07\x9b\u202e\r")
 
 
-def test_no_markup_is_read_out_of_texts(plain: Plain) -> None:
+def test_view_ignores_markup_in_texts(plain: Plain) -> None:
     assert plain.after(0, Note("[bold]x[/] :smile:")) == ["[bold]x[/] :smile:"]
 
 
@@ -179,7 +179,7 @@ def test_ascii_terminal(record: RunRecord) -> None:
     assert "128 MiB x 2..." in text
 
 
-def test_view_says_nothing_by_itself() -> None:
+def test_view_without_events_prints_nothing() -> None:
     file = io.StringIO()
     with View(Console(file=file, force_terminal=True), live=True):
         pass
@@ -192,26 +192,26 @@ def test_view_says_nothing_by_itself() -> None:
 # ---------------------------------------------------------------- live
 
 
-def board(standing: Standing, width: int = 80, height: int = 40) -> list[str]:
+def board(state: RunState, width: int = 80, height: int = 40) -> list[str]:
     console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True,
                       color_system=None)  # fmt: skip
-    console.print(Board(standing, 1100.0, Spinner("dots")))
+    console.print(Board(state, 1100.0, Spinner("dots")))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue().splitlines()
 
 
 @pytest.fixture
-def standing(record: RunRecord) -> Standing:
+def state(record: RunRecord) -> RunState:
     """Half of a run: positions 0 and 1, and a build under way."""
-    standing = Standing(began=1000.0)
+    state = RunState(began=1000.0)
     for number, result in enumerate(record.cells[:32], 1):
-        standing.take(CellDone(result, number, 80), 1050.0)
-    standing.take(Stage("build arm64 p2", "building arm64 position 2", 412, 1103), 1060.0)
-    return standing
+        state.take(CellDone(result, number, 80), 1050.0)
+    state.take(Stage("build arm64 p2", "building arm64 position 2", 412, 1103), 1060.0)
+    return state
 
 
-def test_board_shows_stages_matrix_and_progress(standing: Standing) -> None:
-    lines = board(standing)
+def test_board_shows_stages_matrix_and_progress(state: RunState) -> None:
+    lines = board(state)
 
     text = "\n".join(lines)
     assert "vmalloc-scope          ✗  ✓     ✗  ✓" in text
@@ -225,31 +225,31 @@ def test_board_shows_stages_matrix_and_progress(standing: Standing) -> None:
 
 
 @pytest.mark.parametrize("width", [60, 80, 140])
-def test_board_fits_its_terminal(standing: Standing, width: int) -> None:
+def test_board_fits_its_terminal(state: RunState, width: int) -> None:
     for n in range(20):
-        standing.take(Stage(f"s{n}", f"a rather long name of a stage, as paths are {n}", n), 1070.0)
+        state.take(Stage(f"s{n}", f"a rather long name of a stage, as paths are {n}", n), 1070.0)
 
-    lines = board(standing, width, height=24)
+    lines = board(state, width, height=24)
 
     assert all(cell_len(line) <= width for line in lines)
     assert len(lines) < 24
     assert f"and {21 - STAGES_SHOWN} more" in "\n".join(lines)
 
 
-def test_board_leaves_the_matrix_out_where_it_does_not_fit(standing: Standing) -> None:
-    lines = board(standing, height=10)
+def test_board_leaves_the_matrix_out_where_it_does_not_fit(state: RunState) -> None:
+    lines = board(state, height=10)
 
     assert len(lines) == 2
     assert "32 of 80 verdicts" in lines[-1]
 
 
-def test_ended_stages_leave_the_board(standing: Standing) -> None:
-    standing.take(Stage("build arm64 p2", "built", finished=True), 1090.0)
+def test_ended_stages_leave_the_board(state: RunState) -> None:
+    state.take(Stage("build arm64 p2", "built", finished=True), 1090.0)
 
-    assert not [line for line in board(standing) if "buil" in line]
+    assert not [line for line in board(state) if "buil" in line]
 
 
-def test_live_view_keeps_only_what_stands_out(record: RunRecord) -> None:
+def test_live_view_keeps_notes_and_unexpected_verdicts(record: RunRecord) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=120, height=40,
                       color_system=None)  # fmt: skip
     with View(console, live=True) as view:
@@ -265,7 +265,7 @@ def test_live_view_keeps_only_what_stands_out(record: RunRecord) -> None:
     assert text.index("\x1b[?25l") < text.rindex("\x1b[?25h")  # the cursor is there again
 
 
-def test_terminal_belongs_to_others_after_close(record: RunRecord) -> None:
+def test_view_prints_plain_lines_after_close(record: RunRecord) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, color_system=None)
     with View(console, live=True) as view:
         view(Stage("s", "booting"))

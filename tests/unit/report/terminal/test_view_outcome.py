@@ -58,7 +58,7 @@ def test_outcome_at_80_columns(record: RunRecord) -> None:
     assert lines[-1] == "2 differences: 80 verdicts in 12 min 14 s"
 
 
-def test_kernel_as_it_is_has_no_positions(record: RunRecord) -> None:
+def test_outcome_of_an_unpatched_kernel_has_no_positions(record: RunRecord) -> None:
     cells = tuple(r for r in record.cells if r.cell.position == 0 and r.cell.load == "none")
     title = "linux-source-6.12 6.12.118-1, as it is"
     plan = replace(record.plan, series="none")
@@ -75,7 +75,7 @@ def test_kernel_as_it_is_has_no_positions(record: RunRecord) -> None:
     assert not any("position" in line or "patch" in line for line in lines)
 
 
-def test_records_that_were_lost_are_told_where_all_is_well(record: RunRecord) -> None:
+def test_outcome_names_cells_with_lost_records(record: RunRecord) -> None:
     said = "kernel log records were lost, and read from the console: {}"
     assert said[:30] not in printed(record, 300)
     lost = [replace(r, found_records=7 * r.as_expected) for r in record.cells]
@@ -150,7 +150,7 @@ def test_many_positions_are_broken_into_blocks(record: RunRecord) -> None:
     assert "39" in text
 
 
-def test_many_differences_do_not_bury_the_matrix(record: RunRecord) -> None:
+def test_outcome_many_differences_are_cut(record: RunRecord) -> None:
     bad = tuple(replace(result, verdict=Verdict.ERROR) for result in record.cells)
 
     lines = printed(replace(record, cells=bad)).splitlines()
@@ -174,7 +174,7 @@ def test_each_verdict_has_a_sign_of_its_own(record: RunRecord) -> None:
     assert len(set(unicode_row.split()[1:])) == len(set(ascii_row.split()[1:])) == len(Verdict)
 
 
-def test_stopped_run_says_so(record: RunRecord) -> None:
+def test_outcome_of_a_stopped_run(record: RunRecord) -> None:
     stopped = replace(record, cells=record.cells[:20], finished=False, error="interrupted")
 
     lines = printed(stopped).splitlines()

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Sentences on what each patch changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from harness.model.results import CaseResult, RunRecord
+from harness.model.values import Verdict
+from harness.report.patch_summary import patch_entries
+from tests.unit.verdict.test_changes import run, track
+
+
+def sentences(record: RunRecord, patch: int) -> list[str]:
+    return [sentence.text for sentence in patch_entries(record)[patch - 1].sentences]
+
+
+def test_patch_entries_archs_are_in_the_order_of_the_plan() -> None:
+    record = run(track("FFP"), track("FFP", arch="x86_64"))
+    assert sentences(record, 2) == ["turns t from FAIL to PASS on x86_64, arm64"]
+    assert [entry.quiet for entry in patch_entries(record)] == [True, False, True, True]
+
+
+def test_patch_entries_loads_are_named_where_the_run_has_some() -> None:
+    record = run(track("FP"), track("FP", load="anon"))
+    assert sentences(record, 1) == ["turns t from FAIL to PASS on arm64, with and without load"]
+    record = run(track("FP"), track("FF", load="anon"))
+    assert sentences(record, 1) == ["turns t from FAIL to PASS on arm64, without load"]
+
+
+def test_patch_entries_other_suspects_are_named() -> None:
+    text = "turns t from FAIL to PASS on arm64 (this or another of patches 1 to 2)"
+    assert sentences(run(track("F.P")), 1) == sentences(run(track("F.P")), 2) == [text]
+
+
+def test_patch_entries_new_failure_is_bad() -> None:
+    (entry, *_) = patch_entries(run(track("PF")))
+    assert [sentence.bad for sentence in entry.sentences] == [True]
+
+
+def test_patch_entries_cases_within_a_failing_test_are_named() -> None:
+    before, after = (replace(r, cases=(CaseResult("a", r.verdict),)) for r in track("FP"))
+    after = replace(after, verdict=Verdict.FAIL)
+    assert sentences(run([before, after]), 1) == ["leaves t at FAIL but turns its case a on arm64"]
+
+
+def test_patch_entries_without_change_and_without_test() -> None:
+    assert sentences(run(track("PP")), 1) == ["changes no verdict"]
+    assert sentences(run(track("PP")), 2) == [
+        "not tested: no test has verdicts before and after it"
+    ]
