@@ -16,7 +16,7 @@ from tests.qemu.conftest import ROOT, Harness
 LOADS = load_loads(find_checkout(ROOT))
 PRESSURE = frozenset({"MEMCG", "EXT4_FS", "XFS_FS", "VIRTIO_BLK"})  # what --config pressure brings
 PLAIN = [name for name, load in LOADS.items() if not PRESSURE & set(load.needs)]
-FURTHER = pytest.mark.slow("all loads, in guests of three sizes", minutes=35)
+FURTHER = pytest.mark.slow("all loads, in guests of three sizes", minutes=15)
 
 
 @pytest.mark.parametrize("arch", arch_names())

@@ -14,7 +14,7 @@ from harness.report.json import read_json
 from tests.qemu.conftest import Harness
 
 
-@pytest.mark.slow("storms on XFS while memory is short, at ten positions", minutes=12)
+@pytest.mark.slow("storms on XFS while memory is short, at each position", minutes=10)
 @pytest.mark.parametrize("arch", arch_names())
 def test_a_storm_comes_to_its_end_and_leaves_a_sound_file_system(
     harness: Harness, tmp_path: Path, arch: str
