@@ -95,7 +95,8 @@ def test_guest_death_by_load_shows_in_test(tmp_path: Path) -> None:
 
 
 def test_load_that_ends_before_stop_is_reported(tmp_path: Path) -> None:
-    table = LOADED + 'write = [{ agent = "ok {id}" }, { agent = "end {arg} exit:1" }]'
+    # The end first: with the answer to the write it is known.
+    table = LOADED + 'write = [{ agent = "end {arg} exit:1" }, { agent = "ok {id}" }]'
     with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
         with LoadRun(guest, LOAD).kept_up() as running:
             outcome = run_test(guest, TEST, [running])
