@@ -92,9 +92,12 @@ def test_sigint_while_a_thread_builds_ends_make_and_the_next_run_goes_on(
     environ = {**os.environ, "PATH": f"{compiler.parent}:{os.environ['PATH']}"}
     argv = (sys.executable, "-c", INTERRUPTED, str(tmp_path))
     with subprocess.Popen(argv, cwd=ROOT, env=environ) as building:
-        wait_for(lambda: pids.exists() and len(pids.read_text().split()) == 3)
-        building.send_signal(signal.SIGINT)
-        assert building.wait(30) == 130
+        try:
+            wait_for(lambda: pids.exists() and len(pids.read_text().split()) == 3)
+            building.send_signal(signal.SIGINT)
+            assert building.wait(30) == 130
+        finally:
+            building.kill()
     assert [pid for pid in pids.read_text().split() if runs(pid)] == []
     assert list(lab.workspace.cache.store.glob("kernel/*")) == []
     kernel = lab.kernel(arch, 0)

@@ -95,15 +95,14 @@ def test_guest_death_by_load_shows_in_test(tmp_path: Path) -> None:
 
 
 def test_load_that_ends_before_stop_is_reported(tmp_path: Path) -> None:
-    # It has ended by the time that the write is answered.
+    # The end first: with the answer to the write it is known.
     table = LOADED + 'write = [{ agent = "end {arg} exit:1" }, { agent = "ok {id}" }]'
-    with (
-        boot(fake_guest(tmp_path, on(table)), tmp_path) as guest,
-        LoadRun(guest, LOAD).kept_up() as running,
-    ):
-        outcome = run_test(guest, TEST, [running])
-        assert running._asked is not None
-        guest.write(str(running._asked.id), "")
+    with boot(fake_guest(tmp_path, on(table)), tmp_path) as guest:
+        with LoadRun(guest, LOAD).kept_up() as running:
+            outcome = run_test(guest, TEST, [running])
+            assert running._asked is not None
+            guest.write(str(running._asked.id), "")
+        guest.hello()
     assert outcome.load_ended == ""
     assert running.ended == "anon: exit 1"
     assert running.broke == ""

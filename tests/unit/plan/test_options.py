@@ -11,7 +11,7 @@ from harness.host.paths import Checkout
 from harness.model.errors import UserError
 from harness.model.values import Plan
 from harness.plan.options import OPTIONS, PlanOption, add_plan_options, plan_of
-from harness.pytest_plugin import laboratory
+from harness.pytest_plugin import lab_of
 from harness.run.prepare import completed
 
 pytest_plugins = ("pytester",)
@@ -77,7 +77,7 @@ def test_option_on_command_line_in_toml_and_in_pytest_gives_the_same_plan(
         assert parsed(checkout, file=file) == expected
 
     config = pytester.parseconfig(option.flag, text)
-    assert laboratory(config).plan == completed(expected, checkout)
+    assert lab_of(config).plan == completed(expected, checkout)
 
 
 def test_options_and_plan_fields_are_the_same_set() -> None:

@@ -18,7 +18,7 @@ SERIES = Series(
     folder=Path(),
     covers="5.10",
     prepare=(),
-    patches=tuple(Patch(n, Path(), f"patch {n}", "", "", ()) for n in (1, 2)),
+    patches=tuple(Patch(n, Path(), f"patch {n}", "", ()) for n in (1, 2)),
 )
 XFS = Load("xfs", Path(), "", needs=("XFS_FS", "BLOCK"))
 
