@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Whom the OOM killer takes, in real guests: weather, failure or our own fault."""
+"""Whom the OOM killer takes, in real guests: tolerated, a failure or a fault of the harness."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Stage:
     templates: Templates
 
     def play(self, folder: Path, *params: str, load: str = "none", own: bool = False) -> CellResult:
-        """Run the test, told *params*; with *own*, kills of its own programs are its weather."""
+        """Run the test, told *params*; with *own*, kills of its own programs are tolerated."""
         job = self.jobs[load]
         tolerated_splats = (SplatKind.OOM_KILL,) if own else ()
         job = replace(job, test=replace(job.test, params=params, tolerated_splats=tolerated_splats))
@@ -69,7 +69,7 @@ def stage(
     return Stage(jobs, templates)
 
 
-def test_of_a_load_it_is_weather(stage: Stage, tmp_path: Path) -> None:
+def test_oom_kill_of_a_load_is_tolerated(stage: Stage, tmp_path: Path) -> None:
     result = stage.play(tmp_path, load="anon")
     assert (result.verdict, result.as_expected) == (Verdict.PASS, True), result.reason
     reports = [oom_report(splat.text) for splat in result.splats]

@@ -9,9 +9,10 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from pathlib import Path
 
 from harness.cli.single_guest import spec_from
-from harness.guest.qemu.argv import Channels, qemu_argv
+from harness.guest.qemu.argv import Channels, gdb_stub_argv, qemu_argv
 from harness.model.errors import InfraError
 from harness.plan.options import add_plan_options
 from harness.run.workspace import Workspace
@@ -22,6 +23,9 @@ HELP = "open a shell on the serial console of a built guest"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the guest's options."""
     add_plan_options(parser)
+    parser.add_argument(
+        "--gdb", type=Path, metavar="SOCKET", help="let gdb attach at this unix socket, made for it"
+    )
 
 
 def execute(args: argparse.Namespace, workspace: Workspace) -> int:
@@ -29,7 +33,12 @@ def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     spec = spec_from(args, workspace, "harness.shell")
     workspace.settle()
     print(f"{spec.arch.name}, {spec.ram_mib} MiB; Ctrl-A x ends it", file=sys.stderr)
-    done = subprocess.run(qemu_argv(spec, Channels.by_hand()), check=False)
+    stub: tuple[str, ...] = ()
+    if args.gdb is not None:
+        stub = gdb_stub_argv(args.gdb)
+        attach = f"-ex 'target remote {args.gdb}' {spec.kernel.with_name('vmlinux')}"
+        print(f"gdb -x docs/kernel.gdb {attach}", file=sys.stderr)
+    done = subprocess.run((*qemu_argv(spec, Channels.by_hand()), *stub), check=False)
     if done.returncode != 0:
         raise InfraError(f"{spec.arch.qemu} ended with {done.returncode}", hint="see its message")
     return 0

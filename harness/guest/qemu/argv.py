@@ -57,6 +57,11 @@ def qemu_argv(
     )
 
 
+def gdb_stub_argv(socket: Path) -> tuple[str, ...]:
+    """Return the part that lets gdb attach at the unix socket *socket*, which QEMU makes."""
+    return ("-gdb", f"unix:{_value(socket)},server=on,wait=off")
+
+
 def symbolic_argv(spec: GuestSpec, *, ram: Path | None = None) -> tuple[str, ...]:
     """Return the command that boots *spec*, the same wherever its files lie.
 

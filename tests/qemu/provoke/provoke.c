@@ -179,7 +179,7 @@ static void rcu_stall(struct kunit *test)
 	rcu_barrier();
 }
 
-/* ---- weather ---- */
+/* ---- tolerated ---- */
 
 static bool killing;
 

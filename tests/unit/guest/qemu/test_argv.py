@@ -15,6 +15,7 @@ from harness.guest.qemu.argv import (
     clone_argv,
     clone_words,
     disk_serial,
+    gdb_stub_argv,
     kernel_cmdline,
     qemu_argv,
     symbolic_argv,
@@ -193,3 +194,8 @@ def test_symbolic_argv_is_whole_command_without_host_paths(arch: Arch) -> None:
         spec(replace(arch, cmdline=(*arch.cmdline, "nohpet"))),
     )
     assert told not in [symbolic_argv(other) for other in others]
+
+
+def test_gdb_stub_is_on_a_unix_socket_and_waits_for_nobody() -> None:
+    stub = gdb_stub_argv(Path("/tmp/a,b"))
+    assert stub == ("-gdb", "unix:/tmp/a,,b,server=on,wait=off")
