@@ -13,7 +13,6 @@ import re
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 
 from harness.cache.lease import use
 from harness.cache.store import hold
@@ -61,12 +60,7 @@ class WorkTree:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def show(self, wanted: Contents) -> tuple[str, ...]:

@@ -18,7 +18,6 @@ import subprocess
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
 from typing import IO, Generic, Self, TypeVar
 
 from harness.guest.qemu.argv import Channels
@@ -120,12 +119,7 @@ class Qemu:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
         for end in (self.console, self.agent, self.samples, self.monitor, self.stderr):
             end.close()

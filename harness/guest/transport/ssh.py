@@ -10,7 +10,6 @@ import select
 import shlex
 import socket
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 import paramiko
@@ -159,12 +158,7 @@ class Ssh:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
