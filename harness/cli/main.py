@@ -110,11 +110,7 @@ def _from_os(error: OSError) -> InfraError:
 def _print_error(error: HarnessError) -> int:
     if os.environ.get("HARNESS_TRACEBACK"):
         traceback.print_exception(error)
-    print(f"harness: {error.what}", file=sys.stderr)
-    for line in error.detail.splitlines():
-        print(f"    {line}", file=sys.stderr)
-    if error.hint:
-        print(f"harness: next: {error.hint}", file=sys.stderr)
+    print(*error.lines, sep="\n", file=sys.stderr)
     return error.exit_code
 
 

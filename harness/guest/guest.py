@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,7 @@ from harness.guest.transport.protocol import Ready
 from harness.guest.transport.reader import Wait
 from harness.host.deadline import Deadline, host_speed, speed_of
 from harness.model.errors import GuestError
-from harness.model.events import Event, Stage
+from harness.model.events import Report, Stage
 from harness.model.values import GuestSpec, Speed
 
 if TYPE_CHECKING:
@@ -234,7 +234,7 @@ class Guest:
 def boot(
     spec: GuestSpec,
     folder: Path,
-    report: Callable[[Event], None] = lambda _: None,
+    report: Report = lambda _: None,
     deadline: Deadline | None = None,
     *,
     ram: Path | None = None,

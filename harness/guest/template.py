@@ -12,7 +12,7 @@ import contextlib
 import platform
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from harness.host import process
 from harness.host.deadline import Deadline, host_speed
 from harness.host.files import key_of
 from harness.model.errors import GuestError
-from harness.model.events import Event, Note
+from harness.model.events import Note, Report
 from harness.model.jsonio import from_json, to_json
 from harness.model.values import GuestSpec
 
@@ -40,7 +40,6 @@ RAM, STATE, READY = "ram", "state", "ready.json"
 SAVE_S = 30.0  # to write the devices' state; takes some 10 ms
 # Files of a template that a clone's folder gets: the log and the command of its boot.
 KEPT_OF_BOOT = (("console.log", "boot-console.log"), ("argv.txt", "boot-argv.txt"))
-Report = Callable[[Event], None]
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,13 @@ class HarnessError(Exception):
         self.hint = hint
         self.detail = detail
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """All of it, as a terminal shows it."""
+        detail = (f"    {line}" for line in self.detail.splitlines())
+        hint = (f"harness: next: {self.hint}",) if self.hint else ()
+        return (f"harness: {self.what}", *detail, *hint)
+
 
 class UserError(HarnessError):
     """The request itself is wrong: nothing was started that needs cleaning up."""

@@ -106,7 +106,7 @@ class _Rounds:
                 self._print("saved again: restarting")
                 return None
             if isinstance(error, HarnessError) and error.exit_code != 130:
-                self._print_error(error)
+                self._print("\n".join(error.lines))
                 return error.exit_code
             raise KeyboardInterrupt from None
         print_record(self._console, record, paths)
@@ -125,13 +125,6 @@ class _Rounds:
             for line in turned_since(self._before, record) or ("no verdict changed",):
                 self._print(line)
         self._before = record
-
-    def _print_error(self, error: HarnessError) -> None:
-        self._print(f"harness: {error.what}")
-        for line in error.detail.splitlines():
-            self._print(f"    {line}")
-        if error.hint:
-            self._print(f"harness: next: {error.hint}")
 
     def _print(self, text: str) -> None:
         self._console.print(text, markup=False)
