@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from harness.arch import load_arch
+from harness.host.paths import Checkout
 from harness.model.errors import UserError
 from harness.model.values import GuestTest, Load, Patch, Plan, Series, SourceTree
-from harness.run.prepare import ResolvedPlan, checked_positions
+from harness.plan.options import load_plan, plan_from
+from harness.plan.plan import DEFAULT_BASE
+from harness.run.prepare import ResolvedPlan, checked_positions, completed
 
 SERIES = Series(
     name="s",
@@ -34,6 +38,28 @@ def resolved(plan: Plan) -> ResolvedPlan:
         loads=(XFS,),
         topics={"net": frozenset({"NET"}), "xfs": frozenset({"XFS_FS", "BLOCK"})},
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "base"),
+    [
+        ('series = "git:/src/linux#v5.10..topic"', "git:/src/linux#v5.10"),
+        ('series = "edits:/src/linux#v5.10"', "git:/src/linux#v5.10"),
+        ('series = "git:/src/linux#v5.10..topic"\nbase = "debian:6.1"', "debian:6.1"),
+        ('series = "mine"', DEFAULT_BASE),
+    ],
+)
+def test_completed_base_of_a_git_series_is_where_it_starts_however_it_was_written(
+    tmp_path: Path, written: str, base: str
+) -> None:
+    checkout, file = Checkout(tmp_path), tmp_path / "plan.toml"
+    (checkout.patches / "mine").mkdir(parents=True)
+    (checkout.patches / "mine" / "series.toml").touch()
+    file.write_text(f'{written}\nloads = "none"\n')
+    options = {f"--{key}": value for key, value in tomllib.loads(written).items()}
+    by_option = plan_from(Plan(), {flag[2:]: (flag, text) for flag, text in options.items()})
+    assert completed(load_plan(file, checkout), checkout).base == base
+    assert completed(by_option, checkout).base == base
 
 
 def test_positions_default_to_all() -> None:
