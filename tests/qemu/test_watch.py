@@ -47,14 +47,14 @@ def test_a_saved_test_becomes_a_verdict(tmp_path: Path, harness: Harness) -> Non
         shutil.copytree(ROOT / folder, tmp_path / folder)
     made = harness("--root", str(tmp_path), "new", "test", "sums")
     assert made.returncode == 0, made.stderr
-    source = tmp_path / "guest-tests" / "tests" / "sums" / "sums.c"
+    source = tmp_path / "guest-tests" / "tests" / "sums" / "main.c"
     plan = ("--arch", "x86_64", "--position", "4", "--test", "sums", "--load", "none")
     with watching(tmp_path, *plan, "--out", str(tmp_path / "out"), "--rounds", "2") as lines:
         until(lines, "waiting for an edit")
         text = source.read_text()
         first = text.index("KUNIT_EXPECT")
         source.write_text(text[:first] + 'KUNIT_FAIL(test, "edited");\n\t' + text[first:])
-        assert until(lines, "saved:")[-1] == "saved: sums.c"
+        assert until(lines, "saved:")[-1] == "saved: main.c"
         told = until(lines, "from save to verdict")
     assert any("sums (x86_64, position 4): PASS → FAIL" in line for line in told)
     assert (tmp_path / "out" / "report.html").is_file()
