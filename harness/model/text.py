@@ -52,5 +52,10 @@ def clip(text: str, limit: int) -> str:
 
 
 def md_cell(text: str, limit: int = 300) -> str:
-    """Return *text* on one line, fit for a cell of a Markdown table."""
-    return one_line(text, limit).replace("|", "\\|").replace("<", "&lt;")
+    """Return *text* on one line, fit for a cell of a Markdown table; its code spans stay."""
+    spans = one_line(text, limit).replace("|", "\\|").split("`")
+    closed = len(spans) % 2 == 1  # else a backtick opens no span
+    return "`".join(
+        span if closed and number % 2 else span.replace("<", "&lt;")
+        for number, span in enumerate(spans)
+    )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.model.text import clip, one_line, visible
+from harness.model.text import clip, md_cell, one_line, visible
 
 XML_FORBIDS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
@@ -61,3 +61,15 @@ def test_clip_keeps_both_ends() -> None:
     assert clip("short\x00", 100) == r"short\x00"
     clipped = clip("a" * 500 + "b" * 500, 100)
     assert clipped == "a" * 50 + "\n[900 characters left out]\n" + "b" * 50
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("a | b\nc", r"a \| b c"),
+        ("<b> `a < b` <i>", "&lt;b> `a < b` &lt;i>"),
+        ("`<b>", "`&lt;b>"),
+    ],
+)
+def test_md_cell_escapes_html_outside_code_spans_only(text: str, cell: str) -> None:
+    assert md_cell(text) == cell
