@@ -33,7 +33,7 @@ from rich.console import Console
 from harness.arch import load_arch
 from harness.guest.guest import Guest
 from harness.host.paths import default_cache, find_checkout
-from harness.model.errors import HarnessError
+from harness.model.errors import HarnessError, PatchError, UserError
 from harness.model.results import CellResult
 from harness.model.values import Arch, Cell, GuestTest, Kernel, Plan, Verdict
 from harness.plan.descriptions import load_tests
@@ -185,7 +185,10 @@ class GuestTestItem(pytest.Item):
         try:
             self.result = lab_of(self.config).judge(self.cell)
         except HarnessError as error:
-            raise pytest.UsageError(f"{error.what} ({error.hint})") from None
+            said = f"{error.what} ({error.hint})"
+            if isinstance(error, UserError) and not isinstance(error, PatchError):
+                pytest.exit(said, returncode=pytest.ExitCode.USAGE_ERROR)  # no item can do better
+            raise pytest.UsageError(said) from None
         for what, text in self._evidence():
             self.add_report_section("call", what, text)
         self.user_properties.append(("verdict", self.result.verdict.value))

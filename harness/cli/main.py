@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(stderr=True, highlight=False)
     try:
         with View(console) as view:
-            checkout = find_checkout(args.root)
+            checkout = find_checkout(args.root, only_there=args.root is not None)
             cache = Cache(args.cache.resolve()) if args.cache else default_cache()
             workspace = Workspace(checkout, cache, report=view, settle=view.close)
             return load_command(args.command).execute(args, workspace)

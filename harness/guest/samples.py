@@ -10,31 +10,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 # A sample as it was sent: figure → number, or numbers.
 Figures = Mapping[str, int | tuple[int, ...]]
 NAME = "samples.jsonl"  # in a cell's folder
 CLOCK = "at_us"  # the figure that says when, in microseconds since the guest's boot
 MAX_FIGURES = 64
-MAX_MARKS = 2000
-MAX_TEXT = 400
 _WORD = re.compile(r"([a-z][a-z0-9_]{0,39})=([0-9]{1,20}(?:,[0-9]{1,20}){0,63})")
 # Lines of a test: results, plans, diagnostics; neither splats nor other tasks' messages.
 SAID = re.compile(r"\s*(?:#|(?:not )?ok \d|K?TAP version|\d\.\.\d)")
-
-
-@dataclass(frozen=True)
-class Mark:
-    """An event on the time axis of a test."""
-
-    t: float  # seconds since the test began
-    kind: str  # "case-begin", "case-end", "oom-kill", "splat", "stuck"
-    text: str  # one line
-
-    def json(self) -> str:
-        """Return its line of ``samples.jsonl``."""
-        return json.dumps({"t": round(self.t, 6), "mark": self.kind, "text": self.text[:MAX_TEXT]})
 
 
 def parse_sample(line: bytes) -> Figures | None:

@@ -108,15 +108,18 @@ class Cache:
         return self.root / "locks"
 
 
-def find_checkout(start: Path | None = None) -> Checkout:
-    """Return the checkout that holds *start* (default: the working folder, else this package).
+def find_checkout(start: Path | None = None, *, only_there: bool = False) -> Checkout:
+    """Return the checkout that holds *start* (default: the working folder), else this package's.
 
-    A checkout is known by ``guest-tests/`` and ``kconfigs/`` standing side by side.
+    A checkout is known by ``guest-tests/`` and ``kconfigs/`` standing side by side. With
+    *only_there* it is the one that holds *start*, as asked for by name.
 
     Raises:
         UserError: no such folder above *start* nor above the installed package.
     """
-    origins = [(start or Path.cwd()).resolve(), Path(__file__).resolve().parent]
+    origins = [(start or Path.cwd()).resolve()]
+    if not only_there:
+        origins.append(Path(__file__).resolve().parent)
     for origin in origins:
         for folder in (origin, *origin.parents):
             if (folder / "guest-tests").is_dir() and (folder / "kconfigs").is_dir():

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import enum
+import json
 from dataclasses import dataclass
 
 from harness.model.values import Cell, Plan, SplatKind, Verdict
@@ -217,3 +218,24 @@ class RunRecord:
     def unpatched(self) -> bool:
         """Whether the base was taken as it is: there is one position, and it needs no number."""
         return not self.patch_titles
+
+
+# ---------------------------------------------------------------- a test over time
+
+MAX_MARKS = 2000
+MAX_MARK_TEXT = 400  # characters
+
+
+@dataclass(frozen=True)
+class Mark:
+    """An event on the time axis of a test."""
+
+    t: float  # seconds since the test began
+    kind: str  # "case-begin", "case-end", "oom-kill", "splat", "stuck"
+    text: str  # one line
+
+    def json(self) -> str:
+        """Return its line of ``samples.jsonl``."""
+        return json.dumps(
+            {"t": round(self.t, 6), "mark": self.kind, "text": self.text[:MAX_MARK_TEXT]}
+        )

@@ -315,6 +315,12 @@ class Cell:
         return f"{self.arch}/{base}{config}/p{self.position}/{self.ram_mib}M/{self.test}{suffix}"
 
     @property
+    def load_names(self) -> tuple[str, ...]:
+        """Names of the loads that its test runs under, without how much of each."""
+        named = () if self.load == NO_LOAD else self.load.split("+")
+        return tuple(part.partition(":")[0] for part in named)
+
+    @property
     def column(self) -> str:
         """The test as a row of the matrix names it: with its load."""
         return self.test if self.load == "none" else f"{self.test} + {self.load}"

@@ -14,13 +14,12 @@ from harness.guest import kmemleak
 from harness.guest.guest import CONSOLE_S, Guest
 from harness.guest.machine import Machine
 from harness.guest.phase_log import how_lost
-from harness.guest.samples import Mark
 from harness.guest.transport.agent import ANSWER_S, NoAnswer, Recording
 from harness.guest.transport.console import newer_than
 from harness.guest.transport.protocol import lines_of
 from harness.guest.transport.reader import Wait
 from harness.host.deadline import Deadline
-from harness.model.results import Ended, Stuck, TestOutcome
+from harness.model.results import Ended, Mark, Stuck, TestOutcome
 from harness.model.values import GuestTest, Speed
 from harness.run.diagnose import Diagnosis, Findings
 from harness.run.load import LoadRun

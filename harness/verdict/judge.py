@@ -18,7 +18,6 @@ from itertools import chain
 
 from harness.model.results import CaseResult, CellResult, Ended, Splat, TestOutcome
 from harness.model.values import Cell, GuestTest, SplatKind, Verdict
-from harness.plan.loads import loads_named
 from harness.verdict.klog import LogLine, log_lines
 from harness.verdict.ktap import KtapResult
 from harness.verdict.log_facts import LogFacts, read_log
@@ -100,7 +99,7 @@ def judge(
         _with_expected(case, test, series, cell.position)
         for case in facts.ktap.cases(unfinished=verdict_of_end(outcome.ended, facts.splats))
     )
-    loads = loads_named((cell.load,))
+    loads = cell.load_names
     kill_verdicts = _kill_verdicts(own_tolerated)
     # Kills with a verdict of their own are no splats as well.
     splats = [s for s in facts.splats if victim_of_splat(s, loads) not in kill_verdicts]

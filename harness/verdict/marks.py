@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from harness.guest.samples import MAX_MARKS, Mark
+from harness.model.results import MAX_MARKS, Mark
 from harness.model.values import SplatKind
 from harness.verdict.log_facts import LogFacts
 from harness.verdict.oom import kill_text, oom_report

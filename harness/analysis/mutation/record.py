@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""TODO."""
+"""What became of the mutants of a series: values, as they are kept in JSON."""
 
 from __future__ import annotations
 

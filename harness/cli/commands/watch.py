@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 
 from harness.cli.watch_files import Watcher, watched_paths
-from harness.model.errors import HarnessError
+from harness.model.errors import HarnessError, PatchError, UserError
 from harness.model.results import RunRecord
 from harness.model.values import Plan
 from harness.plan.options import add_plan_options, plan_of
@@ -105,6 +105,9 @@ class _Rounds:
                 self._watcher.take()
                 self._print("saved again: restarting")
                 return None
+            # Before the first verdict it is the request that is wrong; a patch may be mended.
+            if isinstance(error, UserError) and not (self._before or isinstance(error, PatchError)):
+                raise
             if isinstance(error, HarnessError) and error.exit_code != 130:
                 self._print("\n".join(error.lines))
                 return error.exit_code

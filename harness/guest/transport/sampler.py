@@ -9,8 +9,9 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from harness.guest.samples import CLOCK, Figures, Mark, parse_sample, sample_json
+from harness.guest.samples import CLOCK, Figures, parse_sample, sample_json
 from harness.guest.transport.reader import CappedLog, LineCutter, Vitals
+from harness.model.results import Mark
 
 PERIOD_MS = 100
 LINE_LIMIT = 4096  # bytes

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from harness.guest.samples import MAX_TEXT, Mark
+from harness.model.results import MAX_MARK_TEXT, Mark
 from harness.model.text import one_line
 from harness.report.html.timeline import (
     Span,
@@ -260,7 +260,9 @@ def _band(timeline: Timeline, number: int, span: Span) -> Band:
 def _flag(timeline: Timeline, mark: Mark) -> Flag:
     label = FLAGS[mark.kind]
     # The title of an OOM kill begins so itself.
-    text = one_line(mark.text if mark.text.startswith(label) else f"{label}: {mark.text}", MAX_TEXT)
+    text = one_line(
+        mark.text if mark.text.startswith(label) else f"{label}: {mark.text}", MAX_MARK_TEXT
+    )
     return Flag(_x(timeline, mark.t), mark.kind, text, f"{mark.t:.2f} s")
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from harness.guest.samples import MAX_MARKS, Mark
+from harness.model.results import MAX_MARKS, Mark
 
 LONGEST_S = 7 * 24 * 3600.0  # later times are not believed
 LIST_LIMIT = 64  # entries of a list, as of a histogram

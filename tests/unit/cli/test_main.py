@@ -37,7 +37,7 @@ def test_error_has_its_traceback_on_request(
 def test_error_of_the_host_names_the_file_and_where_it_came_from(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    def unreadable(*_: object) -> None:
+    def unreadable(*_: object, **__: object) -> None:
         (tmp_path / "absent").read_bytes()
 
     monkeypatch.setenv("HARNESS_TRACEBACK", "1")

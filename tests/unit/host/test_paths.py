@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.host.paths import APP, default_cache, find_checkout
+from harness.model.errors import UserError
 
 
 def test_checkout_is_found_from_a_folder_deep_in_it(tmp_path: Path) -> None:
@@ -27,3 +28,8 @@ def test_default_cache_is_xdgs_unless_the_environment_names_one(
     assert default_cache().root == tmp_path / APP
     monkeypatch.setenv("KERNEL_PATCH_HARNESS_CACHE", str(tmp_path / "mine"))
     assert default_cache().root == tmp_path / "mine"
+
+
+def test_checkout_asked_for_by_name_is_that_one_or_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"no checkout of the harness at or above {tmp_path}"):
+        find_checkout(tmp_path, only_there=True)

@@ -6,8 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from harness.guest.samples import MAX_TEXT
-from harness.model.results import Splat
+from harness.model.results import MAX_MARK_TEXT, Splat
 from harness.model.values import SplatKind, Verdict
 from harness.report.junit import write_junit
 from harness.report.splat_text import kill_of, splat_line
@@ -46,7 +45,7 @@ def test_marks_oom_kill_has_the_report() -> None:
     times = [1_000_000] * len(LOG)
     (mark,) = [m for m in marks(read_log(LOG), times, 0) if m.kind == "oom-kill"]
     assert mark.text.endswith(f": {TOLD}")
-    assert len(mark.text) < MAX_TEXT
+    assert len(mark.text) < MAX_MARK_TEXT
 
 
 def shown(tmp_path: Path, splat: Splat) -> tuple[str, list[str]]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from harness.guest.samples import MAX_MARKS
+from harness.model.results import MAX_MARKS
 from harness.verdict.log_facts import read_log
 from harness.verdict.marks import marks
 from tests.unit.verdict.test_judge import WARNING, log

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.guest.samples import Mark
+from harness.model.results import Mark
 from harness.report.html.plots import LEFT, POINTS_LIMIT, RIGHT, WIDTH, make_figure, thin, ticks
 from harness.report.html.timeline import (
     Sample,
