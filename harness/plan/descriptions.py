@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -35,20 +35,14 @@ def load_tests(checkout: Checkout) -> dict[str, GuestTest]:
         UserError: a ``test.toml`` that says something not allowed, or is missing beside code.
     """
     tests = {}
-    for folder in _described(checkout.tests, "test.toml"):
-        file = folder / "test.toml"
-        table = dict(read_toml(file))
-        _own(table, file)
-        for claimed in table["proves"] if isinstance(table.get("proves"), list) else ():
-            _rename_old_keys(claimed, file)
+    for file, table in _tables(checkout.tests, "test.toml"):
         if isinstance(table.get("knobs"), dict):
             table["knobs"] = [[path, _knob(value)] for path, value in table["knobs"].items()]
         for claim in table["proves"] if isinstance(table.get("proves"), list) else ():
+            _rename_old_keys(claim, file)
             if isinstance(claim, dict) and isinstance(claim.get("cases"), str):
                 claim["cases"] = [claim["cases"]]
-        test = from_table(
-            GuestTest, {**table, "name": folder.name, "folder": str(folder)}, where=str(file)
-        )
+        test = from_table(GuestTest, table, where=str(file))
         _check_test(test, file, checkout)
         tests[test.name] = test
     return tests
@@ -83,15 +77,10 @@ def load_loads(checkout: Checkout) -> dict[str, Load]:
         UserError: a ``load.toml`` that says something not allowed, or is missing beside code.
     """
     loads = {}
-    for folder in _described(checkout.loads, "load.toml"):
-        file = folder / "load.toml"
-        table = dict(read_toml(file))
-        _own(table, file)
+    for file, table in _tables(checkout.loads, "load.toml"):
         if isinstance(table.get("shows"), dict):
             table["shows"] = [[counter, want] for counter, want in table["shows"].items()]
-        load = from_table(
-            Load, {**table, "name": folder.name, "folder": str(folder)}, where=str(file)
-        )
+        load = from_table(Load, table, where=str(file))
         check_load(load, str(file))
         loads[load.name] = load
     return loads
@@ -122,6 +111,20 @@ def read_toml(file: Path) -> dict[str, Any]:
         raise UserError(f"{file}: not TOML: {error}") from error
 
 
+def _tables(parent: Path, described_by: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield each description below *parent*: its file, and its table with name and folder."""
+    for folder in _described(parent, described_by):
+        file = folder / described_by
+        table = read_toml(file)
+        for key in ("name", "folder"):
+            if key in table:
+                raise UserError(
+                    f"{file}: key '{key}' is not allowed: the folder's name is the name"
+                )
+        _rename_old_keys(table, file)
+        yield file, {**table, "name": folder.name, "folder": str(folder)}
+
+
 def _described(parent: Path, described_by: str) -> tuple[Path, ...]:
     """Return the folders below *parent* with a description; code without one is a mistake."""
     found = []
@@ -141,13 +144,6 @@ def _rename_old_keys(table: Any, file: Path) -> None:
                     f"{file}: '{old}' is the old name of '{new}': one of them is enough"
                 )
             table[new] = table.pop(old)
-
-
-def _own(table: dict[str, Any], file: Path) -> None:
-    _rename_old_keys(table, file)
-    for key in ("name", "folder"):
-        if key in table:
-            raise UserError(f"{file}: key '{key}' is not allowed: the folder's name is the name")
 
 
 def _knob(value: object) -> object:
