@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.build import kernel as kernel_module
+from harness.build import kernel_devel
 from harness.build.kbuild import MARKER, Kbuild
-from harness.build.kernel import build_kernel, kernel_devel
-from harness.build.kernel import kernel as kernel_module
+from harness.build.kernel import build_kernel
 from harness.build.toolchain import find_toolchain
 from harness.cache.store import Store
 from harness.host.files import sha256_of
