@@ -58,6 +58,26 @@ class CaseResult:
         return self.verdict is self.expected
 
 
+class Stop(enum.Enum):
+    """Stage that a kernel did not get past, by its own doing, so that no test could run on it."""
+
+    APPLY = "apply"
+    BUILD = "build"
+    BOOT = "boot"
+
+
+@dataclass(frozen=True)
+class KernelFault:
+    """What is wrong with a position itself, before any test."""
+
+    stage: Stop
+    what: str  # one line, the same in every run: "does not build: lib/glob.c:45: error: ..."
+    place: str = ""  # "lib/glob.c:45" that it names; "" where it names none
+    patch: int = 0  # number of the patch whose line that is, or that does not apply; 0: not known
+    detail: str = ""  # the compiler's lines, git's, or the end of the console
+    grounds: str = ""  # why the host and the base are not to blame, one line
+
+
 class Ended(enum.Enum):
     """End of one test's run, as the harness saw it."""
 
@@ -142,6 +162,7 @@ class Observation:
     seconds: float = 0.0  # boot, load and test together
     boot: str = "cold"  # how the guest came to be: "cold", "clone"
     note: str = ""  # what could not be collected, one line
+    fault: KernelFault | None = None  # where outcome is None: why the kernel does not boot
 
 
 @dataclass(frozen=True)
@@ -162,6 +183,7 @@ class CellResult:
     evidence: tuple[tuple[str, str], ...] = ()  # (what, path below the run folder)
     found_records: int = 0  # that the kernel's log had lost, and the console has
     anomalies: tuple[str, ...] = ()  # wrong beside the cases: the kernel died, splats, lost results
+    fault: KernelFault | None = None  # why no test could run on its kernel; the verdict is FAIL
 
     @property
     def as_expected(self) -> bool:
@@ -188,6 +210,7 @@ class KernelRecord:
     config: str = ""  # path below the run folder
     build_log: str = ""
     error: str = ""  # why there is no kernel
+    fault: KernelFault | None = None  # the same or why it does not boot, if by its own doing
 
 
 @dataclass(frozen=True)

@@ -125,6 +125,18 @@ def differences(record: RunRecord) -> tuple[CellResult, ...]:
     return tuple(r for r in record.cells if not r.as_expected)
 
 
+def told_differences(record: RunRecord) -> tuple[tuple[CellResult, int], ...]:
+    """Return the differences that are worth a line each, with how many further cells each tells of.
+
+    A kernel that does not apply, build or boot is one difference, and not one of each of its tests.
+    """
+    told: dict[object, list[CellResult]] = {}
+    for result in differences(record):
+        kernel = (result.cell.arch, result.cell.position, result.fault and result.fault.what)
+        told.setdefault(kernel if result.fault else result.cell, []).append(result)
+    return tuple((group[0], len(group) - 1) for group in told.values())
+
+
 def headline(record: RunRecord) -> str:
     """Return the outcome of the run in a few words."""
     count = len(differences(record))

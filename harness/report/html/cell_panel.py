@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
 from harness.guest import samples
-from harness.model.results import CaseResult, CellResult, KernelRecord
+from harness.model.results import CaseResult, CellResult, KernelFault, KernelRecord
 from harness.model.text import clip, one_line
 from harness.model.values import Verdict
 from harness.report.excerpts import LINKED, Excerpt, Exhibit, exhibits, inside, read_excerpt
@@ -126,6 +126,7 @@ class CellView:
     kernel_files: tuple[File, ...]
     strips: tuple[Strip, ...]
     runs: RunsView | None
+    fault: KernelFault | None = None  # of its kernel, fit to be shown
     measured: tuple[int, ...] = ()  # positions that `measures` has a value of
     measures: tuple[Compared, ...] = ()
 
@@ -169,9 +170,17 @@ def cell_view(
         kernel_files=(kernel_files(folder, kernel) if kernel else ()) + _linked(folder, result),
         strips=strips,
         runs=runs,
+        fault=_fault(result.fault),
         measured=tuple(columns),
         measures=side_by_side(columns.values()),
     )
+
+
+def _fault(fault: KernelFault | None) -> KernelFault | None:
+    if fault is None:
+        return None
+    what, place = one_line(fault.what, 1000), one_line(fault.place)
+    return replace(fault, what=what, place=place, detail=clip(fault.detail, TEXT_LIMIT))
 
 
 def _columns(result: CellResult, strips: Sequence[Strip]) -> dict[int, tuple[CaseResult, ...]]:

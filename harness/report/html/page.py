@@ -28,11 +28,11 @@ from harness.report.html.cell_panel import (
 from harness.report.matrix import (
     Matrix,
     Row,
-    differences,
     duration,
     headline,
     lay_out,
     must_pass,
+    told_differences,
     verdict_text,
 )
 from harness.report.patch_summary import PatchEntry, patch_entries
@@ -138,7 +138,7 @@ def make_page(record: RunRecord, folder: Path) -> Page:
         )
         for result in shown
     )
-    odd = {id(result) for result in differences(record)}
+    odd = {id(result) for result, _ in told_differences(record)}
     return Page(
         series="" if record.unpatched else record.plan.series,
         headline=headline(record),
@@ -273,6 +273,8 @@ def _kernel_views(folder: Path, record: RunRecord) -> tuple[KernelView, ...]:
         compilers = {k.compiler for k in ordered if k.arch == kernel.arch and k.compiler}
         same = len(compilers) == 1
         error_line, _, error_more = kernel.error.partition("\n")
+        if kernel.fault is not None:
+            error_line, error_more = kernel.fault.what, kernel.fault.detail
         views.append(
             KernelView(
                 kernel,

@@ -17,7 +17,7 @@ from rich.text import Text
 from harness.model.events import Event
 from harness.model.results import RunRecord
 from harness.model.text import one_line
-from harness.report.matrix import differences, duration, headline, must_pass, verdict_text
+from harness.report.matrix import duration, headline, must_pass, told_differences, verdict_text
 from harness.report.patch_summary import patch_entries
 from harness.report.splat_text import splat_line
 from harness.report.terminal.progress import Board, RunState, end_lines, event_lines, running_lines
@@ -173,10 +173,13 @@ def _emit(console: Console, text: str, style: str = "", *, indent: int = 0) -> N
 def _print_differences(console: Console, record: RunRecord) -> None:
     """Print a line for each cell that is not as expected, and its reason."""
     ascii_only = console.options.ascii_only
-    odd = differences(record)
-    for result in odd[:DIFFERENCES_SHOWN]:
+    odd = told_differences(record)
+    for result, more in odd[:DIFFERENCES_SHOWN]:
         line = mark(result.verdict, odd=True, ascii_only=ascii_only)
-        line.append(f" {fit(where(result), ascii_only=ascii_only)}", style="bold not reverse")
+        others = f" and {more} more cell{'s' if more > 1 else ''} of this kernel" if more else ""
+        line.append(
+            f" {fit(where(result), ascii_only=ascii_only)}{others}", style="bold not reverse"
+        )
         console.print(line)
         text = f"{verdict_text(result)}: {one_line(result.reason)}".rstrip(": ")
         _emit(console, text, indent=3)
