@@ -41,9 +41,10 @@ from harness.plan.options import declare, given_options, plan_of
 from harness.report.terminal.view import View
 from harness.run.artifacts import GuestArtifacts
 from harness.run.folder import RunFolder
-from harness.run.lab import Lab
+from harness.run.lab import KernelFailed, Lab
 from harness.run.prepare import completed, prepare
 from harness.run.workspace import Workspace
+from harness.verdict.judge import judge_fault
 
 PREFIX = "kph_"  # of our options among those of other plugins
 TESTS = ("guest-tests", "tests")  # the folders of a checkout that hold them
@@ -82,7 +83,12 @@ class PytestLab:
     def judge(self, cell: Cell) -> CellResult:
         """Run one cell, or reuse what is known of it."""
         arch = load_arch(cell.arch)
-        job = self.lab.job(arch, self.artifacts(arch, cell.position), cell)
+        ready = self.lab.ready
+        try:
+            artifacts = self.artifacts(arch, cell.position)
+        except KernelFailed as failed:
+            return judge_fault(cell, ready.test(cell.test), ready.series.name, failed.fault)
+        job = self.lab.job(arch, artifacts, cell)
         return self.lab.run(job, self.run, fresh=self.fresh)
 
 

@@ -16,7 +16,14 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import chain
 
-from harness.model.results import CaseResult, CellResult, Ended, Splat, TestOutcome
+from harness.model.results import (
+    CaseResult,
+    CellResult,
+    Ended,
+    KernelFault,
+    Splat,
+    TestOutcome,
+)
 from harness.model.values import Cell, GuestTest, SplatKind, Verdict
 from harness.verdict.klog import LogLine, log_lines
 from harness.verdict.ktap import KtapResult
@@ -25,11 +32,6 @@ from harness.verdict.oom import Victim, kills_in, victim_of_splat
 from harness.verdict.phases import death, ends_of, read_phases, verdict_of_end
 from harness.verdict.splat import find_splats, is_death
 
-# Panics before a guest is ready that are due to our initramfs, our PID 1 or too little RAM.
-_NOT_UP = re.compile(
-    r"Unable to mount root|No working init|Requested init|Attempted to kill init"
-    r"|System is deadlocked on memory|Out of memory"
-)
 _REFUSALS = re.compile(r"Unknown symbol|disagrees about version|version magic|no symbol version")
 # Verdict of an OOM kill that is not tolerated. Without a task of the harness in the guest, nobody
 # has seen all that the kernel did.
@@ -134,22 +136,20 @@ def judge(
     )
 
 
-def judge_boot_failure(
-    cell: Cell, test: GuestTest, series: str, console: Iterable[str]
+def judge_fault(
+    cell: Cell, test: GuestTest, series: str, fault: KernelFault, console: Iterable[str] = ()
 ) -> CellResult:
-    """Return the verdict of a cell whose guest never became ready.
+    """Return the FAIL of a cell on whose kernel no test could run, by the kernel's own *fault*."""
+    at = f" ({fault.place})" if fault.place and fault.place not in fault.what else ""
+    blamed = f", a line of patch {fault.patch}" if fault.patch and fault.place else ""
+    reason = f"{fault.what}{at}{blamed}"
+    missed = missed_result(cell, test, series, reason)
+    return replace(missed, verdict=Verdict.FAIL, splats=splats_of(console), fault=fault)
 
-    FAIL where *console* has the kernel's own panic or oops; a guest that was silent, or that died
-    of what the harness gave it, is a MISS.
-    """
-    lines = tuple(log_lines(console))
-    splats = find_splats(lines)
-    death = next((splat for splat in splats if is_death(splat)), None)
-    if death is None or (death.kind is SplatKind.PANIC and _NOT_UP.search(death.title)):
-        text = f"the guest did not come up: {death.title if death else _last_words(lines)}"
-        return replace(missed_result(cell, test, series, text), splats=splats)
-    text = f"the kernel died before it was ready: {death.title}"
-    return replace(missed_result(cell, test, series, text), verdict=Verdict.FAIL, splats=splats)
+
+def splats_of(console: Iterable[str]) -> tuple[Splat, ...]:
+    """Return what the kernel complained of on its *console*."""
+    return find_splats(tuple(log_lines(console)))
 
 
 def missed_result(cell: Cell, test: GuestTest, series: str, reason: str) -> CellResult:
@@ -325,8 +325,3 @@ def _summary(cases: Sequence[CaseResult]) -> str:
     skipped = sum(case.verdict in _NO_JUDGMENT for case in cases)
     passed = f"{len(cases) - skipped} of {len(cases)} cases passed"
     return f"{passed}, {skipped} skipped" if skipped else passed
-
-
-def _last_words(lines: Sequence[LogLine]) -> str:
-    texts = [line.text for line in lines[-50:] if line.text.strip()]
-    return f"its console ended with '{texts[-1].strip()[:120]}'" if texts else "it was silent"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 
 from harness.plan.options import add_plan_options, plan_of
-from harness.run.lab import Lab
+from harness.run.lab import KernelFailed, Lab
 from harness.run.prepare import prepare
 from harness.run.workspace import Workspace
 
@@ -19,13 +19,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace, workspace: Workspace) -> int:
-    """Build every position and architecture asked for; print where the images are."""
+    """Build every position and architecture asked for; print where the images are.
+
+    1: one does not apply or build, by its own doing.
+    """
     ready = prepare(plan_of(vars(args), workspace.checkout), workspace)
     lines = []
     lab = Lab(ready, workspace)
+    failed = 0
     for position in ready.positions:
         for arch in ready.archs:
-            kernel = lab.kernel(arch, position)
+            try:
+                kernel = lab.kernel(arch, position)
+            except KernelFailed as failure:
+                failed += 1
+                lines.append(failure.text)
+                continue
             artifacts = lab.guest_artifacts(arch, kernel)
             how = "reused" if kernel.reused else f"built in {kernel.seconds:.0f} s"
             lines.append(f"{arch.name} p{position} ({how})\n  kernel    {kernel.image}")
@@ -33,4 +42,4 @@ def execute(args: argparse.Namespace, workspace: Workspace) -> int:
             lines += [f"  warning   {text}" for text in kernel.warnings]
     workspace.settle()
     print("\n".join(lines))
-    return 0
+    return 1 if failed else 0

@@ -10,8 +10,17 @@ import pytest
 
 from harness.model.results import CaseResult, CellResult
 from harness.model.values import Verdict
-from harness.report.matrix import Matrix, Row, difference, duration, headline, lay_out, verdict_text
-from tests.unit.verdict.test_changes import run, track
+from harness.report.matrix import (
+    Matrix,
+    Row,
+    difference,
+    duration,
+    headline,
+    lay_out,
+    told_differences,
+    verdict_text,
+)
+from tests.unit.verdict.test_changes import run, stopped, track
 
 
 def with_expected(words: str, expected: str, **more: str) -> list[CellResult]:
@@ -84,3 +93,11 @@ def test_headline_of_finished_and_stopped_runs() -> None:
 )
 def test_duration(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_told_differences_a_kernel_with_a_fault_is_told_once() -> None:
+    tracks = [track("PF", test) for test in ("t", "u", "v")]
+    for one in tracks[:2]:
+        stopped(one, 1)
+    record = run(*tracks)
+    assert [(r.cell.test, more) for r, more in told_differences(record)] == [("t", 1), ("v", 0)]

@@ -9,16 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.model.results import CellResult, Ended, TestOutcome
+from harness.model.results import CellResult, Ended, KernelFault, Stop, TestOutcome
 from harness.model.values import Cell, GuestTest, Proves, SplatKind, Verdict
 from harness.verdict.judge import (
     expected_case,
     expected_test,
     judge,
-    judge_boot_failure,
+    judge_fault,
     missed_result,
 )
-from tests.unit.golden import FOLDER
 
 PASS, FAIL, ERROR, MISS, SKIP = (
     Verdict.PASS,
@@ -303,50 +302,30 @@ def test_judge_reason_is_one_line() -> None:
         assert result.reason
 
 
-# ---------------------------------------------------------------- guests that never came up
+# ---------------------------------------------------------------- kernels that no test ran on
 
 
-def boot(*console: str, position: int = 2) -> CellResult:
-    return judge_boot_failure(cell(position), TEST, SERIES, console)
+BROKEN = KernelFault(Stop.BUILD, "does not build: lib/a.c:4: error: x", "lib/a.c:4", patch=2)
+HALTS = KernelFault(Stop.BOOT, "does not boot: halted in sort_r", "lib/sort.c:204", patch=2)
 
 
-def test_judge_boot_failure_oops_on_the_console_is_a_failure() -> None:
-    result = boot("[    0.1] Linux version 5.10.262", *OOPS)
-    assert result.verdict is FAIL
-    assert result.reason == (
-        "the kernel died before it was ready: kernel NULL pointer dereference in demo_write"
-    )
+def test_judge_fault_is_a_failure_with_place_and_patch() -> None:
+    result = judge_fault(cell(2), TEST, SERIES, BROKEN)
+    assert (result.verdict, result.fault, result.as_expected) == (FAIL, BROKEN, False)
+    assert result.reason == "does not build: lib/a.c:4: error: x, a line of patch 2"
+    result = judge_fault(cell(2), TEST, SERIES, HALTS)
+    assert result.reason == "does not boot: halted in sort_r (lib/sort.c:204), a line of patch 2"
+
+
+def test_judge_fault_is_not_the_failure_that_was_expected_before_a_patch() -> None:
+    result = judge_fault(cell(0), TEST, SERIES, HALTS)
+    assert (result.verdict, result.expected) == (FAIL, FAIL)
     assert not result.as_expected
-    assert not boot(*OOPS, position=1).as_expected, "not what the base was expected to do"
 
 
-def test_judge_boot_failure_bug_or_panic_is_a_failure() -> None:
-    console = (FOLDER / "splat/bug-x86.log").read_text().split("\n")
-    assert boot(*console).verdict is FAIL
-    assert boot("Kernel panic - not syncing: corrupted stack end detected").verdict is FAIL
-
-
-@pytest.mark.parametrize(
-    "last",
-    [
-        "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)",
-        "Kernel panic - not syncing: No working init found.  Try passing init= option",
-        "Kernel panic - not syncing: Requested init /init failed (error -2).",
-        "Kernel panic - not syncing: System is deadlocked on memory",
-        "Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000100",
-        "[    0.2] Memory: 92648K/131072K available",
-        WARNING,
-    ],
-)
-def test_judge_boot_failure_silence_and_bad_initramfs_are_a_miss(last: str) -> None:
-    result = boot("[    0.1] Linux version 5.10.262", last)
-    assert result.verdict is MISS
-    assert result.reason.startswith("the guest did not come up: ")
-
-
-def test_judge_boot_failure_empty_console_is_a_miss() -> None:
-    assert boot().reason == "the guest did not come up: it was silent"
-    assert boot("", " ").verdict is MISS
+def test_judge_fault_shows_what_the_console_says() -> None:
+    (splat,) = judge_fault(cell(2), TEST, SERIES, HALTS, OOPS).splats
+    assert splat.kind is SplatKind.OOPS
 
 
 def test_missed_result_has_its_reason() -> None:
