@@ -225,6 +225,17 @@ def test_judge_results_of_another_suite_are_an_error() -> None:
     assert result.reason == "no results of suite demo-suite, but of other"
 
 
+def test_module_that_skips_all_its_tests_is_a_skip() -> None:
+    result = seen(2, "KTAP version 1", "1..0 # SKIP no swap")
+    assert (result.verdict, result.as_expected) == (SKIP, True)
+
+
+def test_subtest_that_announced_tests_and_ran_none_is_an_error() -> None:
+    lines = ("    # Subtest: demo-suite", "    1..1", "        # Subtest: c", "    ok 1 c")
+    result = seen(2, *lines, "ok 1 demo-suite")
+    assert (result.verdict, result.reason) == (ERROR, "1 of 1 cases broke: c")
+
+
 def test_judge_fewer_cases_than_planned_are_an_error() -> None:
     result = seen(2, *log("always", "mended_a", planned=4))
     assert result.verdict is ERROR
