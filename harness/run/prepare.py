@@ -9,8 +9,11 @@ from pathlib import Path
 
 from harness.arch import load_arch
 from harness.build.kconfig import read_fragments, topics_of
+from harness.host import process
 from harness.host.paths import Checkout
 from harness.model.errors import UserError
+from harness.model.events import Note
+from harness.model.text import one_line
 from harness.model.values import (
     NO_LOAD,
     Arch,
@@ -146,6 +149,9 @@ def prepare(plan: Plan, workspace: Workspace) -> ResolvedPlan:
         InfraError: the source cannot be had.
     """
     plan = completed(plan, workspace.checkout)
+    if ignored := process.ignored_build_settings():
+        said = f"set, but without effect on what the harness builds: {', '.join(ignored)}"
+        workspace.report(Note(one_line(said), "warning"))
     archs = tuple(load_arch(name) for name in plan.arch)
     tests = select_tests(load_tests(workspace.checkout), plan.tests)
     loads = load_loads(workspace.checkout)
