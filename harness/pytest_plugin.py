@@ -41,7 +41,8 @@ from harness.plan.options import declare, given_options, plan_of
 from harness.report.terminal.view import View
 from harness.run.artifacts import GuestArtifacts
 from harness.run.folder import RunFolder
-from harness.run.lab import KernelFailed, Lab
+from harness.run.kernel_failed import KernelFailed
+from harness.run.lab import Lab
 from harness.run.prepare import completed, prepare
 from harness.run.workspace import Workspace
 from harness.verdict.judge import judge_fault

@@ -17,12 +17,14 @@ from harness.guest.capacity import Capacity
 from harness.guest.guest import READY_S, BootFailure
 from harness.guest.qemu.accel import choose_accel
 from harness.guest.qemu.process import kill_all
+from harness.guest.qemu.trial import require_accepted
 from harness.guest.template import Templates
-from harness.host import packages, process
+from harness.host import packages, process, resources
 from harness.model.errors import KernelBuildError
 from harness.model.events import Note
 from harness.model.results import CellResult, KernelFault, Observation, Stop
-from harness.model.values import AccelName, Arch, Cell, GuestSpec, Kernel
+from harness.model.values import AccelName, Arch, Cell, GuestSpec, Kernel, Plan
+from harness.plan.plan import RAM_MIB
 from harness.run.artifacts import (
     GuestArtifacts,
     boot_artifacts,
@@ -33,6 +35,7 @@ from harness.run.artifacts import (
 from harness.run.boots import Boots, Debug, NoBoot
 from harness.run.cell import Around, CellJob, cell_job, observe, run_cell
 from harness.run.folder import RunFolder
+from harness.run.kernel_failed import KernelFailed
 from harness.run.prepare import ResolvedPlan
 from harness.run.symbolize import DebugSource
 from harness.run.workspace import Workspace
@@ -40,22 +43,6 @@ from harness.source.apply import unapplied
 from harness.source.line_origin import patch_of_line
 
 T = TypeVar("T")
-
-
-class KernelFailed(Exception):
-    """A position has no kernel, by its own fault and not the harness's: so no HarnessError."""
-
-    def __init__(self, arch: str, position: int, fault: KernelFault) -> None:
-        super().__init__(f"{arch} position {position}: {fault.what}")
-        self.fault = fault
-
-    @property
-    def text(self) -> str:
-        """All of it, for a terminal."""
-        blamed = (
-            f"a line of patch {self.fault.patch}" if self.fault.place and self.fault.patch else ""
-        )
-        return "\n    ".join(filter(None, (str(self), blamed, *self.fault.detail.splitlines())))
 
 
 class Lab:
@@ -71,12 +58,18 @@ class Lab:
 
         Raises:
             InfraError: a package is missing; the hint is the one command that brings it.
-            UserError: KVM was asked for by name, and does not work here.
+            UserError: KVM was asked for by name, and does not work here, or QEMU does not take an
+                argument of the user's.
         """
         packages.require(ready.archs)
         self.ready = ready
         self.workspace = workspace
         self._accels = {arch.name: self._accel(arch) for arch in ready.archs}
+        for arch in ready.archs:
+            require_accepted(_without_kernel(ready.plan, arch, self._accels[arch.name]))
+        if ready.plan.cpus > resources.cores():
+            said = f"guests of {ready.plan.cpus} CPUs share {resources.cores()} cores of this host"
+            workspace.report(Note(f"{said}: what they do at a time takes turns"))
         capacity = Capacity(ready.plan.jobs, ready.plan.cpus)
         self.templates = Templates(workspace.store, capacity, workspace.report)
         self.boots = Boots(self.templates)
@@ -231,3 +224,9 @@ class Lab:
                 kill_all()
                 self._pool.shutdown(wait=True)
         self._pool.shutdown(wait=True)
+
+
+def _without_kernel(plan: Plan, arch: Arch, accel: AccelName) -> GuestSpec:
+    """Describe a guest as those of *plan*, for QEMU alone to look at."""
+    nothing = Path()
+    return GuestSpec(arch, nothing, nothing, RAM_MIB, plan.cpus, accel, qemu_args=plan.qemu_args)

@@ -24,7 +24,8 @@ from harness.model.results import CellResult, KernelFault, KernelRecord, RunReco
 from harness.model.values import Arch, Cell, Kernel, Plan, Verdict
 from harness.run.cell import CellJob
 from harness.run.folder import RunFolder
-from harness.run.lab import KernelFailed, Lab
+from harness.run.kernel_failed import KernelFailed
+from harness.run.lab import Lab
 from harness.run.prepare import ResolvedPlan, prepare
 from harness.run.workspace import Workspace
 from harness.verdict.judge import judge_fault, missed_result

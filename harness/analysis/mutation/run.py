@@ -30,7 +30,8 @@ from harness.model.results import CellResult
 from harness.model.values import Arch, GuestSpec, Kernel, Series, Verdict
 from harness.run.artifacts import GuestArtifacts
 from harness.run.folder import RunFolder
-from harness.run.lab import KernelFailed, Lab
+from harness.run.kernel_failed import KernelFailed
+from harness.run.lab import Lab
 from harness.run.prepare import ResolvedPlan
 from harness.run.workspace import Workspace
 from harness.source.apply import contents_at, read_content

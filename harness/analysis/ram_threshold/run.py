@@ -31,7 +31,8 @@ from harness.model.text import one_line
 from harness.model.values import Arch, Cell, Kernel, Verdict
 from harness.run.artifacts import GuestArtifacts
 from harness.run.folder import RunFolder
-from harness.run.lab import KernelFailed, Lab
+from harness.run.kernel_failed import KernelFailed
+from harness.run.lab import Lab
 from harness.run.prepare import ResolvedPlan
 from harness.run.workspace import Workspace
 

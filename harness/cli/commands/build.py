@@ -6,7 +6,8 @@ from __future__ import annotations
 import argparse
 
 from harness.plan.options import add_plan_options, plan_of
-from harness.run.lab import KernelFailed, Lab
+from harness.run.kernel_failed import KernelFailed
+from harness.run.lab import Lab
 from harness.run.prepare import prepare
 from harness.run.workspace import Workspace
 

@@ -208,3 +208,13 @@ def test_new_refuses_files_that_exist(harness: Harness, checkout: Path) -> None:
     assert done.returncode == 2
     assert "exists" in done.stderr
     assert (checkout / "kconfigs/kunit.config").read_text() == before
+
+
+def test_build_settings_without_effect_are_named_before_anything_is_fetched(
+    harness: Harness,
+) -> None:
+    done = harness("build", "--mirror", "file:///none", LLVM="1", CC="clang", MAKELEVEL="1")
+    assert done.returncode == 3
+    (note,) = (line for line in done.stderr.splitlines() if "without effect" in line)
+    assert note.endswith("CC=clang, LLVM=1")
+    assert done.stderr.startswith(note)

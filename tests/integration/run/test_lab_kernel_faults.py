@@ -11,7 +11,8 @@ import pytest
 from harness.model.errors import InfraError, KernelBuildError
 from harness.model.results import KernelFault, Stop
 from harness.model.values import Series
-from harness.run.lab import KernelFailed, Lab
+from harness.run.kernel_failed import KernelFailed
+from harness.run.lab import Lab
 from tests.integration.run.test_lab import toy_lab
 from tests.integration.toy import HEADER, VMALLOC, PatchWriter
 
