@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.model.results import CellResult, RunRecord
 from harness.model.values import NO_SERIES, Cell, Verdict
+from harness.verdict.flaky import kind_of
 
 
 @dataclass(frozen=True)
@@ -120,9 +122,29 @@ def lay_out(
     )
 
 
-def differences(record: RunRecord) -> tuple[CellResult, ...]:
+@dataclass(frozen=True)
+class Difference:
+    """A cell that is not as expected; of several runs that went wrong alike, the first."""
+
+    result: CellResult
+    count: int  # runs that went wrong like this one
+    runs: int  # of the cell
+
+    @property
+    def times(self) -> str:
+        """How many runs of a repeated cell: "3 of 20 runs"; "" of another one."""
+        return f"{self.count} of {self.runs} runs" if self.runs > 1 else ""
+
+
+def differences(record: RunRecord) -> tuple[Difference, ...]:
     """Return the cells that are not as expected, as the run has them in order."""
-    return tuple(r for r in record.cells if not r.as_expected)
+    runs = Counter(replace(r.cell, repeat=0) for r in record.cells)
+    alike: dict[tuple[Cell, object], list[CellResult]] = {}
+    for result in record.cells:
+        if not result.as_expected:
+            cell = replace(result.cell, repeat=0)
+            alike.setdefault((cell, kind_of(result)), []).append(result)
+    return tuple(Difference(found[0], len(found), runs[cell]) for (cell, _), found in alike.items())
 
 
 def headline(record: RunRecord) -> str:

@@ -9,16 +9,20 @@ as by `git bisect skip`, and may leave a range of suspects.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from harness.analysis.bisect import search
 from harness.model.errors import UserError
 from harness.model.events import Note
-from harness.model.values import Verdict
+from harness.model.results import RunRecord
+from harness.model.values import COMMIT_SHOWN, Verdict
 from harness.plan.options import add_plan_options, plan_of
-from harness.report import write_reports
-from harness.run.folder import new_run_folder
-from harness.run.matrix import run_plan
+from harness.report import read_json, write_json, write_reports
+from harness.report.json import json_path
+from harness.run.folder import run_folder
+from harness.run.matrix import run_prepared
 from harness.run.prepare import prepare
 from harness.run.workspace import Workspace
 
@@ -34,6 +38,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the patch that makes the test fail (default), or the one that makes it pass",
     )
     add_plan_options(parser)
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="put the run's folder there")
+
+
+def joined(steps: Sequence[RunRecord], about: str) -> RunRecord:
+    """Return the runs of single positions, in the same folder, as one run of all of them."""
+    cells = [cell for step in steps for cell in step.cells]
+    kernels = [kernel for step in steps for kernel in step.kernels]
+    positions = tuple(sorted({kernel.position for kernel in kernels}))
+    return replace(
+        steps[-1],
+        started=steps[0].started,
+        seconds=sum(step.seconds for step in steps),
+        plan=replace(steps[-1].plan, positions=positions),
+        kernels=tuple(sorted(kernels, key=lambda kernel: kernel.position)),
+        cells=tuple(sorted(cells, key=lambda result: result.cell.position)),
+        about=about,
+    )
 
 
 def execute(args: argparse.Namespace, workspace: Workspace) -> int:
@@ -43,18 +64,32 @@ def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     if len(ready.tests) != 1:
         raise UserError(f"{len(ready.tests)} guest tests are chosen", hint="name one with --test")
 
-    def verdict_at(position: int) -> Verdict:
-        one = replace(plan, positions=(position,))
-        run = new_run_folder(workspace.checkout.runs, one)
-        record = run_plan(one, workspace, run)
-        write_reports(record, run.path)
-        verdict = Verdict.worst(tuple(cell.verdict for cell in record.cells))
-        workspace.report(Note(f"position {position}: {verdict.value}"))
-        return verdict
+    tried: list[RunRecord] = []
+    with run_folder(workspace.checkout.runs, plan, args.out, "bisect") as run:
 
-    finding = search(ready.positions, verdict_at, args.seek)
+        def verdict_at(position: int) -> Verdict:
+            step = json_path(run.path)
+            step.unlink(missing_ok=True)
+            try:
+                one = replace(ready, positions=(position,))
+                record = run_prepared(one, workspace, run)
+            finally:  # an interrupted step has a record, too
+                tried.extend([read_json(run.path)] if step.is_file() else [])
+                if tried:
+                    write_json(joined(tried, "bisect"), run.path)
+            verdict = Verdict.worst(tuple(cell.verdict for cell in record.cells))
+            workspace.report(Note(f"position {position}: {verdict.value}"))
+            return verdict
+
+        finding = search(ready.positions, verdict_at, args.seek)
+    record = joined(tried, f"bisect: {finding.text}")
+    write_json(record, run.path)
+    paths = write_reports(record, run.path)
     workspace.settle()
     print(finding.text)
     for position in finding.suspects:
-        print(f"  patch {position}: {ready.series.title_at(position)}")
+        patch = ready.series.patches[position - 1]
+        words = filter(None, (patch.commit[:COMMIT_SHOWN], patch.title))
+        print(f"  patch {position}: {' '.join(words)}")
+    print(*(f"  {path}" for path in paths), sep="\n")
     return 0 if finding.suspects else 1
