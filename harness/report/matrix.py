@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from harness.model.results import CellResult, RunRecord
+from harness.model.text import one_line
 from harness.model.values import NO_SERIES, Cell, Verdict
 from harness.verdict.flaky import kind_of
 
@@ -156,6 +157,17 @@ def headline(record: RunRecord) -> str:
     if not record.cells:
         return "stopped before the first verdict"
     return f"stopped before the end; {found} so far"
+
+
+def summary(record: RunRecord) -> str:
+    """Return the outcome of the run for a list of runs: "140 as declared", "3 of 140 differ"."""
+    differ = sum(not result.as_expected for result in record.cells)
+    count = len(record.cells)
+    words = f"{differ} of {count} differ" if differ else f"{count} as declared"
+    if not record.finished:
+        why = record.error or "stopped before its end"
+        words = f"{why}: {words} so far" if count else why
+    return one_line("; ".join(filter(None, (words, record.about))))
 
 
 def must_pass(record: RunRecord) -> str:

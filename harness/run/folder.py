@@ -162,9 +162,14 @@ def find_run(runs: Path, name: str) -> RunFolder:
     raise UserError(f"no finished run '{name}'", hint=f"give a run's folder or id ({newest})")
 
 
+def other_reports(folder: Path) -> list[Path]:
+    """Return the pages of a run that was no run of a plan: of mutants, coverage, RAM sizes."""
+    return sorted(page for kind in ("md", "html", "svg") for page in folder.glob(f"*.{kind}"))
+
+
 def _no_plan_run(folder: Path) -> UserError:
     """Return what is wrong with *folder*, which has no ``run.json``: what else it holds."""
-    pages = sorted((*folder.glob("*.md"), *folder.glob("*.html"), *folder.glob("*.svg")))
+    pages = other_reports(folder)
     if pages:
         return UserError(
             f"{folder.name} has no verdicts of a plan to report", hint=f"it has {pages[0]}"
