@@ -86,6 +86,11 @@ class _Job:
         )
 
     @property
+    def place(self) -> str:
+        """Name of the position among those of all series that are built in the same folder."""
+        return f"{self.series.name} p{self.position}"
+
+    @property
     def stage(self) -> str:
         return f"build {self.arch.name} p{self.position}"
 
@@ -134,7 +139,7 @@ def build_kernel(
             Note(f"{job.stage}: the store's entry is damaged ({damage}): building again", "warning")
         )
     before()
-    with WorkTree(tree, series, cache, report) as work:
+    with WorkTree(tree, cache, report) as work:
         # Another harness may have built it while we waited for the tree.
         kernel = _from_store(job, reused=True)
         if kernel is None:
@@ -146,11 +151,9 @@ def build_kernel(
     return kernel
 
 
-def build_folder(
-    tree: SourceTree, series: Series, arch: Arch, fragments: tuple[Path, ...], cache: Cache
-) -> Path:
+def build_folder(tree: SourceTree, arch: Arch, fragments: tuple[Path, ...], cache: Cache) -> Path:
     """Return where kernels with *fragments* are built, whether or not there is anything yet."""
-    return _folder(WorkTree(tree, series, cache), arch, merge(read_fragments(fragments)))
+    return _folder(WorkTree(tree, cache), arch, merge(read_fragments(fragments)))
 
 
 def _folder(work: WorkTree, arch: Arch, asked: tuple[Asked, ...]) -> Path:
@@ -315,7 +318,7 @@ def _failure(job: _Job, follow: MakeLog, kbuild: Kbuild, log: Path) -> InfraErro
     line, block = follow.error()
     if any(says_full(text) for text in follow.lines):
         return full(kbuild.out, f"building a kernel for {job.arch.name}")
-    kept = log.with_name(f"failed-p{job.position}.log")
+    kept = log.with_name(f"failed-{job.series.name}-p{job.position}.log")
     shutil.copy2(log, kept)
     hint = f"full log: {kept}"
     kernel = f"{job.arch.name} kernel {job.tree.version}"
@@ -346,7 +349,7 @@ class _Memory:
     def expected(self, job: _Job, out: Path) -> int:
         """Return how many objects a build will print, 0 where there is no telling."""
         if (out / "vmlinux.o").exists():
-            return self._objects.get(str(job.position), 0)
+            return self._objects.get(job.place, 0)
         symbols = (out / ".config").read_text().count("=y\n")
         return self._objects.get("whole") or int(symbols * _OBJECTS_PER_SYMBOL)
 
@@ -355,6 +358,6 @@ class _Memory:
         self.warnings = merge_warnings(self.warnings, follow.warnings)
         if whole:
             first = "whole" not in self._objects
-            self._objects["whole" if first else str(job.position)] = follow.done
+            self._objects["whole" if first else job.place] = follow.done
         facts = {"warnings": self.warnings, "objects": self._objects}
         write_whole(self._file, json.dumps(facts))

@@ -108,6 +108,11 @@ class Cache:
         return self.root / "locks"
 
 
+def expanded(path: str) -> Path:
+    """Return *path* with ``~`` and ``~user`` resolved; as it is where there is no such user."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 (Path.expanduser raises RuntimeError)
+
+
 def find_checkout(start: Path | None = None, *, only_there: bool = False) -> Checkout:
     """Return the checkout that holds *start* (default: the working folder), else this package's.
 

@@ -7,7 +7,7 @@ import enum
 import json
 from dataclasses import dataclass
 
-from harness.model.values import Cell, Plan, SplatKind, Verdict
+from harness.model.values import COMMIT_SHOWN, Cell, Plan, SplatKind, Verdict, path_safe
 
 
 @dataclass(frozen=True)
@@ -214,6 +214,18 @@ class KernelRecord:
 
 
 @dataclass(frozen=True)
+class PatchRecord:
+    """A patch of the series as a run used it, for reports."""
+
+    number: int
+    title: str
+    sha256: str
+    commit: str = ""  # full id that it was cut from, "" where that is not known
+    author: str = ""
+    file: str = ""  # path below the run folder
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """A whole run; ``run.json`` in the run's folder, and all that a report reads."""
 
@@ -232,6 +244,20 @@ class RunRecord:
     cells: tuple[CellResult, ...] = ()
     finished: bool = True  # False: stopped by Ctrl-C or an error; cells that ran are kept
     error: str = ""
+    series_name: str = ""  # as stable as the series: no path and no range; "" of an older harness
+    base_commit: str = ""  # full id, where the base is one of a git repository
+    patches: tuple[PatchRecord, ...] = ()
+    about: str = ""  # what the run was for, where it is not `harness run`: "bisect: ..."
+
+    @property
+    def name(self) -> str:
+        """Name of the series, the same for each range of a repository."""
+        return self.series_name or path_safe(self.plan.series)
+
+    def commit_at(self, position: int) -> str:
+        """Return the short id of the last commit at *position*, of the base at 0; "" if unknown."""
+        commits = {patch.number: patch.commit for patch in self.patches} | {0: self.base_commit}
+        return commits.get(position, "")[:COMMIT_SHOWN]
 
     @property
     def as_expected(self) -> bool:

@@ -9,14 +9,43 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
+# Beside it a name needs quoting in a shell, or means something else in the address of a page.
+_UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
+COMMIT_SHOWN = 12  # digits of a commit's id where people read it
 AccelName = Literal["tcg", "kvm"]
 AccelChoice = Literal["tcg", "kvm", "auto"]
+
+
+def path_safe(text: str, limit: int = 80) -> str:
+    """Return *text* as a name of a file or folder: at most *limit* of A-Za-z0-9._+- alone.
+
+    It begins and ends with a letter or digit; "" where *text* has none.
+    """
+    return _UNSAFE.sub("-", text)[:limit].strip("-.+_")
+
+
+def place_name(place: str) -> str:
+    """Return the last part of a path or URL, as a name of a folder: "linux" of "/src/linux.git"."""
+    parts = re.split(r"[/:]+", place.removesuffix("/").removesuffix(".git").rstrip("/"))
+    return path_safe(parts[-1], 40)
+
+
+def base_name(base: str) -> str:
+    """Return the spec of a source as part of a folder's name: "git-linux-v6.1", "debian-5.10".
+
+    The folders above a repository or archive are left out.
+    """
+    scheme, _, rest = base.partition(":")
+    place, _, ref = rest.partition("#")
+    parts = (scheme, place_name(place), path_safe(ref.removeprefix("sha256="), 24))
+    return "-".join(filter(None, parts))
 
 
 class Verdict(enum.Enum):
@@ -96,6 +125,7 @@ class SourceTree:
     origin: str  # where it is from, for people: "linux-source-5.10 5.10.262-1"
     digest: str  # identifies the content, hex
     path: Path
+    commit: str = ""  # full id, where it is one of a git repository
 
 
 @dataclass(frozen=True)
@@ -107,6 +137,8 @@ class Patch:
     title: str  # subject without "[PATCH n/m]"
     sha256: str
     touches: tuple[str, ...]  # files of the kernel tree, sorted
+    commit: str = ""  # full id that it was cut from; "" where that is not known
+    author: str = ""  # "Name <address>"
 
 
 # In place of a load's name: no load.
@@ -308,14 +340,13 @@ class Cell:
 
     @property
     def id(self) -> str:
-        """Names the cell everywhere: reports, folders, pytest; safe as a path."""
-        base = self.base.replace("/", "_").replace(":", "-")
+        """Names the cell everywhere: reports, folders, pytest; parts as :func:`path_safe`."""
         suffix = "" if self.load == NO_LOAD else f"+{self.load}"
-        # Neither a path nor an address in a report takes them; no load's name has '~' in it.
-        suffix = suffix.replace(":", "~").replace("%", "pct")
-        suffix += f"@{self.repeat}" if self.repeat else ""
-        config = "".join(f"+{topic}" for topic in self.config)
-        return f"{self.arch}/{base}{config}/p{self.position}/{self.ram_mib}M/{self.test}{suffix}"
+        # No load's name has a dot in it.
+        suffix = suffix.replace(":", ".").replace("%", "pct").replace("=", "-")
+        suffix += f".run{self.repeat + 1}" if self.repeat else ""
+        base = "+".join((base_name(self.base), *self.config))
+        return f"{self.arch}/{base}/p{self.position}/{self.ram_mib}M/{self.test}{suffix}"
 
     @property
     def load_names(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from harness.model.errors import UserError
 from harness.model.jsonio import suggest
@@ -47,6 +47,10 @@ class Pressure:
         """Whether the pressure begins while the test runs already."""
         return bool(self.ramp_s or self.after_s)
 
+    def moved(self, seed_offset: int) -> Pressure:
+        """Return it with the seed of a later run of a cell that is repeated."""
+        return replace(self, seed=(self.seed + seed_offset) % (MAX_SEED + 1))
+
     def words(self, load: Load, seed_offset: int = 0) -> tuple[str, ...]:
         """Return the arguments of *load*'s program or module: name=value, numbers only.
 
@@ -56,7 +60,7 @@ class Pressure:
         said = (f"intensity={intensity}",) if intensity else ()
         return (
             *said,
-            f"seed={(self.seed + seed_offset) % (MAX_SEED + 1)}",
+            f"seed={self.moved(seed_offset).seed}",
             f"ramp_ms={round(self.ramp_s * 1000)}",
             f"after_ms={round(self.after_s * 1000)}",
         )

@@ -29,6 +29,7 @@ class PatchEntry:
     title: str
     sentences: tuple[Sentence, ...]
     quiet: bool  # it changed no verdict
+    tested: bool = True  # some test has verdicts before and after it
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,19 @@ def _entry(record: RunRecord, effect: PatchEffect) -> PatchEntry:
     if not sentences:
         untested = "not tested: no test has verdicts before and after it"
         sentences = [Sentence("changes no verdict" if effect.judged else untested, bad=False)]
-    return PatchEntry(effect.number, effect.title, tuple(sentences), not effect.changes)
+    return PatchEntry(
+        effect.number, effect.title, tuple(sentences), not effect.changes, effect.judged
+    )
+
+
+def untested_together(entries: Sequence[PatchEntry]) -> tuple[tuple[PatchEntry, ...], ...]:
+    """Return *entries* in order, each alone; those of patches that were not tested as one."""
+    untested = tuple(entry for entry in entries if not entry.tested)
+    return tuple(
+        untested if entry in untested else (entry,)
+        for entry in entries
+        if entry.tested or entry is untested[0]
+    )
 
 
 def _of_kernel(record: RunRecord, changes: Sequence[Change]) -> Iterator[Sentence]:

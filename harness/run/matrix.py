@@ -88,6 +88,9 @@ def _opening(ready: ResolvedPlan, run: RunFolder) -> RunRecord:
         tree_origin=ready.tree.origin,
         tree_digest=ready.tree.digest,
         host=resources.describe(),
+        series_name=ready.series.name,
+        base_commit=ready.tree.commit,
+        patches=run.save_patches(ready.series),
     )
 
 

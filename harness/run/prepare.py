@@ -15,7 +15,9 @@ from harness.model.errors import UserError
 from harness.model.events import Note
 from harness.model.text import one_line
 from harness.model.values import (
+    COMMIT_SHOWN,
     NO_LOAD,
+    NO_SERIES,
     Arch,
     Cell,
     GuestTest,
@@ -31,7 +33,7 @@ from harness.run.workspace import Workspace
 from harness.source.fetch import fetch, known
 from harness.source.git_repository import SCHEME as GIT
 from harness.source.git_series import EDITS, range_base
-from harness.source.series import series_from
+from harness.source.series import check_series, series_from
 
 
 def completed(plan: Plan, checkout: Checkout) -> Plan:
@@ -148,6 +150,7 @@ def prepare(plan: Plan, workspace: Workspace) -> ResolvedPlan:
         UserError: a name means nothing here, or a position is outside the series.
         InfraError: the source cannot be had.
     """
+    check_series(plan.series)  # at once: to get a base may take minutes
     plan = completed(plan, workspace.checkout)
     if ignored := process.ignored_build_settings():
         said = f"set, but without effect on what the harness builds: {', '.join(ignored)}"
@@ -158,6 +161,7 @@ def prepare(plan: Plan, workspace: Workspace) -> ResolvedPlan:
     tree = known(plan.base, workspace.cache)
     tree = tree or fetch(plan.base, workspace.cache, plan.mirror, workspace.report)
     series = series_from(plan.series, workspace.checkout, tree, workspace.store)
+    workspace.report(Note(subject(plan, series, tree)))
     return ResolvedPlan(
         plan=plan,
         tree=tree,
@@ -168,6 +172,19 @@ def prepare(plan: Plan, workspace: Workspace) -> ResolvedPlan:
         loads=tuple(loads[name] for name in loads_named(plan.loads)),
         topics=_topics(workspace.checkout),
     )
+
+
+def subject(plan: Plan, series: Series, tree: SourceTree) -> str:
+    """Return what a run is about, on one line: series, base, their commits, kernel version."""
+    base = plan.base + (f" (commit {tree.commit[:COMMIT_SHOWN]})" if tree.commit else "")
+    on = f"Linux {tree.version}, {base}"
+    if plan.series == NO_SERIES:
+        return f"no series: {on}, as it is"
+    count = len(series.patches)
+    ids = [patch.commit[:COMMIT_SHOWN] for patch in series.patches if patch.commit]
+    words = f"{count} patch{'es' if count != 1 else ''}"
+    words += f", {'..'.join(dict.fromkeys((ids[0], ids[-1])))}" if ids else ""
+    return f"series {plan.series} ({words}) on {on}"
 
 
 def _topics(checkout: Checkout) -> dict[str, frozenset[str]]:

@@ -106,6 +106,17 @@ def test_kernel_of_the_next_position_rebuilds_only_what_changed(bench: Bench) ->
     assert len({base.key, one.key, two.key}) == 3
 
 
+def test_kernel_of_another_series_on_the_same_base_rebuilds_only_what_differs(
+    bench: Bench, tmp_path: Path
+) -> None:
+    bench.kernel(1)
+    writer = PatchWriter(tmp_path / "git-linux")
+    writer.add("one", VMALLOC, "\treturn -1;", "\treturn -13;")
+    bench.series = writer.series()
+    assert bench.compiled(bench.kernel(1)) == {"mm/vmalloc.o"}
+    assert len(list(bench.cache.work.glob("*/*/tree"))) == 1
+
+
 def test_kernel_built_elsewhere_is_identical(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -136,4 +136,4 @@ def test_disk_for_a_guest_grows_with_ram_from_the_size_asked_for() -> None:
 
 def test_cell_id_with_a_combination_is_fit_for_a_file() -> None:
     cell = Cell("x86_64", "debian:5.10", 4, (), 64, "sweep", "anon:95%:ramp=2.5+xfs-metadata")
-    assert cell.id == "x86_64/debian-5.10/p4/64M/sweep+anon~95pct~ramp=2.5+xfs-metadata"
+    assert cell.id == "x86_64/debian-5.10/p4/64M/sweep+anon.95pct.ramp-2.5+xfs-metadata"

@@ -17,7 +17,7 @@ from harness.report.matrix import (
     duration,
     headline,
     lay_out,
-    told_differences,
+    differences,
     verdict_text,
 )
 from tests.unit.verdict.test_changes import run, stopped, track
@@ -95,9 +95,12 @@ def test_duration(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_told_differences_a_kernel_with_a_fault_is_told_once() -> None:
+def test_differences_a_kernel_with_a_fault_is_told_once() -> None:
     tracks = [track("PF", test) for test in ("t", "u", "v")]
     for one in tracks[:2]:
         stopped(one, 1)
     record = run(*tracks)
-    assert [(r.cell.test, more) for r, more in told_differences(record)] == [("t", 1), ("v", 0)]
+    assert [(d.result.cell.test, d.others) for d in differences(record)] == [
+        ("t", " and 1 more cell of this kernel"),
+        ("v", ""),
+    ]
