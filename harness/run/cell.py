@@ -176,7 +176,8 @@ def judged(job: CellJob, seen: Observation) -> CellResult:
     if job.debug is not None and result.splats:
         ordinary = job.tolerated_splats | job.test.tolerated_at(job.series.name, job.cell.position)
         mattering = [s for s in result.splats if s.kind not in ordinary or is_death(s)]
-        decoded = dict(zip(mattering, decode(mattering, job.debug, job.module), strict=True))
+        modules = (job.module, *(each.program for each in job.loads if each.load.module))
+        decoded = dict(zip(mattering, decode(mattering, job.debug, *modules), strict=True))
         result = replace(result, splats=tuple(decoded.get(s, s) for s in result.splats))
     reason = "; ".join(filter(None, (result.reason, seen.note)))
     return replace(result, argv=seen.argv, seconds=seen.seconds, boot=seen.boot, reason=reason)
