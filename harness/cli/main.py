@@ -2,17 +2,15 @@
 """The ``harness`` command.
 
 Exit codes: 0 all as expected, 1 a verdict differs from what was expected, 2 the request is
-wrong, 3 the host or the harness failed, 130 interrupted.
+wrong, 3 the host or the harness failed, 130 interrupted. Nobody reads the output: SIGPIPE, 141.
 """
 
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -20,9 +18,12 @@ from types import FrameType
 from rich.console import Console
 
 from harness import __version__
+from harness.cli import failures
 from harness.cli.commands import command_names, load_command
+from harness.cli.streams import ReaderGone
 from harness.host.paths import Cache, default_cache, find_checkout
-from harness.model.errors import HarnessError, InfraError, Interrupted
+from harness.model.errors import UserError
+from harness.model.text import visible
 from harness.report.terminal.view import View
 from harness.run.workspace import Workspace
 
@@ -67,52 +68,40 @@ def _chosen(argv: Sequence[str]) -> tuple[str, ...]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; an expected failure is one clear line on stderr."""
+    """Run one command; whatever ends it is one clear line on stderr."""
     words = sys.argv[1:] if argv is None else argv
-    args = build_parser(words).parse_args(words)
     signal.signal(signal.SIGTERM, _interrupt)
-    console = Console(stderr=True, highlight=False)
     try:
-        with View(console) as view:
+        _check_text(words)
+        args = build_parser(words).parse_args(words)
+        with View(Console(stderr=True, highlight=False)) as view:
             checkout = find_checkout(args.root, only_there=args.root is not None)
             cache = Cache(args.cache.resolve()) if args.cache else default_cache()
             workspace = Workspace(checkout, cache, report=view, settle=view.close)
             return load_command(args.command).execute(args, workspace)
-    except HarnessError as error:
-        return _print_error(error)
-    except KeyboardInterrupt:
-        return _print_error(Interrupted("interrupted"))
-    except BrokenPipeError:
-        # The reader of stdout has gone (`harness list | head`); the flush at exit would fail too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except OSError as error:
-        return _print_error(_from_os(error))
+    except (SystemExit, ReaderGone):
+        raise
+    except BaseException as error:
+        return failures.report(error)
+
+
+def _check_text(words: Sequence[str]) -> None:
+    """Check that every argument is text: all of them may end up in a file, which is UTF-8.
+
+    Raises:
+        UserError: one is not, in the encoding of this locale.
+    """
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise UserError(
+                f"argument '{visible(os.fsencode(word))}' is no text in this locale's encoding, "
+                f"{sys.getfilesystemencoding()}",
+                hint="rename what it names, or set a locale that has it, as LC_ALL=C.UTF-8",
+            ) from None
 
 
 def _interrupt(_signum: int, _frame: FrameType | None) -> None:
     """Treat SIGTERM (a CI that cancels) as Ctrl-C: stop guests, keep finished cells."""
     raise KeyboardInterrupt
-
-
-def _from_os(error: OSError) -> InfraError:
-    where = f": {error.filename}" if error.filename else ""
-    hints = {
-        errno.ENOSPC: "free some space, or move the cache with --cache FOLDER",
-        errno.EACCES: "check who owns it, or choose another place with --cache or --out",
-    }
-    hint = hints.get(error.errno or 0, "set HARNESS_TRACEBACK=1 to see where it came from")
-    failure = InfraError(f"{error.strerror or error}{where}", hint=hint)
-    failure.__cause__ = error
-    return failure
-
-
-def _print_error(error: HarnessError) -> int:
-    if os.environ.get("HARNESS_TRACEBACK"):
-        traceback.print_exception(error)
-    print(*error.lines, sep="\n", file=sys.stderr)
-    return error.exit_code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

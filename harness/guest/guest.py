@@ -41,6 +41,7 @@ READY_S = 60.0  # from launch to ready; a guest of reference speed takes one to 
 CONSOLE_S = 5.0  # for what the guest has printed already
 COMMAND_S = 30.0  # for a program that a load or a person runs
 SSH_S = 30.0  # to a session: a key is made and two are checked, under emulation
+POWER_OFF_S = 5.0  # from the request to QEMU's end; a guest of reference speed takes 0.02 s
 SCRATCH = "{}.img"  # a scratch disk in a guest's folder, by its serial number
 Origin = Literal["cold", "clone"]
 
@@ -228,6 +229,16 @@ class Guest:
         answer = self.agent.call("wake", *words, deadline=self.deadline(ANSWER_S))
         if not answer.ok:
             raise GuestError(f"the guest takes neither time nor seed: {answer.text}")
+
+    def power_off(self) -> bool:
+        """Ask the guest to power off; return whether it did, within a short time.
+
+        One that hangs, or is gone, is left to its owner, who ends the emulator.
+        """
+        deadline = self.deadline(POWER_OFF_S)
+        with contextlib.suppress(GuestError):
+            self.agent.call("poweroff", deadline=deadline)
+        return self.machine.wait_end(deadline) is Wait.MET
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from tests.qemu.conftest import Harness
 @pytest.mark.parametrize("arch", arch_names())
 def test_boot_says_what_the_guest_has_and_runs_commands(harness: Harness, arch: str) -> None:
     done = harness("boot", "--arch", arch, "--exec", "uname -r", "--exec", "exit 7")
-    assert done.returncode == 1, done.stderr  # the last command failed
+    assert done.returncode == 7, done.stderr  # the last command's own
     said = r"of 128 MiB the kernel itself took ([\d.]+) and gave out ([\d.]+), ([\d.]+) of it free"
     found = re.search(said, done.stdout)
     assert found
@@ -23,6 +23,13 @@ def test_boot_says_what_the_guest_has_and_runs_commands(harness: Harness, arch: 
     assert taken + known == pytest.approx(128, abs=0.2)
     assert 0 < free < known
     assert re.search(r"\$ uname -r\n5\.10\.\d+\n", done.stdout)
+
+
+def test_the_exit_code_is_that_of_the_first_command_that_failed(harness: Harness) -> None:
+    commands = ("true", "kill -9 $$", "exit 3", "echo 'still run' >&2")
+    done = harness("boot", "--arch", "arm64", *(w for c in commands for w in ("--exec", c)))
+    assert done.returncode == 128 + 9, done.stderr
+    assert "still run" in done.stdout
 
 
 @pytest.mark.parametrize("arch", arch_names())

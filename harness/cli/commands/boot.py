@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Boot one guest, print its memory when ready, run commands in it, power it off."""
+"""Boot one guest, print its memory when ready, run commands in it, power it off.
+
+Exit code: 0 if every command ended with 0, else that of the first one that did not (128+N where
+signal N ended it). Without such a command 1: the kernel did not get ready, 3: the harness failed.
+"""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import tempfile
 import time
 from dataclasses import replace
@@ -14,7 +19,6 @@ from rich.console import Console
 from harness.cli.single_guest import spec_from
 from harness.guest.guest import BootFailure, Guest, boot
 from harness.guest.template import clone, make_template
-from harness.guest.transport.ssh import Ssh
 from harness.model.errors import GuestError, UserError
 from harness.model.events import Event, Stage
 from harness.model.jsonio import to_json
@@ -39,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace, workspace: Workspace) -> int:
-    """Boot; 0 when the guest came up and every command ended with 0, else 1."""
+    """Boot; 0, the exit code of the first command that failed, or 1: the guest did not come up."""
     if args.json and not args.profile:
         raise UserError("--json is for --profile", hint="give both")
     if args.json and args.exec:
@@ -57,10 +61,9 @@ def execute(args: argparse.Namespace, workspace: Workspace) -> int:
                     profile = _profile(guest, spec, clock.ready_s)
                     cloned = _clone_s(plain, workspace, Path(folder, "clone"))
                     _show(replace(profile, clone_s=cloned), as_json=args.json)
-                if not args.exec:
-                    return 0
-                with guest.ssh() as ssh:
-                    return _run_all(ssh, args.exec)
+                code = _run_all(guest, args.exec) if args.exec else 0
+                guest.power_off()
+                return code
         except BootFailure as failure:
             print(f"{spec.arch.name}: {failure}")
             print("\n".join(failure.console[-30:]))
@@ -128,10 +131,13 @@ def _show(profile: BootProfile, *, as_json: bool) -> None:
         show_profile(profile, Console(highlight=False))
 
 
-def _run_all(ssh: Ssh, commands: list[str]) -> int:
-    worst = 0
-    for command in commands:
-        done = ssh.run(command)
-        print(f"$ {command}\n{done.stdout}{done.stderr}", end="")
-        worst |= done.exit != 0
-    return worst
+def _run_all(guest: Guest, commands: list[str]) -> int:
+    """Run *commands* one after the other; return the first exit code that is not 0, else 0."""
+    failed = 0
+    with guest.ssh() as ssh:
+        for command in commands:
+            # A shell around it: of a command that a signal ended, SSH says no more than that.
+            done = ssh.run(f"sh -c {shlex.quote(command)}; exit $?")
+            print(f"$ {command}\n{done.stdout}{done.stderr}", end="")
+            failed = failed or done.exit
+    return failed

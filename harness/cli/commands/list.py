@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.arch import all_archs
+from harness.model.errors import UserError
+from harness.model.jsonio import suggest
 from harness.plan.descriptions import load_loads, load_tests
 from harness.run.workspace import Workspace
 from harness.source.fetch import schemes
@@ -66,12 +68,16 @@ KINDS: dict[str, Callable[[Workspace], Rows]] = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare which kinds to list."""
-    parser.add_argument("kind", nargs="*", choices=[[], *KINDS], metavar="KIND",
-                        help=f"of {', '.join(KINDS)} (default: all)")  # fmt: skip
+    parser.add_argument(
+        "kind", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)} (default: all)"
+    )
 
 
 def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     """Print a block for every kind asked for."""
+    for kind in args.kind:
+        if kind not in KINDS:
+            raise UserError(f"unknown kind '{kind}'", hint=suggest(kind, KINDS))
     console = Console(highlight=False)
     for kind in args.kind or KINDS:
         table = Table(title=kind, title_justify="left", box=None, show_header=False)

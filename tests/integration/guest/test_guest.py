@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import pytest
 
+from harness.guest import guest as guest_module
 from harness.guest.guest import BootFailure, boot
 from harness.guest.transport import reader
 from harness.host.deadline import Deadline
@@ -366,3 +367,24 @@ def test_a_guest_without_a_network_has_no_ssh(tmp_path: Path, answer: str, why: 
         pytest.raises(GuestError, match=why),
     ):
         guest.ssh()
+
+
+# ---------------------------------------------------------------- its end
+
+
+def test_power_off_waits_for_the_end_that_it_asked_for(tmp_path: Path) -> None:
+    spec = fake_guest(tmp_path, on('poweroff = [{ agent = "ok {id}" }, { exit = 0 }]'))
+    with boot(spec, tmp_path) as guest:
+        assert guest.power_off()
+        assert guest.machine.failure() is None
+        assert not guest.alive
+
+
+@pytest.mark.parametrize("said", ["ok {id}", "err {id} unknown%20verb"])
+def test_guest_that_does_not_power_off_is_left_to_its_owner(
+    tmp_path: Path, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guest_module, "POWER_OFF_S", 0.2)
+    with boot(fake_guest(tmp_path, on(f'poweroff = [{{ agent = "{said}" }}]')), tmp_path) as guest:
+        assert not guest.power_off()
+    assert not guest.alive
