@@ -24,7 +24,7 @@ from harness.guest.qemu.argv import symbolic_argv
 from harness.guest.qemu.process import qemu_version
 from harness.guest.template import KEPT_OF_BOOT, Templates
 from harness.host.files import digest_files, key_of
-from harness.model.errors import GuestError
+from harness.model.errors import GuestError, HarnessError
 from harness.model.jsonio import from_json, to_json
 from harness.model.results import CellResult, Ended, Observation, TestOutcome
 from harness.model.values import (
@@ -36,6 +36,7 @@ from harness.model.values import (
     Kernel,
     Series,
     SplatKind,
+    Verdict,
 )
 from harness.plan.loads import pressures
 from harness.run import diagnose
@@ -53,6 +54,7 @@ from harness.verdict.splat import is_death
 # so that nothing seen by an older harness is reused.
 CACHE_VERSION = "6"
 OBSERVATIONS, OBSERVED = "observation", "observation.json"
+BUILD_ERRORS = "build-errors.txt"  # why a test or load could not be built
 AROUND = "around.log"  # what the kernel said before and after the test, where that matters
 # Ends that say what the kernel did. A refused module, a silent guest or a lost link may be
 # the fault of a test or the host: those cells run again next time.
@@ -74,6 +76,7 @@ class CellJob:
     module: Path  # the test's, built for the kernel
     qemu_version: str
     lacks: str = ""  # why its loads cannot run on this kernel, one line
+    broken: tuple[HarnessError, ...] = ()  # why its test, or loads, could not be built for it
     debug: DebugSource | None = None  # None: splats are not decoded
 
     @property
@@ -110,8 +113,11 @@ def cell_job(
     # The test's own disk comes first.
     disks_mib = [test.disk_mib] if test.disk_mib else []
     loads = []
-    for pressure in pressures(cell.load):
-        load = ready.load(pressure.name)
+    wanted = [ready.load(pressure.name) for pressure in pressures(cell.load)]
+    folders = (test.folder, *(load.folder for load in wanted))
+    for pressure, load in zip(pressures(cell.load), wanted, strict=True):
+        if load.name not in artifacts.programs:
+            continue
         number = len(disks_mib) if load.disk_mib else None
         loads.append(CellLoad(load, pressure, artifacts.programs[load.name], number))
         disks_mib += [load.disk_for(cell.ram_mib)] if load.disk_mib else []
@@ -123,9 +129,10 @@ def cell_job(
         kernel=artifacts.kernel,
         debug=artifacts.debug,
         spec=guest_spec(ready.plan, arch, artifacts, cell.ram_mib, accel, tuple(disks_mib)),
-        module=artifacts.modules[cell.test],
+        module=artifacts.modules.get(cell.test, test.folder),
         qemu_version=qemu_version(arch),
-        lacks="; ".join(filter(None, (ready.lacking(a.load, config) for a in loads))),
+        lacks="; ".join(filter(None, (ready.lacking(load, config) for load in wanted))),
+        broken=tuple(artifacts.broken[f] for f in folders if f in artifacts.broken),
     )
 
 
@@ -140,9 +147,10 @@ def run_cell(
     if folder.exists():  # of an earlier run that was given the same folder: nobody's evidence
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
-    kept = None if fresh or job.lacks else store.get(OBSERVATIONS, job.key)
-    if job.lacks:
-        result = skipped_result(job.cell, job.lacks)
+    unfit = unfit_result(job, folder)
+    kept = None if fresh or unfit else store.get(OBSERVATIONS, job.key)
+    if unfit is not None:
+        result = unfit
     elif kept is not None:
         _copy(kept, folder)
         text = (kept / OBSERVED).read_text(encoding="utf-8")
@@ -165,6 +173,22 @@ def run_cell(
     )
     run.save_result(result)
     return result
+
+
+def unfit_result(job: CellJob, folder: Path) -> CellResult | None:
+    """Return the verdict of a *job* that has nothing to run, None where it has.
+
+    What the compiler said is kept in *folder*.
+    """
+    if job.lacks:
+        return skipped_result(job.cell, job.lacks)
+    if not job.broken:
+        return None
+    said = "\n\n".join(f"{error.what}\n{error.detail}".rstrip() for error in job.broken)
+    (folder / BUILD_ERRORS).write_text(f"{said}\n", encoding="utf-8", errors="backslashreplace")
+    reason = "; ".join(error.what for error in job.broken)
+    missed = missed_result(job.cell, job.test, job.series.name, reason)
+    return replace(missed, verdict=Verdict.ERROR)
 
 
 def judged(job: CellJob, seen: Observation) -> CellResult:
@@ -259,7 +283,7 @@ def _fetch_artifacts(job: CellJob, guest: Guest, folder: Path) -> str:
 def _evidence(run: RunFolder, folder: Path) -> tuple[tuple[str, str], ...]:
     names = (
         *("console.log", "kmsg.log", "test.log", AROUND, samples.NAME, diagnose.NAME),
-        *("loads.txt", "argv.txt", "qemu.log"),
+        *("loads.txt", "argv.txt", "qemu.log", BUILD_ERRORS),
         *(copy for _, copy in KEPT_OF_BOOT),
     )
     files = [folder / n for n in names if (folder / n).is_file()]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness.cli.single_guest import spec_from
+from harness.cli.single_guest import guest_from
 from harness.guest.guest import BootFailure, Guest, boot
 from harness.guest.template import clone, make_template
 from harness.model.errors import GuestError, UserError
@@ -48,7 +48,7 @@ def execute(args: argparse.Namespace, workspace: Workspace) -> int:
         raise UserError("--json is for --profile", hint="give both")
     if args.json and args.exec:
         raise UserError("--json prints the profile alone", hint="leave --exec out")
-    plain = spec_from(args, workspace)
+    plain = guest_from(args, workspace, furnished=False).spec
     spec = replace(plain, cmdline=(*plain.cmdline, *PROFILE_CMDLINE)) if args.profile else plain
     workspace.settle()
     clock = _Clock()

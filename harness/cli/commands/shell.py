@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness.cli.single_guest import spec_from
+from harness.cli.single_guest import guest_from
 from harness.guest.qemu.argv import Channels, gdb_stub_argv, qemu_argv
 from harness.model.errors import InfraError
 from harness.plan.options import add_plan_options
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     """Connect the terminal to the guest's console until it ends."""
-    spec = spec_from(args, workspace, "harness.shell")
+    spec = guest_from(args, workspace, "harness.shell", furnished=True).spec
     workspace.settle()
     print(f"{spec.arch.name}, {spec.ram_mib} MiB; Ctrl-A x ends it", file=sys.stderr)
     stub: tuple[str, ...] = ()
