@@ -39,4 +39,5 @@ ARCH = Arch(
     probe=_PROBE,
     probe_argv=("-kernel", "{probe}"),
     probe_exit=0,
+    max_cpus=8,  # of the interrupt controller that this machine has by default
 )

@@ -201,8 +201,13 @@ def topic_files(folder: Path, arch: str, extra: Sequence[str] = ()) -> tuple[Pat
     Raises:
         UserError: *folder* has no such topic.
     """
+    return tuple(_topic_file(folder, topic) for topic in topics_of(arch, extra))
+
+
+def topics_of(arch: str, extra: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the topics of a kernel, in order."""
     topics = (DEFAULT_TOPICS[0], arch, *DEFAULT_TOPICS[1:], *extra)
-    return tuple(_topic_file(folder, topic) for topic in dict.fromkeys(topics))
+    return tuple(dict.fromkeys(topics))
 
 
 def _topic_file(folder: Path, topic: str) -> Path:

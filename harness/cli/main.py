@@ -69,7 +69,7 @@ def _chosen(argv: Sequence[str]) -> tuple[str, ...]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; whatever ends it is one clear line on stderr."""
-    words = sys.argv[1:] if argv is None else argv
+    words = _joined(sys.argv[1:] if argv is None else argv)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         _check_text(words)
@@ -83,6 +83,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise
     except BaseException as error:
         return failures.report(error)
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """Return *words* with the value of ``--qemu-arg -device`` in one word with its option.
+
+    argparse would take it for an option of ours.
+    """
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1] in ("--append", "--qemu-arg"):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _check_text(words: Sequence[str]) -> None:

@@ -81,6 +81,7 @@ class Arch:
     probe: bytes  # a program that runs bare and powers off: proof that an accelerator executes
     probe_argv: tuple[str, ...]  # how QEMU loads the probe, "{probe}" standing for its file
     probe_exit: int  # QEMU's exit status when the probe ran
+    max_cpus: int = 8  # that its machine takes
 
 
 # ---------------------------------------------------------------- sources and series
@@ -288,6 +289,8 @@ class Plan:
     jobs: int = 0  # cells at a time; 0: as many as cores and memory allow
     repeat: int = 1  # how often each cell is run, in a fresh guest each time
     mirror: str = ""  # Debian mirror; empty: the host's own
+    append: tuple[str, ...] = ()  # kernel parameters beyond the harness' own
+    qemu_args: tuple[str, ...] = ()  # arguments of QEMU's beyond the harness' own
 
 
 @dataclass(frozen=True)
@@ -337,6 +340,7 @@ class GuestSpec:
     cpus: int = 1
     accel: AccelName = "tcg"
     cmdline: tuple[str, ...] = ()  # kernel parameters beyond the harness' own
+    qemu_args: tuple[str, ...] = ()  # arguments of QEMU's beyond the harness' own
     network: bool = True  # a virtio-net device, reachable from loopback only
     disks_mib: tuple[int, ...] = ()  # sizes of virtio disks, empty at first and gone with the guest
     ssh: Path | None = None  # folder with the SSH server, put into the guest when it is asked for

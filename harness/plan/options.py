@@ -19,6 +19,7 @@ from harness.model.errors import UserError
 from harness.model.jsonio import suggest
 from harness.model.values import Plan
 from harness.plan.descriptions import read_toml
+from harness.plan.guest_words import parse_append, parse_qemu_args
 from harness.plan.loads import parse_loads
 from harness.plan.plan import (
     check_plan,
@@ -41,6 +42,7 @@ class PlanOption:
     metavar: str
     help: str
     several: bool = False  # a list: given again, it takes more
+    with_commas: bool = False  # a comma is part of a value, and does not end it
     may_be_empty: bool = False  # an empty list in TOML means all, or nothing beyond the default
 
     @property
@@ -77,6 +79,12 @@ OPTIONS = (
                "run every cell N times, each in a fresh guest"),
     PlanOption("--mirror", "mirror", parse_text, "URI",
                "Debian mirror (default: the one this host's apt uses)"),
+    PlanOption("--append", "append", parse_append, "WORDS",
+               "further kernel parameters: 'slub_debug=FZ nokaslr'",
+               several=True, with_commas=True, may_be_empty=True),
+    PlanOption("--qemu-arg", "qemu_args", parse_qemu_args, "ARG",
+               "further arguments of QEMU's: '-device virtio-rng-pci'",
+               several=True, with_commas=True, may_be_empty=True),
 )
 # fmt: on
 _BY_KEY = {key: option for option in OPTIONS for key in (option.dest, option.field)}
@@ -108,7 +116,10 @@ def given_options(values: Mapping[str, Any], prefix: str = "") -> dict[str, tupl
     """
     texts = {option: values.get(prefix + option.dest) for option in OPTIONS}
     return {
-        option.dest: (option.flag, text if isinstance(text, str) else ",".join(text))
+        option.dest: (
+            option.flag,
+            text if isinstance(text, str) or option.with_commas else ",".join(text),
+        )
         for option, text in texts.items()
         if text is not None
     }

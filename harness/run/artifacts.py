@@ -131,6 +131,8 @@ def guest_spec(
         ram_mib=ram_mib,
         cpus=plan.cpus,
         accel=accel,
+        cmdline=plan.append,
+        qemu_args=plan.qemu_args,
         disks_mib=disks_mib,
         ssh=artifacts.ssh,
         # Each result in the store lies in a folder that is named after its content key.

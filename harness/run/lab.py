@@ -6,16 +6,19 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Self, TypeVar
 
 from harness.guest.capacity import Capacity
 from harness.guest.qemu.accel import choose_accel
 from harness.guest.qemu.process import kill_all
+from harness.guest.qemu.trial import require_accepted
 from harness.guest.template import Templates
-from harness.host import packages, process
+from harness.host import packages, process, resources
 from harness.model.events import Note
 from harness.model.results import CellResult
-from harness.model.values import AccelName, Arch, Cell, GuestSpec, Kernel
+from harness.model.values import AccelName, Arch, Cell, GuestSpec, Kernel, Plan
+from harness.plan.plan import RAM_MIB
 from harness.run.artifacts import (
     GuestArtifacts,
     boot_artifacts,
@@ -44,12 +47,18 @@ class Lab:
 
         Raises:
             InfraError: a package is missing; the hint is the one command that brings it.
-            UserError: KVM was asked for by name, and does not work here.
+            UserError: KVM was asked for by name, and does not work here, or QEMU does not take an
+                argument of the user's.
         """
         packages.require(ready.archs)
         self.ready = ready
         self.workspace = workspace
         self._accels = {arch.name: self._accel(arch) for arch in ready.archs}
+        for arch in ready.archs:
+            require_accepted(_without_kernel(ready.plan, arch, self._accels[arch.name]))
+        if ready.plan.cpus > resources.cores():
+            said = f"guests of {ready.plan.cpus} CPUs share {resources.cores()} cores of this host"
+            workspace.report(Note(f"{said}: what they do at a time takes turns"))
         capacity = Capacity(ready.plan.jobs, ready.plan.cpus)
         self.templates = Templates(workspace.store, capacity, workspace.report)
         self._pool = ThreadPoolExecutor(capacity.workers, "guest")
@@ -104,3 +113,9 @@ class Lab:
                 kill_all()
                 self._pool.shutdown(wait=True)
         self._pool.shutdown(wait=True)
+
+
+def _without_kernel(plan: Plan, arch: Arch, accel: AccelName) -> GuestSpec:
+    """Describe a guest as those of *plan*, for QEMU alone to look at."""
+    nothing = Path()
+    return GuestSpec(arch, nothing, nothing, RAM_MIB, plan.cpus, accel, qemu_args=plan.qemu_args)

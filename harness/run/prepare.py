@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from harness.arch import load_arch
-from harness.build.kconfig import read_fragments
+from harness.build.kconfig import read_fragments, topics_of
 from harness.host.paths import Checkout
 from harness.model.errors import UserError
 from harness.model.values import (
@@ -36,12 +37,35 @@ def completed(plan: Plan, checkout: Checkout) -> Plan:
     A series of a git repository lies on the commit that it starts from.
 
     Raises:
-        UserError: a RAM size that no guest can boot with, or a series that is no git range.
+        UserError: a RAM size that no guest can boot with, more CPUs than it can have, or a series
+            that is no git range.
     """
+    _check_cpus(plan, checkout)
     if not plan.base:
         from_git = plan.series.startswith((f"{EDITS}:", f"{GIT}:"))
         plan = replace(plan, base=range_base(plan.series) if from_git else DEFAULT_BASE)
     return _with_ram(plan, checkout)
+
+
+def _check_cpus(plan: Plan, checkout: Checkout) -> None:
+    """Check that kernel and machine of each architecture take the CPUs that *plan* asks for.
+
+    More would be left out by a kernel without a word, and refused by QEMU.
+    """
+    for arch in map(load_arch, plan.arch if plan.cpus > 1 else ()):
+        topics = topics_of(arch.name, plan.config)
+        files = (checkout.kconfigs / f"{topic}.config" for topic in topics)
+        most, of = arch.max_cpus, f"QEMU's machine {arch.machine.partition(',')[0]}"
+        for fragment in read_fragments(filter(Path.is_file, files)):
+            asked = fragment.values.get("NR_CPUS", "")
+            if asked.isdigit() and int(asked) < most:
+                most, of = int(asked), f"CONFIG_NR_CPUS of {fragment.topic}.config"
+        if plan.cpus > most:
+            raise UserError(
+                f"{plan.cpus} CPUs are too many for a guest of {arch.name}: it has at most {most} "
+                f"({of})",
+                hint=f"give --cpus {most} or less",
+            )
 
 
 def _with_ram(plan: Plan, checkout: Checkout) -> Plan:

@@ -115,7 +115,13 @@ def _board_argv(
         *_channel_argv(spec.arch, channels),
         *(_network_argv(spec.arch) if spec.network else ()),
         *(word for n, disk in enumerate(disks) for word in _disk_argv(spec.arch, n, disk)),
+        *spec.qemu_args,
     )
+
+
+def trial_argv(spec: GuestSpec, channels: Channels) -> tuple[str, ...]:
+    """Return the command of a guest without a kernel, which never runs: QEMU takes it, or not."""
+    return (*_board_argv(spec, channels, (), None, share=True), "-S")
 
 
 def machine_argv(arch: Arch, accel: AccelName, options: str = "") -> tuple[str, ...]:

@@ -60,6 +60,12 @@ VALUES: dict[str, tuple[str, str, object]] = {
     "--jobs": ("3", '"3"', 3),
     "--repeat": ("4", "4", 4),
     "--mirror": ("file:///srv/debian", '"file:///srv/debian"', "file:///srv/debian"),
+    "--append": ('a=1,2 b="x y"', """'a=1,2 b="x y"'""", ("a=1,2", 'b="x y"')),
+    "--qemu-arg": (
+        "-device virtio-rng-pci,id=r",
+        '["-device", "virtio-rng-pci,id=r"]',
+        ("-device", "virtio-rng-pci,id=r"),
+    ),
 }
 
 
@@ -70,13 +76,13 @@ def test_option_on_command_line_in_toml_and_in_pytest_gives_the_same_plan(
     text, toml, value = VALUES[option.flag]
     expected = replace(Plan(), **{option.field: value})
     assert value != getattr(Plan(), option.field)
-    assert parsed(checkout, option.flag, text) == expected
+    assert parsed(checkout, f"{option.flag}={text}") == expected
     for key in {option.dest, option.field}:
         file = checkout.root / f"{key}.toml"
         file.write_text(f"{key} = {toml}\n")
         assert parsed(checkout, file=file) == expected
 
-    config = pytester.parseconfig(option.flag, text)
+    config = pytester.parseconfig(f"{option.flag}={text}")
     assert lab_of(config).plan == completed(expected, checkout)
 
 

@@ -42,6 +42,22 @@ def test_completed_ram_adds_what_the_config_topics_take(checkout: Checkout) -> N
     assert "192M" in caught.value.hint
 
 
+@pytest.mark.parametrize("arch", ["x86_64", "arm64"])
+def test_cpus_are_as_many_as_kernel_and_machine_take(checkout: Checkout, arch: str) -> None:
+    (checkout.kconfigs / "base.config").write_text("CONFIG_NR_CPUS=6\n")
+    assert completed(Plan(arch=(arch,), cpus=6), checkout).cpus == 6
+    with pytest.raises(UserError, match=rf"7 CPUs.* {arch}.* 6 \(CONFIG_NR_CPUS of base.config"):
+        completed(Plan(arch=(arch,), cpus=7), checkout)
+
+
+def test_machine_may_take_fewer_cpus_than_the_kernel(checkout: Checkout) -> None:
+    (checkout.kconfigs / "base.config").write_text("CONFIG_NR_CPUS=64\n")
+    assert completed(Plan(arch=("x86_64",), cpus=64), checkout).cpus == 64
+    with pytest.raises(UserError, match=r"arm64.* 8 \(QEMU's machine virt\)") as caught:
+        completed(Plan(cpus=9), checkout)
+    assert "--cpus 8" in caught.value.hint
+
+
 def write(folder: Path, text: str) -> Path:
     file = folder / "plan.toml"
     file.write_text(text)

@@ -19,6 +19,7 @@ from harness.guest.qemu.argv import (
     kernel_cmdline,
     qemu_argv,
     symbolic_argv,
+    trial_argv,
 )
 from harness.model.values import Arch, GuestSpec
 
@@ -199,3 +200,18 @@ def test_symbolic_argv_is_whole_command_without_host_paths(arch: Arch) -> None:
 def test_gdb_stub_is_on_a_unix_socket_and_waits_for_nobody() -> None:
     stub = gdb_stub_argv(Path("/tmp/a,b"))
     assert stub == ("-gdb", "unix:/tmp/a,,b,server=on,wait=off")
+
+
+@ARCHS
+def test_words_of_the_users_are_in_guest_clone_and_key(arch: Arch) -> None:
+    plain = spec(arch)
+    said = spec(arch, cmdline=("a=1", "b"), qemu_args=("-device", "virtio-rng-pci"))
+    assert kernel_cmdline(said) == f"{kernel_cmdline(plain)} a=1 b"
+    for argv in (
+        qemu_argv(said, FDS),
+        clone_argv(said, FDS, ram=Path("/ram")),
+        trial_argv(said, FDS),
+    ):
+        assert "virtio-rng-pci" in option(argv, "-device")
+    for one in (replace(plain, cmdline=("b",)), replace(plain, qemu_args=("-s",))):
+        assert symbolic_argv(one) != symbolic_argv(plain)
