@@ -6,15 +6,22 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TextIO
 
 from harness.model.errors import UserError
+from harness.model.text import one_line, visible
 from harness.model.values import GuestSpec
 from harness.plan.options import plan_of
+from harness.report.splat_text import splat_block
 from harness.run.artifacts import image_with_all
+from harness.run.driven import Seen
 from harness.run.lab import Lab
 from harness.run.prepare import prepare
 from harness.run.symbolize import DebugSource
 from harness.run.workspace import Workspace
+
+CONSOLE_SHOWN = 30  # lines, where no splat says more
+SPLATS_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -63,3 +70,14 @@ def guest_from(
         artifacts.debug,
         tuple(file for file in modules if file.suffix == ".ko"),
     )
+
+
+def print_fault(name: str, seen: Seen, file: TextIO) -> None:
+    """Print what the kernel of the guest called *name* did wrong, as the last thing of *seen*."""
+    if not seen.splats and seen.console:
+        print(*map(visible, seen.console[-CONSOLE_SHOWN:]), sep="\n", file=file)
+    for splat in seen.splats[:SPLATS_SHOWN]:
+        print(splat_block(splat), file=file)
+    if len(seen.splats) > SPLATS_SHOWN:
+        print(f"and {len(seen.splats) - SPLATS_SHOWN} more", file=file)
+    print(f"{name}: {one_line(seen.fault)}", file=file)

@@ -11,11 +11,11 @@ from harness.build.initramfs import SSH, assemble, base_image, extra_image
 from harness.build.kconfig import topic_files
 from harness.build.kernel import build_folder, build_kernel
 from harness.build.modules import build_each, build_program
+from harness.guest.guest import MODULES
 from harness.host.files import key_of
 from harness.model.errors import BuildError, HarnessError, UserError
 from harness.model.events import Note
 from harness.model.values import AccelName, Arch, GuestSpec, Kernel, Plan
-from harness.run.guest_test import MODULES
 from harness.run.load import path_of
 from harness.run.prepare import ResolvedPlan
 from harness.run.symbolize import DebugSource

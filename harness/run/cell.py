@@ -19,7 +19,7 @@ from pathlib import Path
 
 from harness.cache.store import Store
 from harness.guest import samples
-from harness.guest.guest import BootFailure, Guest
+from harness.guest.guest import MODULES, BootFailure, Guest
 from harness.guest.qemu.argv import symbolic_argv
 from harness.guest.qemu.process import qemu_version
 from harness.guest.template import KEPT_OF_BOOT, Templates
@@ -43,12 +43,12 @@ from harness.run import diagnose
 from harness.run.artifacts import GuestArtifacts, guest_spec
 from harness.run.cell_loads import CellLoad, under_loads
 from harness.run.folder import RunFolder
-from harness.run.guest_test import MODULES, run_test
+from harness.run.guest_test import run_test
 from harness.run.prepare import ResolvedPlan
 from harness.run.symbolize import DebugSource, decode
 from harness.verdict.judge import judge, judge_boot_failure, missed_result, skipped_result
 from harness.verdict.phases import eventful, log_of
-from harness.verdict.splat import is_death
+from harness.verdict.splat import unexpected
 
 # Part of every observation's key: raise it when the way a guest is booted or driven changes,
 # so that nothing seen by an older harness is reused.
@@ -199,7 +199,7 @@ def judged(job: CellJob, seen: Observation) -> CellResult:
         result = judge(job.cell, job.test, job.series.name, seen.outcome, job.tolerated_splats)
     if job.debug is not None and result.splats:
         ordinary = job.tolerated_splats | job.test.tolerated_at(job.series.name, job.cell.position)
-        mattering = [s for s in result.splats if s.kind not in ordinary or is_death(s)]
+        mattering = unexpected(result.splats, ordinary)
         modules = (job.module, *(each.program for each in job.loads if each.load.module))
         decoded = dict(zip(mattering, decode(mattering, job.debug, *modules), strict=True))
         result = replace(result, splats=tuple(decoded.get(s, s) for s in result.splats))
