@@ -18,7 +18,7 @@ from harness.host import process, resources
 from harness.host.disk_space import clear_when_full, full, says_full
 from harness.host.files import digest_files, key_of
 from harness.host.paths import Cache
-from harness.model.errors import BuildError, InfraError, UserError
+from harness.model.errors import BuildError, HarnessError, InfraError, UserError
 from harness.model.events import Note, Report, Stage
 from harness.model.values import Arch, GuestTest, Kernel, Load
 
@@ -58,15 +58,35 @@ def build_modules(
     cache: Cache,
     report: Report,
 ) -> dict[str, Path]:
-    """Return the module of every test, built against *kernel*; each is kept by its own sources
-    and by the headers, configuration and exported symbols of the kernel.
+    """Return the module of every test, as :func:`build_each`, which see.
 
-    A test's folder has a Kbuild with ``obj-m := <module>.o``; the compiler finds the shared
+    Raises:
+        BuildError: a module does not build; ``detail`` is the compiler's own first error.
+        UserError: a test has no Kbuild.
+        InfraError: a tool is missing, or no space.
+    """
+    built, broken = build_each(kernel, arch, tests, include, cache, report)
+    for error in broken.values():
+        raise error
+    return built
+
+
+def build_each(
+    kernel: Kernel,
+    arch: Arch,
+    tests: tuple[Modular, ...],
+    include: Path,
+    cache: Cache,
+    report: Report,
+) -> tuple[dict[str, Path], dict[str, HarnessError]]:
+    """Return the module of every test that builds against *kernel*, and why the others do not.
+
+    Each is kept by its own sources and by the headers, configuration and exported symbols of the
+    kernel. A test's folder has a Kbuild with ``obj-m := <module>.o``; the compiler finds the shared
     headers below *include* without being told there. Its Kbuild may link ``harness/<name>.o``,
     which is made of ``harness/<name>.c`` below *include*.
 
     Raises:
-        BuildError: a module does not build; ``detail`` is the compiler's own first error.
         InfraError: a tool is missing, or no space.
     """
     store = Store(cache.store)
@@ -83,18 +103,19 @@ def build_modules(
         return {test.name: _module(store, keys[test.name], test) for test in tests}
 
     there = found()
+    broken: dict[str, HarnessError] = {}
     if not all(there.values()):
         with store.lock(f"modules-{key_of(*shared)[:16]}"):
             there = found()
             missing = tuple(test for test in tests if there[test.name] is None)
             if missing:
                 job = _ModuleBuild(kernel, find_toolchain(arch), missing, include, cache, report)
-                _make_modules(job, store, keys, key_of(CACHE_VERSION, *shared))
+                broken = _make_modules(job, store, keys, key_of(CACHE_VERSION, *shared))
                 there = found()
     modules = {name: module for name, module in there.items() if module is not None}
-    if len(modules) != len(tests):
+    if len(modules) + len(broken) != len(tests):
         raise InfraError(f"{cache.store} does not keep what is written to it")
-    return modules
+    return modules, broken
 
 
 def _module(store: Store, key: str, test: Modular) -> Path | None:
@@ -102,8 +123,24 @@ def _module(store: Store, key: str, test: Modular) -> Path | None:
     return folder / f"{test.module}.ko" if folder else None
 
 
-def _make_modules(job: _ModuleBuild, store: Store, keys: dict[str, str], library_key: str) -> None:
-    """Build the modules in a copy of their folders: nothing is written into the checkout."""
+def _make_modules(
+    job: _ModuleBuild, store: Store, keys: dict[str, str], library_key: str
+) -> dict[str, HarnessError]:
+    """Build the modules in a copy of their folders: nothing is written into the checkout.
+
+    Returns why some do not build, by test.
+    """
+    broken: dict[str, HarnessError] = {
+        test.name: UserError(
+            f"{_called(test)} has no Kbuild",
+            hint=f"write one in {test.folder}: obj-m := {test.module}.o",
+        )
+        for test in job.tests
+        if not (test.folder / "Kbuild").is_file()
+    }
+    job = replace(job, tests=tuple(test for test in job.tests if test.name not in broken))
+    if not job.tests:
+        return broken
     names = ", ".join(test.name for test in job.tests)
     job.report(Stage(job.stage, f"building modules for {job.stage[8:]}: {names}"))
     with contextlib.ExitStack() as stack:
@@ -112,14 +149,52 @@ def _make_modules(job: _ModuleBuild, store: Store, keys: dict[str, str], library
         job.cache.work.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="modules-", dir=job.cache.work) as folder:
             top = Path(folder)
-            warnings, library = _library(job, store, library_key, top / ".library")
+            try:
+                warnings, library = _library(job, store, library_key, top / ".library")
+            except BuildError as error:
+                return broken | dict.fromkeys((test.name for test in job.tests), error)
             _lay_out(job, top, library)
-            log = top / "build.log"
-            warnings += _make(job, top, log, ("modules",))
-            for test in job.tests:
-                _keep(store, keys[test.name], test, top, job.tools)
-    for warning in warnings:
+            more, failed = _make_each(job, top, store, keys)
+    for warning in dict.fromkeys(warnings + more):
         job.report(Note(f"{job.stage}: {warning}", "warning"))
+    return broken | failed
+
+
+def _make_each(
+    job: _ModuleBuild, top: Path, store: Store, keys: dict[str, str]
+) -> tuple[tuple[str, ...], dict[str, HarnessError]]:
+    """Build and keep the modules of *job*; return warnings, and why some do not build.
+
+    One make builds all. Where it fails, each half is tried by itself, down to those at fault:
+    what was compiled stays, so that costs little more than their links.
+    """
+    folders = "".join(f"obj-m += {test.name}/\n" for test in job.tests)
+    (top / "Kbuild").write_text(folders)
+    log = top / "build.log"
+    failed: dict[str, HarnessError] = {}
+    try:
+        warnings = _make(job, top, log, ("modules",))
+    except BuildError as error:
+        if len(job.tests) == 1:
+            return (), {job.tests[0].name: error}
+        half = len(job.tests) // 2
+        warnings = ()
+        for part in (job.tests[:half], job.tests[half:]):
+            more, wrong = _make_each(replace(job, tests=part), top, store, keys)
+            warnings += more
+            failed |= wrong
+        return warnings, failed
+    for test in job.tests:
+        try:
+            _keep(store, keys[test.name], test, top, job.tools)
+        except BuildError as error:
+            failed[test.name] = error
+    return warnings, failed
+
+
+def _called(described: Modular) -> str:
+    kind = "load" if isinstance(described, Load) else "guest test"
+    return f"{kind} '{described.name}'"
 
 
 def _library(
@@ -149,18 +224,11 @@ def _library(
 
 def _lay_out(job: _ModuleBuild, top: Path, library: Path | None) -> None:
     for test in job.tests:
-        if not (test.folder / "Kbuild").is_file():
-            raise UserError(
-                f"guest test '{test.name}' has no Kbuild",
-                hint=f"write one in {test.folder}: obj-m := {test.module}.o",
-            )
         shutil.copytree(test.folder, top / test.name, symlinks=True)
         if library is not None:
             shutil.copytree(library, top / test.name / OBJECTS)
     if job.include.is_dir():
         shutil.copytree(job.include, top / "include")
-    folders = "".join(f"obj-m += {test.name}/\n" for test in job.tests)
-    (top / "Kbuild").write_text(folders)
 
 
 def _make(job: _ModuleBuild, top: Path, log: Path, goals: Sequence[str]) -> tuple[str, ...]:
@@ -180,10 +248,14 @@ def _make(job: _ModuleBuild, top: Path, log: Path, goals: Sequence[str]) -> tupl
     if any(says_full(line) for line in follow.lines):
         raise full(top, "modules")
     line, block = follow.error()
-    kept = job.cache.work / f"failed-modules-{job.kernel.arch}-p{job.kernel.position}.log"
+    where = f"{job.kernel.arch} position {job.kernel.position}"
+    one = len(job.tests) == 1
+    name = job.tests[0].name if one else "modules"
+    what = f"{_called(job.tests[0])} does not" if one else "guest tests do not"
+    kept = job.cache.work / f"failed-{name}-{job.kernel.arch}-p{job.kernel.position}.log"
     shutil.copy2(log, kept)
     raise BuildError(
-        f"guest tests do not build for {job.kernel.arch} position {job.kernel.position}: {line}",
+        f"{what} build for {where}: {line}",
         hint=f"full log: {kept}",
         detail=block,
     )
@@ -199,9 +271,9 @@ def _keep(store: Store, key: str, test: Modular, top: Path, tools: Toolchain) ->
     if not built.is_file():
         there = sorted(file.name for file in (top / test.name).glob("*.ko"))
         raise BuildError(
-            f"guest test '{test.name}' made no {test.module}.ko",
+            f"{_called(test)} made no {test.module}.ko",
             hint=f"its Kbuild made {', '.join(there) or 'no module'}; "
-            "test.toml's `module` must be the same name",
+            "`module` in its description must be the same name",
         )
 
     def fill(into: Path) -> None:

@@ -4,21 +4,43 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TextIO
 
 from harness.model.errors import UserError
+from harness.model.text import one_line, visible
 from harness.model.values import GuestSpec
 from harness.plan.options import plan_of
+from harness.report.splat_text import splat_block
 from harness.run.artifacts import image_with_all
+from harness.run.driven import Seen
 from harness.run.lab import Lab
 from harness.run.prepare import prepare
+from harness.run.symbolize import DebugSource
 from harness.run.workspace import Workspace
 
+CONSOLE_SHOWN = 30  # lines, where no splat says more
+SPLATS_SHOWN = 10
 
-def spec_from(args: argparse.Namespace, workspace: Workspace, *cmdline: str) -> GuestSpec:
+
+@dataclass(frozen=True)
+class SingleGuest:
+    """A guest to boot, and what tells the source of its kernel's complaints."""
+
+    spec: GuestSpec
+    debug: DebugSource
+    modules: tuple[Path, ...]  # those of ours that are in it
+
+
+def guest_from(
+    args: argparse.Namespace, workspace: Workspace, *cmdline: str, furnished: bool
+) -> SingleGuest:
     """Build what the options name and describe one guest of it.
 
-    Without options that is the first architecture at the last position of the series.
+    Without options that is the first architecture at the last position of the series. In it are
+    the tests and loads that the options name; where it is *furnished*, all others of the plan too.
+    What does not build is told and left out.
 
     Raises:
         UserError: the options name more than one architecture, position or RAM size.
@@ -32,8 +54,30 @@ def spec_from(args: argparse.Namespace, workspace: Workspace, *cmdline: str) -> 
     ready = prepare(plan, workspace)
     position = plan.positions[0] if plan.positions else ready.positions[-1]
     (arch,) = ready.archs
-    with Lab(ready, workspace) as lab:
+    inside = replace(
+        ready,
+        tests=ready.tests if furnished or args.test else (),
+        loads=ready.loads if furnished or args.load else (),
+    )
+    with Lab(inside, workspace) as lab:
         artifacts = lab.guest_artifacts(arch, lab.kernel(arch, position))
-        artifacts = replace(artifacts, initramfs=image_with_all(ready, artifacts, workspace))
+        if artifacts.modules or artifacts.programs:
+            artifacts = replace(artifacts, initramfs=image_with_all(inside, artifacts, workspace))
         spec = lab.spec(arch, artifacts, ready.plan.ram_mib[0])
-    return replace(spec, cmdline=(*spec.cmdline, *cmdline))
+    modules = [*artifacts.modules.values(), *artifacts.programs.values()]
+    return SingleGuest(
+        replace(spec, cmdline=(*spec.cmdline, *cmdline)),
+        artifacts.debug,
+        tuple(file for file in modules if file.suffix == ".ko"),
+    )
+
+
+def print_fault(name: str, seen: Seen, file: TextIO) -> None:
+    """Print what the kernel of the guest called *name* did wrong, as the last thing of *seen*."""
+    if not seen.splats and seen.console:
+        print(*map(visible, seen.console[-CONSOLE_SHOWN:]), sep="\n", file=file)
+    for splat in seen.splats[:SPLATS_SHOWN]:
+        print(splat_block(splat), file=file)
+    if len(seen.splats) > SPLATS_SHOWN:
+        print(f"and {len(seen.splats) - SPLATS_SHOWN} more", file=file)
+    print(f"{name}: {one_line(seen.fault)}", file=file)

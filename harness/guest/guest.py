@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from harness.guest.machine import Machine
-from harness.guest.phase_log import PhaseLog
+from harness.guest.phase_log import PhaseLog, loss
 from harness.guest.qemu.argv import SSH_PORT, disk_serial, qemu_argv
 from harness.guest.qemu.process import find_emulator
 from harness.guest.transport.agent import ANSWER_S, Agent, NoAnswer
 from harness.guest.transport.console import Console
-from harness.guest.transport.protocol import Ready
+from harness.guest.transport.protocol import Ready, lines_of
 from harness.guest.transport.reader import Wait
 from harness.host.deadline import Deadline, host_speed, speed_of
 from harness.model.errors import GuestError
@@ -41,7 +41,9 @@ READY_S = 60.0  # from launch to ready; a guest of reference speed takes one to 
 CONSOLE_S = 5.0  # for what the guest has printed already
 COMMAND_S = 30.0  # for a program that a load or a person runs
 SSH_S = 30.0  # to a session: a key is made and two are checked, under emulation
+LINK_S = 2.0  # from a broken connection to the news of why it broke
 POWER_OFF_S = 5.0  # from the request to QEMU's end; a guest of reference speed takes 0.02 s
+MODULES = "/harness/modules"  # where modules lie in a guest
 SCRATCH = "{}.img"  # a scratch disk in a guest's folder, by its serial number
 Origin = Literal["cold", "clone"]
 
@@ -92,6 +94,8 @@ class Guest:
         self._host_key = ""
         self._ssh_port = 0
         self.phase_log = PhaseLog(machine, self.deadline)
+        self.find_module = _no_module  # what :meth:`load_module` finds a module by its name with
+        self.loaded: list[Path] = []  # files of modules that it was given
 
     # ------------------------------------------------------------ what it is
 
@@ -142,7 +146,8 @@ class Guest:
         Raises:
             GuestError: the guest did not answer, or refused.
         """
-        done = self.agent.run("exec", *argv, deadline=self.deadline(timeout_s))
+        with self._asking():
+            done = self.agent.run("exec", *argv, deadline=self.deadline(timeout_s))
         if done.end is None:
             why = done.answer.text if done.answer else "no end"
             raise GuestError(f"the guest did not run {argv[0]}: {why}")
@@ -154,7 +159,8 @@ class Guest:
         Raises:
             GuestError: the guest did not answer, or cannot read it.
         """
-        done = self.agent.run("read", path, deadline=self.deadline(ANSWER_S))
+        with self._asking():
+            done = self.agent.run("read", path, deadline=self.deadline(ANSWER_S))
         if done.end is None or not done.end.well:
             why = done.answer.text if done.answer else str(done.end)
             raise GuestError(f"the guest cannot read {path}: {why}")
@@ -166,7 +172,8 @@ class Guest:
         Raises:
             GuestError: the guest did not answer, or cannot write it.
         """
-        answer = self.agent.call("write", path, value, deadline=self.deadline(ANSWER_S))
+        with self._asking():
+            answer = self.agent.call("write", path, value, deadline=self.deadline(ANSWER_S))
         if not answer.ok:
             raise GuestError(f"the guest cannot write {path}: {answer.text}")
 
@@ -183,13 +190,17 @@ class Guest:
         if self._client_key is None:
             self._put_ssh_server()
             key = ClientKey()
-            answer = self.agent.call("sshd", key.authorized_key, deadline=deadline)
+            with self._asking():
+                answer = self.agent.call("sshd", key.authorized_key, deadline=deadline)
             if not answer.ok or not answer.keys or "hostkey" not in answer.keys:
                 raise GuestError(f"the guest has no SSH server: {answer.text or 'no host key'}")
             self._host_key = answer.keys["hostkey"]
-            self._ssh_port = self.monitor.forwarded_port(SSH_PORT, deadline)
+            with self._asking():
+                self._ssh_port = self.monitor.forwarded_port(SSH_PORT, deadline)
             self._client_key = key
-        return Ssh(self._ssh_port, self._client_key, self._host_key, deadline)
+        return Ssh(
+            *(self._ssh_port, self._client_key, self._host_key, deadline), blame=self._of_link
+        )
 
     def _put_ssh_server(self) -> None:
         server = self.spec.ssh
@@ -203,9 +214,64 @@ class Guest:
         Raises:
             GuestError: the guest did not answer, or cannot write it.
         """
-        answer = self.agent.put(path, file, deadline=self.deadline(COMMAND_S))
+        with self._asking():
+            answer = self.agent.put(path, file, deadline=self.deadline(COMMAND_S))
         if not answer.ok:
             raise GuestError(f"the guest cannot take {path}: {answer.text}")
+
+    def load_module(
+        self, module: str | Path, *params: str, timeout_s: float = COMMAND_S
+    ) -> tuple[str, ...]:
+        """Load a module and return what the kernel printed meanwhile, line by line.
+
+        *module* is a file of the host, or the name of a guest test, whose suite runs while it is
+        loaded. *params* are its parameters, as "sizes=1,2"; *timeout_s* is scaled by the speed.
+
+        Raises:
+            GuestError: the guest did not answer, or its kernel refused the module.
+            HarnessError: there is no such module, or it does not build.
+        """
+        file = self.find_module(module) if isinstance(module, str) else module
+        path = f"{MODULES}/{file.name}"
+        self.put(path, file)
+        self.loaded.append(file)
+        with self._asking(), self.agent.recording() as recording:
+            limit = self.deadline(ANSWER_S)
+            begin = self.agent.mark(f"harness: module {file.stem} goes in", recording, limit)
+            done = self.agent.run("insmod", path, *params, deadline=self.deadline(timeout_s))
+            limit = self.deadline(ANSWER_S)
+            end = self.agent.mark(f"harness: module {file.stem} is in", recording, limit)
+        if done.end is None or not done.end.well:
+            why = done.end or (done.answer and done.answer.text)
+            raise GuestError(f"the guest does not take module {file.stem}: {why}")
+        first = 0 if begin is None else begin + 1
+        return tuple(line for one in recording.records[first:end] for line in lines_of(one.text))
+
+    def unload_module(self, name: str) -> None:
+        """Unload the module called *name*, as the kernel or its file calls it.
+
+        Raises:
+            GuestError: the guest did not answer, or the module cannot be unloaded.
+        """
+        with self._asking():
+            known = name.replace("-", "_")
+            answer = self.agent.call("rmmod", known, deadline=self.deadline(COMMAND_S))
+        if not answer.ok:
+            raise GuestError(f"the guest cannot unload module {name}: {answer.text}")
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Say of a guest that is gone how it went, whatever the request inside has met."""
+        try:
+            yield
+        except GuestError as error:
+            raise loss(self.machine, error) from None
+
+    def _of_link(self, error: GuestError) -> GuestError:
+        """The same of a connection that broke, which is seen before its reason is."""
+        vitals = self.machine.vitals
+        vitals.wait(lambda: bool(vitals.panic), Deadline(LINK_S))
+        return loss(self.machine, error)
 
     def hello(self) -> None:
         """Ask for a sign of life, and wait for it.
@@ -213,7 +279,8 @@ class Guest:
         Raises:
             GuestError: none came.
         """
-        self.agent.call("hello", deadline=self.deadline(ANSWER_S))
+        with self._asking():
+            self.agent.call("hello", deadline=self.deadline(ANSWER_S))
 
     def wake(self) -> None:
         """Set the guest's clock, and seed its random generator with 32 bytes of the host's.
@@ -239,6 +306,10 @@ class Guest:
         with contextlib.suppress(GuestError):
             self.agent.call("poweroff", deadline=deadline)
         return self.machine.wait_end(deadline) is Wait.MET
+
+
+def _no_module(name: str) -> Path:
+    raise GuestError(f"no module is known as '{name}' here", hint="give the path of its file")
 
 
 @contextlib.contextmanager

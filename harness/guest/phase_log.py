@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from harness.guest.machine import Machine
-from harness.guest.transport.agent import ANSWER_S, NoAnswer, Recording
+from harness.guest.transport.agent import ANSWER_S, GuestDied, NoAnswer, Recording
 from harness.guest.transport.console import newer_than
 from harness.guest.transport.protocol import lines_of
 from harness.guest.transport.reader import Wait
@@ -199,3 +199,16 @@ def how_lost(machine: Machine, error: NoAnswer) -> tuple[Ended, str]:
     if error.how is Wait.GONE:
         return Ended.DIED, "the guest reset or powered off"
     return Ended.LOST, error.what
+
+
+def loss(machine: Machine, error: GuestError) -> GuestError:
+    """Return what *error* is about where it met a guest that is gone, else itself.
+
+    A guest that died is :class:`GuestDied`; one whose emulator broke is another NoAnswer.
+    """
+    vitals = machine.vitals
+    if not (vitals.gone or vitals.panic or machine.agent.closed):
+        return error
+    how = vitals.wait(lambda: False, Deadline.never(), lambda: machine.agent.closed)
+    ended, reason = how_lost(machine, NoAnswer(error.what, how))
+    return GuestDied(reason, how) if ended is Ended.DIED else NoAnswer(reason, how)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from harness.model.results import Frame, Place, Splat
-from harness.model.text import one_line
+from harness.model.text import one_line, visible
 from harness.model.values import SplatKind
 from harness.verdict.oom import kill_text, oom_report
 from harness.verdict.symbols import blamed, source_of
@@ -39,6 +39,13 @@ def kill_of(splat: Splat) -> str:
 def stack_of(splat: Splat) -> tuple[str, ...]:
     """Return a line for each place that the frames of *splat* were compiled from, in order."""
     return tuple(line for frame in splat.frames for line in _frame(frame))
+
+
+def splat_block(splat: Splat) -> str:
+    """Return all that is to be shown of *splat*: its one line, its stack in source, its text."""
+    stack = [f"    {line}" for line in stack_of(splat)]
+    text = [f"  | {visible(line)}" for line in splat.text.split("\n")]
+    return "\n".join((splat_line(splat), *stack, *text))
 
 
 def _frame(frame: Frame) -> tuple[str, ...]:

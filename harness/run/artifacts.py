@@ -10,10 +10,12 @@ from pathlib import Path
 from harness.build.initramfs import SSH, assemble, base_image, extra_image
 from harness.build.kconfig import topic_files
 from harness.build.kernel import build_folder, build_kernel
-from harness.build.modules import build_modules, build_program
+from harness.build.modules import build_each, build_program
+from harness.guest.guest import MODULES
 from harness.host.files import key_of
+from harness.model.errors import BuildError, HarnessError, UserError
+from harness.model.events import Note
 from harness.model.values import AccelName, Arch, GuestSpec, Kernel, Plan
-from harness.run.guest_test import MODULES
 from harness.run.load import path_of
 from harness.run.prepare import ResolvedPlan
 from harness.run.symbolize import DebugSource
@@ -31,6 +33,8 @@ class GuestArtifacts:
     debug: DebugSource  # for what goes wrong in it
     modules: Mapping[str, Path] = field(default_factory=dict)  # by test
     programs: Mapping[str, Path] = field(default_factory=dict)  # or modules, by load
+    # Why a test or load does not build for this kernel, by its folder.
+    broken: Mapping[Path, HarnessError] = field(default_factory=dict)
 
 
 def make_kernel(
@@ -57,20 +61,33 @@ def make_kernel(
 def guest_artifacts(
     ready: ResolvedPlan, arch: Arch, kernel: Kernel, workspace: Workspace
 ) -> GuestArtifacts:
-    """Build (or find) PID 1, modules and loads for *kernel*."""
+    """Build (or find) PID 1, modules and loads for *kernel*.
+
+    What does not build is told, and is in ``broken``: it is no reason not to run the others.
+    """
     bare = boot_artifacts(ready, arch, kernel, workspace)
-    modules = build_modules(
-        kernel, arch, ready.tests, workspace.checkout.include, workspace.cache, workspace.report
-    )
-    where = (workspace.cache, workspace.report)
+    where = (workspace.checkout.include, workspace.cache, workspace.report)
     modular = tuple(load for load in ready.loads if load.module)
-    programs = build_modules(kernel, arch, modular, workspace.checkout.include, *where)
-    programs |= {
-        load.name: build_program(arch, load.folder, *where, library=workspace.checkout.load_library)
-        for load in ready.loads
-        if not load.module
+    modules, wrong_tests = build_each(kernel, arch, ready.tests, *where)
+    programs, wrong_loads = build_each(kernel, arch, modular, *where)
+    broken = {
+        test.folder: wrong_tests[test.name] for test in ready.tests if test.name in wrong_tests
     }
-    return replace(bare, modules=modules, programs=programs)
+    broken |= {load.folder: wrong_loads[load.name] for load in modular if load.name in wrong_loads}
+    for load in ready.loads:
+        if load.module:
+            continue
+        try:
+            programs[load.name] = build_program(
+                *(arch, load.folder, workspace.cache, workspace.report),
+                library=workspace.checkout.load_library,
+            )
+        except (BuildError, UserError) as error:
+            broken[load.folder] = error
+    for wrong in broken.values():
+        said = "\n".join(filter(None, (wrong.what, wrong.detail, wrong.hint)))
+        workspace.report(Note(said, "warning"))
+    return replace(bare, modules=modules, programs=programs, broken=broken)
 
 
 def boot_artifacts(
@@ -87,9 +104,14 @@ def boot_artifacts(
 
 
 def image_with_all(ready: ResolvedPlan, artifacts: GuestArtifacts, workspace: Workspace) -> Path:
-    """Return an initramfs with every module and load in it, for a person who looks around."""
-    files = {f"{MODULES[1:]}/{t.module}.ko": artifacts.modules[t.name] for t in ready.tests}
-    files |= {path_of(load)[1:]: artifacts.programs[load.name] for load in ready.loads}
+    """Return an initramfs with every module and load that builds, for one who looks around."""
+    modules, programs = artifacts.modules, artifacts.programs
+    files = {
+        f"{MODULES[1:]}/{t.module}.ko": modules[t.name] for t in ready.tests if t.name in modules
+    }
+    files |= {
+        path_of(load)[1:]: programs[load.name] for load in ready.loads if load.name in programs
+    }
     return assemble((artifacts.initramfs, extra_image(files, workspace.cache)), workspace.cache)
 
 

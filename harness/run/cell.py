@@ -19,12 +19,12 @@ from pathlib import Path
 from harness.cache.store import Store
 from harness.guest import samples
 from harness.guest.boot_examination import EVIDENCE as OF_DEATH
-from harness.guest.guest import Guest
+from harness.guest.guest import MODULES, Guest
 from harness.guest.qemu.argv import symbolic_argv
 from harness.guest.qemu.process import qemu_version
 from harness.guest.template import KEPT_OF_BOOT
 from harness.host.files import digest_files, key_of
-from harness.model.errors import GuestError
+from harness.model.errors import GuestError, HarnessError
 from harness.model.jsonio import from_json, to_json
 from harness.model.results import CellResult, Ended, Observation, TestOutcome
 from harness.model.values import (
@@ -36,23 +36,25 @@ from harness.model.values import (
     Kernel,
     Series,
     SplatKind,
+    Verdict,
 )
 from harness.plan.loads import pressures
 from harness.run import diagnose
 from harness.run.artifacts import GuestArtifacts, guest_spec
 from harness.run.cell_loads import CellLoad, under_loads
 from harness.run.folder import RunFolder
-from harness.run.guest_test import MODULES, run_test
+from harness.run.guest_test import run_test
 from harness.run.prepare import ResolvedPlan
 from harness.run.symbolize import DebugSource, decode
 from harness.verdict.judge import judge, judge_fault, missed_result, skipped_result, splats_of
 from harness.verdict.phases import eventful, log_of
-from harness.verdict.splat import is_death
+from harness.verdict.splat import unexpected
 
 # Part of every observation's key: raise it when the way a guest is booted or driven changes,
 # so that nothing seen by an older harness is reused.
 CACHE_VERSION = "6"
 OBSERVATIONS, OBSERVED = "observation", "observation.json"
+BUILD_ERRORS = "build-errors.txt"  # why a test or load could not be built
 AROUND = "around.log"  # what the kernel said before and after the test, where that matters
 # Ends that say what the kernel did. A refused module, a silent guest or a lost link may be
 # the fault of a test or the host: those cells run again next time.
@@ -76,6 +78,7 @@ class CellJob:
     module: Path  # the test's, built for the kernel
     qemu_version: str
     lacks: str = ""  # why its loads cannot run on this kernel, one line
+    broken: tuple[HarnessError, ...] = ()  # why its test, or loads, could not be built for it
     debug: DebugSource | None = None  # None: splats are not decoded
 
     @property
@@ -112,8 +115,11 @@ def cell_job(
     # The test's own disk comes first.
     disks_mib = [test.disk_mib] if test.disk_mib else []
     loads = []
-    for pressure in pressures(cell.load):
-        load = ready.load(pressure.name)
+    wanted = [ready.load(pressure.name) for pressure in pressures(cell.load)]
+    folders = (test.folder, *(load.folder for load in wanted))
+    for pressure, load in zip(pressures(cell.load), wanted, strict=True):
+        if load.name not in artifacts.programs:
+            continue
         number = len(disks_mib) if load.disk_mib else None
         loads.append(CellLoad(load, pressure, artifacts.programs[load.name], number))
         disks_mib += [load.disk_for(cell.ram_mib)] if load.disk_mib else []
@@ -125,9 +131,10 @@ def cell_job(
         kernel=artifacts.kernel,
         debug=artifacts.debug,
         spec=guest_spec(ready.plan, arch, artifacts, cell.ram_mib, accel, tuple(disks_mib)),
-        module=artifacts.modules[cell.test],
+        module=artifacts.modules.get(cell.test, test.folder),
         qemu_version=qemu_version(arch),
-        lacks="; ".join(filter(None, (ready.lacking(a.load, config) for a in loads))),
+        lacks="; ".join(filter(None, (ready.lacking(load, config) for load in wanted))),
+        broken=tuple(artifacts.broken[f] for f in folders if f in artifacts.broken),
     )
 
 
@@ -151,9 +158,10 @@ def run_cell(
     if folder.exists():  # of an earlier run that was given the same folder: nobody's evidence
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
-    kept = None if fresh or job.lacks else store.get(OBSERVATIONS, job.key)
-    if job.lacks:
-        result = skipped_result(job.cell, job.lacks)
+    unfit = unfit_result(job, folder)
+    kept = None if fresh or unfit else store.get(OBSERVATIONS, job.key)
+    if unfit is not None:
+        result = unfit
     elif kept is not None:
         _copy(kept, folder)
         text = (kept / OBSERVED).read_text(encoding="utf-8")
@@ -178,21 +186,39 @@ def run_cell(
     return result
 
 
+def unfit_result(job: CellJob, folder: Path) -> CellResult | None:
+    """Return the verdict of a *job* that has nothing to run, None where it has.
+
+    What the compiler said is kept in *folder*.
+    """
+    if job.lacks:
+        return skipped_result(job.cell, job.lacks)
+    if not job.broken:
+        return None
+    said = "\n\n".join(f"{error.what}\n{error.detail}".rstrip() for error in job.broken)
+    (folder / BUILD_ERRORS).write_text(f"{said}\n", encoding="utf-8", errors="backslashreplace")
+    reason = "; ".join(error.what for error in job.broken)
+    missed = missed_result(job.cell, job.test, job.series.name, reason)
+    return replace(missed, verdict=Verdict.ERROR)
+
+
 def judged(job: CellJob, seen: Observation) -> CellResult:
     """Return the verdict that *seen* is worth."""
-    if seen.fault is not None:
-        result = judge_fault(job.cell, job.test, job.series.name, seen.fault, seen.boot_console)
-        return replace(result, seconds=seen.seconds)
-    if seen.outcome is None:
-        result = missed_result(job.cell, job.test, job.series.name, seen.note)
-        return replace(result, seconds=seen.seconds, splats=splats_of(seen.boot_console))
-    result = judge(job.cell, job.test, job.series.name, seen.outcome, job.tolerated_splats)
+    about = (job.cell, job.test, job.series.name)
+    if seen.outcome is not None:
+        result = judge(*about, seen.outcome, job.tolerated_splats)
+    else:
+        missed = missed_result(*about, seen.note)
+        result = judge_fault(*about, seen.fault) if seen.fault else missed
+        result = replace(result, splats=splats_of(seen.boot_console))
     if job.debug is not None and result.splats:
         ordinary = job.tolerated_splats | job.test.tolerated_at(job.series.name, job.cell.position)
-        mattering = [s for s in result.splats if s.kind not in ordinary or is_death(s)]
-        decoded = dict(zip(mattering, decode(mattering, job.debug, job.module), strict=True))
+        mattering = unexpected(result.splats, ordinary)
+        modules = (job.module, *(each.program for each in job.loads if each.load.module))
+        decoded = dict(zip(mattering, decode(mattering, job.debug, *modules), strict=True))
         result = replace(result, splats=tuple(decoded.get(s, s) for s in result.splats))
-    reason = "; ".join(filter(None, (result.reason, seen.note)))
+    note = seen.note if seen.outcome is not None else ""
+    reason = "; ".join(filter(None, (result.reason, note)))
     return replace(result, argv=seen.argv, seconds=seen.seconds, boot=seen.boot, reason=reason)
 
 
@@ -271,7 +297,7 @@ def _fetch_artifacts(job: CellJob, guest: Guest, folder: Path) -> str:
 def _evidence(run: RunFolder, folder: Path) -> tuple[tuple[str, str], ...]:
     names = (
         *("console.log", "kmsg.log", "test.log", AROUND, samples.NAME, diagnose.NAME),
-        *("loads.txt", "argv.txt", "qemu.log"),
+        *("loads.txt", "argv.txt", "qemu.log", BUILD_ERRORS),
         *(copy for _, copy in KEPT_OF_BOOT),
         *OF_DEATH,
     )

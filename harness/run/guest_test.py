@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.guest import kmemleak
-from harness.guest.guest import CONSOLE_S, Guest
+from harness.guest.guest import CONSOLE_S, MODULES, Guest
 from harness.guest.machine import Machine
 from harness.guest.phase_log import how_lost
 from harness.guest.transport.agent import ANSWER_S, NoAnswer, Recording
@@ -29,7 +29,6 @@ from harness.verdict.marks import marks
 
 MARK_S = 5.0  # for a mark to come back; a flood of records may have swallowed it
 LAST_MARK_S = 1.0  # the same of a test that is stuck: what time there is serves to look at it
-MODULES = "/harness/modules"
 
 
 def run_test(guest: Guest, test: GuestTest, loads: Sequence[LoadRun] = ()) -> TestOutcome:

@@ -19,7 +19,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
@@ -39,6 +39,7 @@ from harness.verdict.symbols import Spot, spots_of
 
 # The limits for the splats of one cell.
 MAX_SPLATS = 20
+MAX_CANDIDATES = 6  # objects looked at for one function
 MAX_OBJECTS = 12  # compiled anew; what is in the store does not count
 BUDGET_S = 20.0  # no object is begun later than this
 TOOL_S = 60.0  # for one run of nm or addr2line
@@ -65,18 +66,16 @@ class DebugSource:
     store: Store
 
 
-def decode(
-    splats: Sequence[Splat], source: DebugSource, module: Path | None = None
-) -> tuple[Splat, ...]:
+def decode(splats: Sequence[Splat], source: DebugSource, *modules: Path) -> tuple[Splat, ...]:
     """Return *splats* with the frames that their texts name, and where these lie in source.
 
-    *module* is the guest test's, with the file of :func:`harness.build.modules.debug_of` beside
-    it. Splats beyond ``MAX_SPLATS`` stay as they are. Never raises for what a splat says or a
-    tool does.
+    *modules* are those that were in the guest, of tests and of loads, each with the file of
+    :func:`harness.build.modules.debug_of` beside it. Splats beyond ``MAX_SPLATS`` stay as they
+    are. Never raises for what a splat says or a tool does.
     """
     heeded = splats[:MAX_SPLATS]
     spots = [spots_of(splat.text) for splat in heeded]
-    found = _Search(source, module).places(spot for some in spots for spot in some)
+    found = _Search(source, modules).places(spot for some in spots for spot in some)
     decoded = [
         replace(splat, frames=tuple(_frame(spot, found) for spot in some))
         for splat, some in zip(heeded, spots, strict=True)
@@ -101,7 +100,7 @@ class _Search:
     """The places of the frames of one cell."""
 
     source: DebugSource
-    module: Path | None
+    modules: Sequence[Path]
     deadline: Deadline = field(default_factory=lambda: Deadline(BUDGET_S))
     compiled: int = 0
 
@@ -120,11 +119,10 @@ class _Search:
     def _of_module(
         self, name: str, function: str, asked: list[_Asked], found: dict[_Asked, tuple[Place, ...]]
     ) -> None:
-        if self.module is None or self.module.stem.replace("-", "_") != name.replace("-", "_"):
-            return
-        debug = debug_of(self.module)
-        if debug.is_file():
-            found.update(_look_up(self.source.arch, debug, function, None, asked))
+        for module in self.modules:
+            debug = debug_of(module)
+            if module.stem.replace("-", "_") == name.replace("-", "_") and debug.is_file():
+                found.update(_look_up(self.source.arch, debug, function, None, asked))
 
     def _of_kernel(
         self, function: str, size: int, asked: list[_Asked], found: dict[_Asked, tuple[Place, ...]]
@@ -147,7 +145,10 @@ class _Search:
         key = key_of(CACHE_VERSION, source.kernel.key, name)
         kept = source.store.get(OBJECT, key)
         if kept is None:
-            if self.compiled >= MAX_OBJECTS or self.deadline.passed:
+            # Names of objects are read first, which takes long on a busy host: the first object is
+            # compiled all the same.
+            late = self.compiled and self.deadline.passed
+            if late or self.compiled >= MAX_OBJECTS:
                 return None
             self.compiled += 1
             kept = source.store.put(OBJECT, key, lambda into: self._compile(name, into))
@@ -164,9 +165,12 @@ class _Search:
 
 
 def _by_function(spots: Iterable[Spot]) -> dict[tuple[str, str, int], list[_Asked]]:
-    """Group what is asked; modules first: they cost nothing, and are what tests are about."""
+    """Group what is asked; modules first: they cost nothing, and are what tests are about.
+
+    Then where the processor stood: that is the line that a report shows.
+    """
     groups: dict[tuple[str, str, int], list[_Asked]] = defaultdict(list)
-    for spot in sorted(spots, key=lambda spot: not spot.module):
+    for spot in sorted(spots, key=lambda spot: (not spot.module, not spot.exact)):
         group = groups[spot.module, spot.function, spot.size]
         if _asked(spot) not in group:
             group.append(_asked(spot))
@@ -237,14 +241,33 @@ def _objects_with(source: DebugSource, function: str, length: int) -> list[str]:
             files = [
                 str(path.relative_to(source.build))
                 for path in source.build.rglob("*.o")
-                if path.with_name(f".{path.name}.cmd").is_file()
+                if _compiled_by(path)
             ]
             owners: dict[str, list[tuple[str, int]]] = defaultdict(list)
             for one in _nm(source, files, source.build) if files else ():
                 owners[one["name"]].append((one["file"], int(one["size"] or "0", 16)))
             _owners[key] = owners
         there = _owners[key].get(function, [])
-    return [name for name, _ in sorted(there, key=lambda one: one[1] != length)][:3]
+    likely = [name for name, size in there if size == length]
+    others = [name for name, size in there if size != length]
+    return list(dict.fromkeys((*likely[:3], *_touched(source), *others)))[:MAX_CANDIDATES]
+
+
+def _touched(source: DebugSource) -> Iterator[str]:
+    """Yield the objects of files that the kernel's own patches touch, the latest patch first.
+
+    The build folder has been to other positions since, where the function need not be.
+    """
+    for patch in reversed(source.series.applied(source.kernel.position)):
+        for file in map(PurePosixPath, patch.touches):
+            name = file.with_suffix(".o")
+            if file.suffix in (".c", ".S") and _compiled_by(source.build / name):
+                yield str(name)
+
+
+def _compiled_by(path: Path) -> bool:
+    """Return whether the command that made the object *path* is known."""
+    return path.with_name(f".{path.name}.cmd").is_file()
 
 
 # ---------------------------------------------------------------- addr2line

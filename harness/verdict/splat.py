@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.model.results import Splat
@@ -85,6 +85,14 @@ def is_death(splat: Splat) -> bool:
     if splat.kind in (SplatKind.PANIC, SplatKind.OOPS):
         return True
     return "Kernel panic - not syncing" in splat.text or splat.title.startswith("kernel BUG")
+
+
+def unexpected(splats: Iterable[Splat], tolerated: Collection[SplatKind]) -> list[Splat]:
+    """Return those of *splats* that are not ordinary where the kinds *tolerated* are.
+
+    A death never is.
+    """
+    return [splat for splat in splats if splat.kind not in tolerated or is_death(splat)]
 
 
 def _starts(log: Sequence[LogLine]) -> Iterable[_Start]:

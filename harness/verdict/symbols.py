@@ -32,6 +32,8 @@ _FRAME = re.compile(
 _TRAP = re.compile(r"el1h?_(?:64_)?(?:irq|sync|error|dbg|abort|da|ia|pc|undef)\w*$")
 _REAL_STACK = re.compile(r"stack backtrace:")  # lockdep's: earlier stacks tell how it came to it
 _HEADER = re.compile(r"(?:arch/[^/]+/)?include/")
+# Functions that print a stack, or end the kernel: whoever called them is meant.
+_REPORTS = re.compile(r"(?:dump_stack(?:_lvl)?|__dump_stack|dump_backtrace|show_stack|v?panic)\+")
 # KUnit calls a case from here. A case that calls nothing has no frame of its own, and the caller is
 # missing from its stack.
 _CALLS_CASE = re.compile(r"kunit_(?:try_run_case|run_case_internal|generic_run_threadfn_adapter)\b")
@@ -91,14 +93,19 @@ def spots_of(text: str) -> tuple[Spot, ...]:
 
 
 def blamed(splat: Splat) -> Frame | None:
-    """Return the frame of *splat* to look at first, of those with a place in source.
+    """Return the frame of *splat* to look at first, None where its place in source is not known.
 
-    That of the instruction pointer, else the innermost one of a module, else the innermost one.
+    That of the instruction pointer where the splat begins with one; the line of another frame
+    would be taken for that of the function that the title names. Else, of those with a place:
+    an exact one, the innermost one of a module, the innermost one.
     """
     lines = splat.text.split("\n")
     real = next((n for n, line in enumerate(lines, 1) if _REAL_STACK.match(line)), 0)
-    known = [frame for frame in splat.frames if frame.places]
-    known = [frame for frame in known if frame.line > real] or known
+    frames = [frame for frame in splat.frames if not _REPORTS.match(frame.symbol)]
+    frames = [frame for frame in frames if frame.line > real] or frames
+    if frames and frames[0].exact:
+        return frames[0] if frames[0].places else None
+    known = [frame for frame in frames if frame.places]
     for wanted in (
         [frame for frame in known if frame.exact],
         [frame for frame in known if frame.module],

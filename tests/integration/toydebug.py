@@ -60,6 +60,8 @@ int gate_twice(int n)
 }
 """,
 }
+# Of no other position.
+SET_UP = '__attribute__((section(".init.text"), used)) static int set_up(int n) { return gate(n); }'
 CFLAGS = ("-O2", "-fno-pie", "-fno-asynchronous-unwind-tables")
 
 
@@ -100,7 +102,8 @@ class Built:
             (pristine / name).parent.mkdir(parents=True, exist_ok=True)
             (pristine / name).write_text(text)
         self.writer = PatchWriter(folder / "toy", pristine)
-        self.writer.add("down", POOL, "volatile int taken;\n", "\n\n\nvolatile int taken;\n")
+        taken = "volatile int taken;\n"
+        self.writer.add("down", POOL, taken, f"\n\n{SET_UP}\n{taken}")
         self.writer.add("more", HEADER, "int gate", "/* later */\nint gate")
         series = self.writer.series()
         tree = SourceTree("dir:toy", "5.10.99", "toy", "d" * 64, pristine)
@@ -128,6 +131,10 @@ class Built:
     @property
     def tree(self) -> Path:
         return self.build.parent / "tree"
+
+    def go_on(self) -> None:
+        """Build the folder's present position, as kbuild does beside the guests of the last one."""
+        self.run(*self.command(POOL))
 
     def run(self, *argv: str) -> None:
         subprocess.run(argv, cwd=self.build, check=True)
@@ -168,7 +175,7 @@ class Built:
             if kind in "tT"
         )
         at = [a for a, name in symbols if name == function][number]
-        return min((a for a, _ in symbols if a > at), default=at + 1 << 12) - at
+        return min((a for a, _ in symbols if a > at), default=at + (1 << 12)) - at
 
     def text(self, name: str) -> str:
         """Return a file as it is in the kernel."""

@@ -39,7 +39,7 @@ from harness.model.events import Stage
 from harness.model.jsonio import from_json, to_json
 from harness.model.results import CellResult, Ended, Observation
 from harness.model.values import Arch, Kernel, Plan
-from harness.run.cell import OBSERVED, CellJob, judged, worth_keeping
+from harness.run.cell import OBSERVED, CellJob, judged, unfit_result, worth_keeping
 from harness.run.folder import RunFolder
 from harness.run.lab import Lab
 from harness.run.prepare import ResolvedPlan, prepare
@@ -161,7 +161,7 @@ def _count(
     artifacts = lab.guest_artifacts(arch, kernel)
     one = _Counting(arch, kernel, counted, lab, run)
     jobs = [lab.job(arch, artifacts, cell) for cell in lab.ready.cells(arch, position)]
-    waiting = [lab.submit(one.test, job) for job in jobs]
+    waiting = [lab.submit(one.try_test, job) for job in jobs]
     tested: list[_Tested] = []
     for number, future in enumerate(waiting, 1):
         tested.append(future.result())
@@ -186,6 +186,11 @@ class _Counting:
     lab: Lab
     run: RunFolder
 
+    def try_test(self, job: CellJob) -> _Tested:
+        """Return what *job*'s test executed, or why there is nothing to execute."""
+        unfit = unfit_result(job, self._folder(job))
+        return self.test(job) if unfit is None else _Tested(unfit, {}, False, False)
+
     def test(self, job: CellJob) -> _Tested:
         """Return what *job*'s test executed, from the store where it is known."""
         store, key = self.lab.workspace.store, key_of(CACHE_VERSION, job.key, *self.sources)
@@ -194,10 +199,7 @@ class _Counting:
             seen = from_json(Observation, (kept / OBSERVED).read_text(encoding="utf-8"))
             counts = _read_counts((kept / COUNTS).read_text(encoding="utf-8"))
             return _Tested(judged(job, seen), counts, True, True)
-        folder = self.run.cell(job.cell)
-        if folder.exists():  # of an earlier run that was given the same folder
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True)
+        folder = self._folder(job)
         counters: dict[str, bytes] = {}
 
         @contextlib.contextmanager
@@ -221,6 +223,14 @@ class _Counting:
         if outcome is not None and outcome.ended is Ended.DONE and worth_keeping(outcome):
             store.put(KIND, key, lambda into: _write(into, seen, counts))
         return _Tested(result, counts, True, False)
+
+    def _folder(self, job: CellJob) -> Path:
+        """Return the cell's folder, empty."""
+        folder = self.run.cell(job.cell)
+        if folder.exists():  # of an earlier run that was given the same folder
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+        return folder
 
 
 def _write(into: Path, seen: Observation, counts: Counts) -> None:

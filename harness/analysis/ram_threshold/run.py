@@ -162,6 +162,8 @@ class _Searches:
         def passes(size: int, number: int) -> tuple[bool, str]:
             one = replace(cell, ram_mib=size, repeat=number)
             job = self._lab.job(arch, artifacts, one)
+            if job.broken:
+                raise _Missed(f"could not be tried: {job.broken[0].what}")
             result = self._lab.run(job, self._run, fresh=self._fresh)
             if result.verdict is Verdict.MISS:
                 raise _Missed(f"could not be tried with {size}M: {result.reason}")

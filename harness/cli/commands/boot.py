@@ -1,22 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Boot one guest, print its memory when ready, run commands in it, power it off.
 
-Exit code: 0 if every command ended with 0, else that of the first one that did not (128+N where
-signal N ended it). Without such a command 1: the kernel did not get ready, 3: the harness failed.
+Exit code: 1 where the kernel is at fault: it did not get ready, died, hung, or complained of
+something that is not tolerated (shown at the end). Else 0 if every command ended with 0, or that
+of the first one that did not (128+N where signal N ended it). 3: the harness failed.
 """
 
 from __future__ import annotations
 
 import argparse
 import shlex
+import sys
 import tempfile
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
-from harness.cli.single_guest import spec_from
+from harness.cli.single_guest import guest_from, print_fault
 from harness.guest.guest import BootFailure, Guest, boot
 from harness.guest.template import clone, make_template
 from harness.model.errors import GuestError, UserError
@@ -25,6 +28,7 @@ from harness.model.jsonio import to_json
 from harness.model.values import GuestSpec
 from harness.plan.options import add_plan_options
 from harness.report.terminal.boot_profile import show_profile
+from harness.run.driven import TOLERABLE, Drive, driven, parse_tolerated, seen_of_boot
 from harness.run.workspace import Workspace
 from harness.verdict.boot_profile import PROFILE_CMDLINE, BootProfile, compressed, profile_boot
 
@@ -36,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_plan_options(parser)
     parser.add_argument("--exec", action="append", default=[], metavar="COMMAND",
                         help="run COMMAND in the guest over SSH; may be given again")  # fmt: skip
+    parser.add_argument("--tolerate", action="append", default=[], metavar="KIND",
+                        help=f"of the kernel's complaints: {', '.join(TOLERABLE)}")  # fmt: skip
     parser.add_argument("--profile", action="store_true",
                         help="show where the time of the boot goes")  # fmt: skip
     parser.add_argument("--json", action="store_true",
@@ -43,31 +49,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace, workspace: Workspace) -> int:
-    """Boot; 0, the exit code of the first command that failed, or 1: the guest did not come up."""
+    """Boot; 1 where the kernel is at fault, else the exit code of the first command that failed."""
     if args.json and not args.profile:
         raise UserError("--json is for --profile", hint="give both")
     if args.json and args.exec:
         raise UserError("--json prints the profile alone", hint="leave --exec out")
-    plain = spec_from(args, workspace)
+    tolerated = parse_tolerated(args.tolerate, "--tolerate")
+    single = guest_from(args, workspace, furnished=False)
+    plain = single.spec
     spec = replace(plain, cmdline=(*plain.cmdline, *PROFILE_CMDLINE)) if args.profile else plain
     workspace.settle()
     clock = _Clock()
+    code = 0
+
+    def use(guest: Guest) -> None:
+        nonlocal code
+        if not args.json:
+            _print_ready(guest, spec)
+        if args.profile:
+            profile = _profile(guest, spec, clock.ready_s)
+            cloned = _clone_s(plain, workspace, Path(folder, "clone"))
+            _show(replace(profile, clone_s=cloned), as_json=args.json)
+        code = _run_all(guest, args.exec) if args.exec else 0
+
     with tempfile.TemporaryDirectory(prefix="kph-") as folder:
         try:
-            with boot(spec, Path(folder), report=clock) as guest:
-                if not args.json:
-                    _print_ready(guest, spec)
-                if args.profile:
-                    profile = _profile(guest, spec, clock.ready_s)
-                    cloned = _clone_s(plain, workspace, Path(folder, "clone"))
-                    _show(replace(profile, clone_s=cloned), as_json=args.json)
-                code = _run_all(guest, args.exec) if args.exec else 0
-                guest.power_off()
-                return code
+            with (
+                boot(spec, Path(folder), report=clock) as guest,
+                Drive(guest, single.debug, tolerated, *single.modules) as drive,
+            ):
+                seen = driven(drive, partial(use, guest))
         except BootFailure as failure:
-            print(f"{spec.arch.name}: {failure}")
-            print("\n".join(failure.console[-30:]))
-            return 1
+            seen = seen_of_boot(failure, single.debug)
+    if not seen.fault:
+        return code
+    print_fault(spec.arch.name, seen, sys.stderr if args.json else sys.stdout)
+    return 1
 
 
 class _Clock:
@@ -137,7 +154,8 @@ def _run_all(guest: Guest, commands: list[str]) -> int:
     with guest.ssh() as ssh:
         for command in commands:
             # A shell around it: of a command that a signal ended, SSH says no more than that.
+            print(f"$ {command}", flush=True)
             done = ssh.run(f"sh -c {shlex.quote(command)}; exit $?")
-            print(f"$ {command}\n{done.stdout}{done.stderr}", end="")
+            print(f"{done.stdout}{done.stderr}", end="")
             failed = failed or done.exit
     return failed

@@ -37,9 +37,13 @@ class Channels:
         return cls(*(f"socket,fd={fd}" for fd in (console, agent, samples, monitor)))
 
     @classmethod
-    def by_hand(cls) -> Channels:
-        """Return back ends for a person: the console on the terminal (Ctrl-A x ends it)."""
-        return cls("stdio,mux=on,signal=off", "null", "null", "null")
+    def by_hand(cls, log: Path | None = None) -> Channels:
+        """Return back ends for a person: the console on the terminal (Ctrl-A x ends it).
+
+        All that it prints is in the file *log* too.
+        """
+        kept = f",logfile={_value(log)}" if log is not None else ""
+        return cls(f"stdio,mux=on,signal=off{kept}", "null", "null", "null")
 
 
 def qemu_argv(

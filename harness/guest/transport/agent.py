@@ -46,6 +46,12 @@ class NoAnswer(GuestError):
         self.how = how
 
 
+class GuestDied(NoAnswer):
+    """The guest panicked, reset or powered off, and its kernel did that: not our fault (exit 1)."""
+
+    exit_code = 1
+
+
 @dataclass
 class Request:
     """A request on its way: what has come back so far. Changes with the vitals' lock held."""

@@ -9,6 +9,7 @@ import logging
 import select
 import shlex
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -73,18 +74,22 @@ class Ssh:
         host_key: str,
         deadline: Deadline,
         user: str = "root",
+        blame: Callable[[GuestError], GuestError] = lambda error: error,
     ) -> None:
         """Connect to *port* on loopback; *host_key* is the guest's, "ssh-ed25519 AAAA...".
+
+        *blame* tells what a connection that broke means, as where the guest is gone.
 
         Raises:
             GuestError: no answer, or not from this guest: it shows another host key.
         """
         self.port = port
         self.host_key = host_key
+        self._blame = blame
         try:
             channel = socket.create_connection(("127.0.0.1", port), deadline.remaining())
         except OSError as error:
-            raise GuestError(f"SSH: nothing answers on port {port}: {error}") from error
+            raise blame(GuestError(f"SSH: nothing answers on port {port}: {error}")) from None
         self._transport = paramiko.Transport(channel)
         try:
             self._handshake(client_key, host_key, deadline, user)
@@ -111,7 +116,8 @@ class Ssh:
             transport.auth_publickey(user, client_key.key)
         except (paramiko.SSHException, EOFError, OSError, ValueError) as error:
             said = str(error) or type(error).__name__
-            raise GuestError(f"SSH: no session with the guest: {said}") from error
+            failure = GuestError(f"SSH: no session with the guest: {said}")
+            raise self._blame(failure) from None
 
     def run(self, command: str, timeout_s: float = 30.0, stdin: bytes = b"") -> CommandResult:
         """Run *command* in the guest's shell and wait for its end.
@@ -144,13 +150,16 @@ class Ssh:
                 out, err = _Output(limit), _Output(limit)
                 _exchange(channel, stdin, out, err, deadline)
                 code = channel.exit_status
-        except TimeoutError as error:
-            raise GuestError(f"SSH: not done within {deadline.seconds:.0f} s: {command}") from error
+        except TimeoutError:
+            raise GuestError(f"SSH: not done within {deadline.seconds:.0f} s: {command}") from None
         except (paramiko.SSHException, EOFError, OSError) as error:
-            raise GuestError(f"SSH: the connection broke during: {command}: {error}") from error
+            raise self._broken(f"{command}: {error}") from None
         if code == -1 and not self._transport.is_active():
-            raise GuestError(f"SSH: the connection broke during: {command}")
+            raise self._broken(command)
         return CommandResult(bytes(out.kept), bytes(err.kept), code, out.dropped + err.dropped)
+
+    def _broken(self, what: str) -> GuestError:
+        return self._blame(GuestError(f"SSH: the connection broke during: {what}"))
 
     def close(self) -> None:
         self._transport.close()

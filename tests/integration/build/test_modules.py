@@ -12,7 +12,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
 from harness.build import modules
-from harness.build.modules import build_modules, build_program
+from harness.build.modules import build_each, build_modules, build_program
 from harness.cache.store import Store
 from harness.host.paths import Cache
 from harness.model.errors import BuildError, UserError
@@ -164,6 +164,57 @@ def test_module_that_does_not_compile_shows_the_compilers_first_error(
     assert "error: 'x' undeclared" in caught.value.what
     assert Path(caught.value.hint.removeprefix("full log: ")).is_file()
     assert list(bench.cache.work.glob("modules-*")) == []
+
+
+def test_modules_that_do_not_build_hide_no_others(
+    bench: Bench, include: Path, tmp_path: Path
+) -> None:
+    kernel = bench.kernel(0)
+    folder = tmp_path / "tests"
+    bad = toy_test(folder, "bad", "int f = x;\n")
+    bare = toy_test(folder, "bare")
+    (bare.folder / "Kbuild").unlink()
+    renamed = replace(toy_test(folder, "renamed"), module="uno")
+    gone = toy_test(folder, "gone")
+    (gone.folder / "gone.c").unlink()
+    good = tuple(toy_test(folder, name) for name in ("one", "three", "two"))
+    tests = (bad, bare, gone, *good, renamed)
+    built, broken = build_each(kernel, bench.arch, tests, include, bench.cache, ignore)
+    assert sorted(built) == ["one", "three", "two"]
+    assert all(module.is_file() for module in built.values())
+    assert sorted(broken) == ["bad", "bare", "gone", "renamed"]
+    first = "guest test 'bad' does not build for toy position 0: bad/bad.c:3:"
+    assert broken["bad"].what.startswith(first)
+    assert "'x' undeclared" in broken["bad"].detail
+    assert "has no Kbuild" in broken["bare"].what
+    assert "'gone/gone." in broken["gone"].what
+    assert "made no uno.ko" in broken["renamed"].what
+    assert list(bench.cache.work.glob("modules-*")) == []
+
+
+def test_module_that_builds_on_one_position_only_is_broken_on_others(
+    bench: Bench, include: Path, tmp_path: Path
+) -> None:
+    body = "#if TOY_LIMIT != 32\n#error of another position\n#endif\nint f;\n"
+    tests = (toy_test(tmp_path / "tests", "new", body), toy_test(tmp_path / "tests", "one"))
+    for position, expected in ((0, ["one"]), (2, ["new", "one"])):
+        kernel = bench.kernel(position)
+        built, broken = build_each(kernel, bench.arch, tests, include, bench.cache, ignore)
+        assert sorted(built) == expected
+        assert ["of another position" in error.what for error in broken.values()] == (
+            [True] if position == 0 else []
+        )
+
+
+def test_library_that_does_not_compile_is_why_none_builds(
+    bench: Bench, include: Path, tmp_path: Path
+) -> None:
+    (include / "harness").mkdir()
+    (include / "harness" / "sub.c").write_text("int sub(void) { return x; }\n")
+    tests = tuple(toy_test(tmp_path / "tests", name) for name in ("one", "two"))
+    built, broken = build_each(bench.kernel(0), bench.arch, tests, include, bench.cache, ignore)
+    assert built == {}
+    assert ["harness/sub.c:1:" in broken[name].what for name in ("one", "two")] == [True, True]
 
 
 def test_kbuild_that_makes_another_module_is_refused(

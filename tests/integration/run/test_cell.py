@@ -13,7 +13,7 @@ from harness.cache.store import Store
 from harness.guest.capacity import Capacity
 from harness.guest.template import Templates
 from harness.host import process
-from harness.model.errors import Interrupted
+from harness.model.errors import BuildError, Interrupted
 from harness.model.jsonio import from_json
 from harness.model.results import CellResult
 from harness.model.values import Cell, Kernel, Series, Verdict
@@ -101,6 +101,20 @@ def test_job_whose_kernel_lacks_a_symbol_is_skipped_without_a_guest(cells: Cells
     result = cells.result(job)
     assert (result.verdict, result.reason) == (Verdict.SKIP, "load xfs needs XFS_FS")
     assert [file.name for file in cells.run.cell(job.cell).iterdir()] == ["result.json"]
+
+
+def test_job_whose_test_does_not_build_is_an_error_with_what_the_compiler_said(
+    cells: Cells,
+) -> None:
+    said = BuildError("guest test 'sweep' does not build: m.c:1: no", detail="m.c:1: no\n  int")
+    job = replace(cells.job(PASSES), broken=(said,), module=cells.folder)
+    result = cells.result(job, fresh=True)
+    assert (result.verdict, result.expected) == (Verdict.ERROR, Verdict.PASS)
+    assert result.reason == said.what
+    assert not result.as_expected
+    ((label, file),) = result.evidence
+    assert label == "build-errors"
+    assert said.detail in (cells.run.path / file).read_text()
 
 
 def test_observation_of_a_crashed_emulator_is_a_miss_and_not_kept(cells: Cells) -> None:

@@ -23,6 +23,7 @@ from tests.integration.toydebug import (
     GATE,
     HEADER,
     POOL,
+    SET_UP,
     SOURCES,
     Built,
     after_call,
@@ -42,7 +43,8 @@ def splat(*lines: str) -> Splat:
 
 
 def frames(built: Built, *lines: str, module: Path | None = None) -> tuple[Frame, ...]:
-    (decoded,) = decode([splat("Call Trace:", *lines)], built.source, module)
+    modules = () if module is None else (module,)
+    (decoded,) = decode([splat("Call Trace:", *lines)], built.source, *modules)
     return decoded.frames
 
 
@@ -67,6 +69,23 @@ def test_decode_call_gives_line_with_inlined_functions(built: Built) -> None:
     assert (frame.module, frame.line, frame.exact) == ("", 2, False)
     assert frame.places == inlined(built, "\tgate(n);")
     assert line_of(built.text(POOL), "\tpass(n);") == line_of(SOURCES[POOL], "\tpass(n);") + 3
+
+
+def test_decode_init_function_that_the_build_folder_has_no_more(built: Built) -> None:
+    frame = f"RIP: 0010:set_up+0x0/{built.size('set_up'):#x}"
+    expected = (Place("set_up", POOL, line_of(built.text(POOL), SET_UP)),)
+    built.go_on()
+    assert places(built, frame, f" {built.take()}") == [expected, inlined(built, "\tgate(n);")]
+
+
+def test_decode_looks_at_most_limit_where_processor_stood_first(
+    built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "MAX_OBJECTS", 1)
+    monkeypatch.setattr(decoding, "BUDGET_S", 0.0)
+    other, exact = f" gate+0x1/{built.size('gate'):#x}", f"RIP: 0010:{built.take()}"
+    first, second = frames(built, other, exact)
+    assert (first.places, second.places[-1].file) == ((), POOL)
 
 
 def test_where_the_processor_stood_is_not_where_a_call_returns_to(built: Built) -> None:

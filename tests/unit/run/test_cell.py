@@ -11,6 +11,7 @@ import pytest
 from harness.arch import load_arch
 from harness.cache.store import Store
 from harness.guest.qemu import argv
+from harness.model.errors import BuildError
 from harness.model.values import Cell, GuestSpec, GuestTest, Kernel, Load, Plan, Series, SourceTree
 from harness.run.artifacts import GuestArtifacts
 from harness.run.cell import CellJob, cell_job
@@ -84,3 +85,30 @@ def test_cell_job_sizes_scratch_disks_by_ram(
         for ram in (64, 1024)
     }
     assert sizes == {64: (4, 512, 8), 1024: (4, 3072, 8)}
+
+
+def test_cell_job_of_what_does_not_build_says_why(
+    job: CellJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.run.cell.qemu_version", lambda _: "7.2")
+    (tmp_path / "k").write_text("CONFIG_MODULES=y\n")
+    arch, tree = job.spec.arch, SourceTree("dir:toy", "5.10", "toy", "digest", tmp_path)
+    loads = tuple(Load(name, tmp_path / name, "") for name in ("good", "bad"))
+    ready = ResolvedPlan(Plan(), tree, job.series, (arch,), (0,), (job.test,), loads)
+    debug = DebugSource(job.kernel, arch, tree, job.series, tmp_path, Store(tmp_path))
+    programs = {"good": tmp_path / "good"}
+    modules = {job.test.name: job.module}
+    broken = {tmp_path / "bad": BuildError("bad"), tmp_path / "other": BuildError("other")}
+    bench = GuestArtifacts(
+        job.kernel, tmp_path / "i", tmp_path, debug, modules, programs, broken=broken
+    )
+
+    def reasons(load: str, bench: GuestArtifacts = bench) -> list[str]:
+        made = cell_job(ready, arch, bench, replace(job.cell, load=load), "tcg")
+        return [error.what for error in made.broken]
+
+    assert reasons("none") == reasons("good") == []
+    assert reasons("bad") == reasons("good+bad:50%") == ["bad"]
+    lame = replace(bench, modules={}, broken={**broken, job.test.folder: BuildError("test")})
+    assert reasons("good", lame) == ["test"]
+    assert reasons("bad", lame) == ["test", "bad"]

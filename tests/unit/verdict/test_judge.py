@@ -17,6 +17,7 @@ from harness.verdict.judge import (
     judge,
     judge_fault,
     missed_result,
+    splats_of,
 )
 
 PASS, FAIL, ERROR, MISS, SKIP = (
@@ -334,8 +335,8 @@ def test_judge_fault_is_not_the_failure_that_was_expected_before_a_patch() -> No
     assert not result.as_expected
 
 
-def test_judge_fault_shows_what_the_console_says() -> None:
-    (splat,) = judge_fault(cell(2), TEST, SERIES, HALTS, OOPS).splats
+def test_splats_of_a_console() -> None:
+    (splat,) = splats_of(OOPS)
     assert splat.kind is SplatKind.OOPS
 
 

@@ -49,6 +49,38 @@ def test_blamed_frame_is_of_a_module_and_its_source_no_header() -> None:
     assert source_of(module) == own
 
 
+def stack(*lines: str, known: str = "") -> Splat:
+    """Return a splat of *lines*, of which only frames of the functions in *known* have a place."""
+    text = "\n".join(lines)
+    frames = tuple(
+        Frame(
+            f"{spot.function}+{spot.offset:#x}/{spot.size:#x}",
+            spot.module,
+            spot.line,
+            spot.exact,
+            (Place(spot.function, "a.c", spot.line),) if spot.function in known.split() else (),
+        )
+        for spot in spots_of(text)
+    )
+    return Splat(SplatKind.OOPS, "", text, 1, frames=frames)
+
+
+def test_blamed_is_never_another_frame_than_that_of_the_instruction_pointer() -> None:
+    lines = ("BUG: x", "RIP: 0010:set_up+0x1/0x2", " do_one_initcall+0x1/0x2")
+    assert blamed(stack(*lines, known="do_one_initcall")) is None
+    found = blamed(stack(*lines, known="do_one_initcall set_up"))
+    assert found is not None
+    assert found.symbol == "set_up+0x1/0x2"
+
+
+def test_blamed_of_a_panic_is_who_called_it() -> None:
+    lines = ("Kernel panic - not syncing: x", " dump_stack+0x1/0x2", " panic+0x1/0x2")
+    found = blamed(stack(*lines, " set_up+0x1/0x2", known="dump_stack panic set_up"))
+    assert found is not None
+    assert found.symbol == "set_up+0x1/0x2"
+    assert blamed(stack(*lines, known="dump_stack panic")) is None
+
+
 def test_plain_name_drops_suffixes_of_the_compiler_only() -> None:
     names = ("f.constprop.0", "f.isra.0.cold", "f.part.1", "f.llvm.123", "f.of_case", "f")
     assert list(map(plain_name, names)) == ["f", "f", "f", "f", "f.of_case", "f"]
