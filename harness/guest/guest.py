@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from harness.guest.boot_ready import await_ready
 from harness.guest.machine import Machine
 from harness.guest.phase_log import PhaseLog, loss
 from harness.guest.qemu.argv import SSH_PORT, disk_serial, qemu_argv
@@ -27,10 +28,10 @@ from harness.guest.qemu.process import find_emulator
 from harness.guest.transport.agent import ANSWER_S, Agent, NoAnswer
 from harness.guest.transport.console import Console
 from harness.guest.transport.protocol import Ready, lines_of
-from harness.guest.transport.reader import Wait
 from harness.host.deadline import Deadline, host_speed, speed_of
 from harness.model.errors import GuestError
 from harness.model.events import Report, Stage
+from harness.model.results import BootDeath
 from harness.model.values import GuestSpec, Speed
 
 if TYPE_CHECKING:
@@ -51,16 +52,27 @@ Origin = Literal["cold", "clone"]
 class BootFailure(Exception):
     """The kernel under test did not get ready: its own fault, so no HarnessError.
 
-    ``kind`` says how, ``console`` holds the console's lines.
+    ``death`` says how, in words and with evidence.
     """
 
-    def __init__(
-        self, kind: Literal["panic", "reset", "silent"], reason: str, console: tuple[str, ...]
-    ) -> None:
-        super().__init__(reason)
-        self.kind = kind
-        self.reason = reason
-        self.console = console
+    def __init__(self, death: BootDeath) -> None:
+        super().__init__(f"the kernel does not boot: {death.what}")
+        self.death = death
+
+    @property
+    def reason(self) -> str:
+        """How it died, in one line."""
+        return str(self)
+
+    @property
+    def kind(self) -> str:
+        """How it died, in a word."""
+        return self.death.kind.value
+
+    @property
+    def console(self) -> tuple[str, ...]:
+        """The console's lines."""
+        return self.death.console
 
 
 @dataclass(frozen=True)
@@ -328,7 +340,7 @@ def boot(
     file is the guest's memory and stays.
 
     Raises:
-        BootFailure: the kernel panicked, reset or fell silent before it was ready.
+        BootFailure: the kernel panicked, reset, stood still or ran in one place for ever.
         GuestError: QEMU failed.
         InfraError: QEMU is not installed, or cannot be started.
     """
@@ -339,7 +351,9 @@ def boot(
     with scratch_disks(spec, folder) as disks:
         command = partial(qemu_argv, spec, disks=disks, ram=ram)
         with Machine(command, folder) as machine:
-            ready = _await_ready(machine, deadline or Deadline(host_speed().scale(READY_S)))
+            ready = await_ready(machine, spec, deadline or Deadline(host_speed().scale(READY_S)))
+            if isinstance(ready, BootDeath):
+                raise BootFailure(ready)
             guest = Guest(machine, spec, ready)
             # A guest that died just now says so at the next request.
             with contextlib.suppress(NoAnswer):
@@ -365,24 +379,3 @@ def scratch_disks(spec: GuestSpec, folder: Path) -> Iterator[tuple[Path, ...]]:
 def scratch_disk(folder: Path, number: int) -> Path:
     """Return the file of scratch disk *number* of a guest whose folder is *folder*."""
     return folder / SCRATCH.format(disk_serial(number))
-
-
-def _await_ready(machine: Machine, deadline: Deadline) -> Ready:
-    how = machine.agent.wait_ready(deadline)
-    if machine.agent.ready is not None:
-        return machine.agent.ready
-    machine.settle()
-    # The console is complete only when everything was read.
-    panic, failure = machine.vitals.panic, machine.failure()
-    machine.stop()
-    lines = machine.console.lines
-    if panic:
-        raise BootFailure("panic", f"the kernel panicked before it was ready: {panic}", lines)
-    if failure is not None:
-        raise failure
-    if how is Wait.GONE:
-        raise BootFailure("reset", "the guest reset or powered off before it was ready", lines)
-    if how is Wait.CUT:
-        raise GuestError("QEMU closed the agent's port before the guest was ready")
-    last = f"; its console's last line: {lines[-1]}" if lines else "; its console stayed empty"
-    raise BootFailure("silent", f"not ready within {deadline.seconds:.0f} s{last}", lines)

@@ -152,6 +152,48 @@ class TestOutcome:
         return self.found_records + sum(phase.found_records for phase in self.phases)
 
 
+class Death(enum.Enum):
+    """Kinds of a boot that ends before the guest is ready."""
+
+    HALTED = "halted"  # the processor stands, and nothing can wake it
+    IDLE = "idle"  # it waits, with interrupts on, for what does not come
+    SPINNING = "spinning"  # it runs in one place for ever
+    PANIC = "panic"
+    RESET = "reset"  # it reset or powered off without a panic
+    TRIPLE_FAULT = "triple fault"
+    RAM = "needs more RAM"
+    INITRAMFS = "initramfs"  # it cannot be unpacked, or is no file system
+    INIT = "init"  # it is not there, or died
+    SILENT = "silent"  # the time was over, and none of the above was seen
+
+
+# Deaths by what the kernel was given: its own fault only where another kernel lives with the same.
+_OF_THE_GIVEN = frozenset({Death.RAM, Death.INITRAMFS, Death.INIT})
+
+
+@dataclass(frozen=True)
+class BootDeath:
+    """How a kernel died at boot, as one or two boots showed it."""
+
+    kind: Death
+    what: str  # one line, without addresses and times: the same in each run
+    frames: tuple[Frame, ...] = ()  # the stack at its end, innermost first; without places
+    console: tuple[str, ...] = ()  # lines of the first boot
+    early_log: tuple[str, ...] = ()  # of the second boot, which had an early console
+    registers: str = ""  # what QEMU said of the processors, and the stack by name
+    seconds: float = 0.0  # what both boots took until they were known to be dead
+    again: bool = False  # the second boot died in the same way
+    second: str = ""  # how the second boot ended, where it was another way, in one line
+
+    @property
+    def attributable(self) -> bool:
+        """Whether it takes no more than a working emulator to lay this to the kernel.
+
+        Else another kernel must have come up with the same RAM and initramfs.
+        """
+        return self.kind not in _OF_THE_GIVEN
+
+
 @dataclass(frozen=True)
 class Observation:
     """Evidence of one cell, not judged yet; kept for later runs."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -86,6 +86,34 @@ class SplatKind(enum.Enum):
 
 
 @dataclass(frozen=True)
+class Registers:
+    """How a processor's state is read: names as QEMU's ``info registers`` has them.
+
+    Several names are in order of preference. Frames on a stack are alike everywhere: the previous
+    frame's address at [frame], and behind it the address to return to.
+    """
+
+    counter: tuple[str, ...]
+    stack: tuple[str, ...]
+    frame: tuple[str, ...]
+    link: str  # of a function that was just called: where it returns to; "": on top of the stack
+    flags: tuple[str, ...]
+    masked: tuple[int, int]  # (mask, value): flags & mask == value where interrupts are off
+    # What the processor itself pushes in a trap, above the instruction pointer: the kernel's code
+    # segment. 0: it pushes nothing, and the kernel links a frame.
+    trap_segment: int
+    # Where the kernel keeps what a trap interrupted, a frame pointer with its lowest bit set leads
+    # there: offsets of the interrupted frame and instruction pointers. None: it does not.
+    trap_offsets: tuple[int, int] | None
+    # How functions begin behind whose frame is the one that a trap interrupted.
+    trap_entries: tuple[str, ...]
+    # Functions in which a kernel waits with interrupts off although one wakes it.
+    idle: tuple[str, ...]
+    # The called address, given an address and the bytes before it: where these are a direct call.
+    call_target: Callable[[int, bytes], int | None]
+
+
+@dataclass(frozen=True)
 class Arch:
     """Everything that differs between guest architectures; one file in ``harness/arch`` each."""
 
@@ -107,6 +135,10 @@ class Arch:
     console: str  # the kernel's name of the serial console
     cmdline: tuple[str, ...]  # kernel parameters only this architecture needs
     lone_cpu_cmdline: tuple[str, ...]  # further ones where TCG emulates a single CPU
+    early_console: tuple[str, ...]  # kernel parameters of a console that speaks as soon as one can
+    ram_at: int  # physical address of the first byte of RAM
+    text_at: int  # physical address at which QEMU puts the kernel's symbol _text
+    registers: Registers
     probe: bytes  # a program that runs bare and powers off: proof that an accelerator executes
     probe_argv: tuple[str, ...]  # how QEMU loads the probe, "{probe}" standing for its file
     probe_exit: int  # QEMU's exit status when the probe ran
