@@ -46,7 +46,7 @@ class Seen:
     def kind(self) -> str:
         """The same for positions that fail in the same way."""
         if self.verdict is not Verdict.FAIL:
-            return self.verdict.value
+            return str(self.verdict.value)
         return "" if self.stage is None else _LINE.sub("", self.what)
 
     @property

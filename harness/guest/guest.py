@@ -28,6 +28,7 @@ from harness.guest.qemu.process import find_emulator
 from harness.guest.transport.agent import ANSWER_S, Agent, NoAnswer
 from harness.guest.transport.console import Console
 from harness.guest.transport.protocol import Ready, lines_of
+from harness.guest.transport.reader import Wait
 from harness.host.deadline import Deadline, host_speed, speed_of
 from harness.model.errors import GuestError
 from harness.model.events import Report, Stage

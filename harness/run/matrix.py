@@ -126,11 +126,11 @@ class _Matrix:
                     undecided.append((arch, position, error))
                 else:
                     self._opened.append(self.lab.submit(self._open, arch, position, kernel))
-        for arch, position, error in undecided:
+        for arch, position, unclear in undecided:
             # A later position that builds clears the host.
-            fault = self.lab.build_fault(arch, position, error)
+            fault = self.lab.build_fault(arch, position, unclear)
             if fault is None:
-                self._unbuilt(arch, position, error)
+                self._unbuilt(arch, position, unclear)
             else:
                 self._failed(arch, position, fault)
         for opened in self._opened:

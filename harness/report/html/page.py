@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.model.results import CellResult, KernelRecord, RunRecord
+from harness.model.results import CellResult, KernelRecord, RunRecord, Stop
 from harness.model.text import clip, one_line
 from harness.model.values import Cell, Verdict
 from harness.report.analysis.coverage_text import CoverageView, coverage_view
@@ -29,6 +29,7 @@ from harness.report.html.patch_view import PatchView, patch_view
 from harness.report.matrix import (
     Matrix,
     Row,
+    differences,
     duration,
     headline,
     lay_out,
@@ -151,7 +152,9 @@ def make_page(record: RunRecord, folder: Path) -> Page:
         repeats=_repeat_views(matrix, repeated, links),
         legend=_legend(matrix.results.values()),
         any_turn=any(s.turned for line in lines for block in line.blocks for s in block),
-        differences=tuple((by_result[id(d.result)], d.times + d.others) for d in differences(record)),
+        differences=tuple(
+            (by_result[id(d.result)], d.times + d.others) for d in differences(record)
+        ),
         patches=tuple(patch_view(folder, record, entry) for entry in patch_entries(record)),
         kernels=_kernel_views(folder, record),
         run_facts=_run_facts(record),

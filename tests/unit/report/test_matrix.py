@@ -14,10 +14,10 @@ from harness.report.matrix import (
     Matrix,
     Row,
     difference,
+    differences,
     duration,
     headline,
     lay_out,
-    differences,
     verdict_text,
 )
 from tests.unit.verdict.test_changes import run, stopped, track
