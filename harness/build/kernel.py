@@ -143,7 +143,11 @@ def build_kernel(
         # Another harness may have built it while we waited for the tree.
         kernel = _from_store(job, reused=True)
         if kernel is None:
-            _build(job, work)
+            try:
+                _build(job, work)
+            except KernelBuildError:
+                job.tell(f"{job.arch.name} position {job.position}: does not build", finished=True)
+                raise
             kernel = _from_store(job, reused=False)
     if kernel is None:
         raise InfraError(f"{cache.store} does not keep what is written to it")
