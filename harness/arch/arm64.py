@@ -58,6 +58,7 @@ ARCH = Arch(
         frame=("X29",),
         link="X30",
         flags=("PSTATE",),
+        privileged=" EL1",
         masked=(0x80, 0x80),
         trap_segment=0,
         trap_offsets=None,

@@ -79,6 +79,7 @@ ARCH = Arch(
         frame=("RBP", "EBP"),
         link="",
         flags=("RFL", "EFL"),
+        privileged="CPL=0",
         masked=(0x200, 0),
         trap_segment=0x10,
         trap_offsets=(4 * 8, 16 * 8),

@@ -7,12 +7,13 @@ Words are the same each time that it dies like this, so neither addresses nor ti
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from harness.guest.processor import Site
 from harness.model.results import Death, Frame
-from harness.model.symbols import SystemMap, plain_name
+from harness.model.symbols import PANIC, SystemMap, plain_name
 from harness.model.text import one_line
 from harness.model.values import GuestSpec
 
@@ -30,11 +31,6 @@ _INIT = re.compile(r"No working init found|Requested init .{1,200} failed|Attemp
 _ROOT = re.compile(r"VFS: Unable to mount root fs")
 _INITRAMFS = re.compile(r"(?:Initramfs unpacking failed|rootfs image is not initramfs)[^\n]{0,200}")
 _STRINGS = re.compile(rb"[\x20-\x7e\t\n]{4,1000}")
-# The processor was there when the kernel complained: x86, arm64.
-_STOOD = re.compile(
-    r"(?:RIP: 0010:|pc : |PC is at )(?P<function>[\w.$]{1,200})"
-    r"\+0x(?P<offset>[0-9a-f]{1,8})/0x(?P<size>[0-9a-f]{1,8})"
-)
 # How a kernel resets: a way that ends in a triple fault on purpose is none.
 _RESTARTS = re.compile(r"restart|reboot|power_off|psci_sys")
 
@@ -52,11 +48,13 @@ def needs_mib(spec: GuestSpec, symbols: SystemMap | None) -> int:
 
 def kind_of(seen: Death, lines: Sequence[str], stack: Sequence[Site]) -> Death:
     """Return what killed a kernel that looks *seen* from outside, by the *lines* of its log."""
-    if any(_RESTARTS.search(site.symbol.name) for site in stack) and seen is Death.TRIPLE_FAULT:
-        seen = Death.RESET
+    names = [site.symbol.name for site in stack]
     words = panic_words(lines)
+    if not words and PANIC in names:
+        return Death.PANIC  # of which no word got out
     if not words:
-        return seen
+        wanted = seen is Death.TRIPLE_FAULT and any(map(_RESTARTS.search, names))
+        return Death.RESET if wanted else seen
     text = "\n".join((*lines, words))
     if _INIT.search(words) or _ROOT.search(words):
         if _RAM.search(text):
@@ -72,12 +70,14 @@ def panic_words(lines: Iterable[str]) -> str:
 
 
 def words_of(
-    kind: Death, lines: Sequence[str], stack: Sequence[Site], spec: GuestSpec, needs: int
+    kind: Death, lines: Sequence[str], where: str, spec: GuestSpec, *, too_large: bool
 ) -> str:
-    """Return the death in one line."""
-    where = place_words(stack)
+    """Return the death in one line: of the *kind*, and *where* it happened, if that is known.
+
+    *too_large*: RAM does not hold kernel and initramfs.
+    """
     match kind:
-        case Death.RAM if needs > spec.ram_mib:
+        case Death.RAM if too_large:
             return f"needs more RAM: kernel and initramfs do not fit into {spec.ram_mib} MiB"
         case Death.RAM:
             return f"needs more RAM than {spec.ram_mib} MiB: {panic_words(lines)}"
@@ -89,9 +89,7 @@ def words_of(
         case Death.INIT:
             return f"has no working init: {panic_words(lines)}"
         case Death.PANIC:
-            stood = next(filter(None, map(_STOOD.search, lines)), None)
-            at = f", in {plain_name(stood['function'])}" if stood else ""
-            return f"panic: {panic_words(lines)}{at}"
+            return f"panic: {panic_words(lines) or '(no words)'}" + (f", {where}" if where else "")
         case Death.IDLE:
             stage = "after init was started" if _init_ran(lines) else "before init was started"
             return f"idle {stage}, waiting for what does not come"
@@ -114,18 +112,30 @@ def place_words(stack: Sequence[Site]) -> str:
 
 
 def common(stacks: Sequence[Sequence[Site]]) -> tuple[Site, ...]:
-    """Return what all *stacks* of a kernel that runs in one place have in common, from outside in.
+    """Return what *stacks* of a kernel that runs in one place have in common, innermost first.
 
-    A loop is in the innermost function that they all are in; what it calls comes and goes.
+    A loop is in the innermost function that they all are in; what it calls comes and goes. A
+    function that has no frame yet hides its caller: it is known from the stacks where it has one.
     """
+    outermost = [tuple(reversed(stack)) for stack in stacks if stack]
     shared: list[Site] = []
-    for sites in zip(*(reversed(stack) for stack in stacks), strict=False):
-        if len({site.symbol.name for site in sites}) > 1:
+    depth = 0
+    while outermost and all(len(stack) > depth for stack in outermost):
+        names = Counter(stack[depth].symbol.name for stack in outermost)
+        name = max(names, key=lambda one: (names[one], one))
+        through = [stack for stack in outermost if stack[depth].symbol.name == name]
+        called = {stack[depth + 1].symbol.name for stack in through if len(stack) > depth + 1}
+        if not names.keys() - {name} <= called:
             break
-        shared.append(sites[0])
-        if len({site.symbol.address for site in sites}) > 1:
-            break
+        shared.append(through[0][depth])
+        outermost, depth = through, depth + 1
     return tuple(reversed(shared))
+
+
+def behind_panic(stack: Sequence[Site]) -> Sequence[Site]:
+    """Return what of *stack* led to a panic, where it goes through one, else all of it."""
+    names = [site.symbol.name for site in stack]
+    return stack[names.index(PANIC) + 1 :] if PANIC in names else stack
 
 
 def frames_of(stack: Iterable[Site]) -> tuple[Frame, ...]:

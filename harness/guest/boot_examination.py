@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import shlex
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,11 +25,14 @@ from harness.guest.machine import Machine
 from harness.guest.qemu.argv import Channels, qemu_argv
 from harness.host.deadline import Deadline, host_speed
 from harness.host.files import write_whole
+from harness.model.errors import GuestError
 from harness.model.results import BootDeath, Death
 from harness.model.values import GuestSpec
 
-EARLY_LOG, REGISTERS, EARLY_ARGV = "early-console.log", "registers.txt", "early-argv.txt"
-EVIDENCE = (EARLY_LOG, REGISTERS, EARLY_ARGV)
+EARLY_LOG, REGISTERS = "early-console.log", "registers.txt"
+CONSOLE = "console.log"
+CAME_UP = "it came up"
+EVIDENCE = (EARLY_LOG, REGISTERS)
 # After a reset the emulator pauses, and it has said what the processor was reset for.
 _EXAMINED = ("-no-shutdown", "-d", "cpu_reset")
 SAME_TIME = 2.0  # a second boot has so many times what the first took
@@ -45,50 +47,55 @@ _ENDS = frozenset(
 _INNERMOST = 3  # functions of a stack of which two deaths in one place share one
 
 
-def examine(spec: GuestSpec, first: BootDeath, folder: Path) -> BootDeath:
+def examine(spec: GuestSpec, first: BootDeath, folder: Path | None = None) -> BootDeath:
     """Boot *spec*, which died as *first*, once more, and return what both boots show together.
 
-    Leaves early-console.log, registers.txt and early-argv.txt in *folder*, which is made if need
-    be. Takes some seconds; where the first boot was silent to its end, as long again.
+    Leaves its evidence (:func:`write_evidence`) in *folder*. Takes some seconds; where the first
+    boot was silent to the end of its time, as long again. An emulator that fails where it did not
+    before leaves *first* as it is, with a ``second`` that says so.
 
     Raises:
-        GuestError: QEMU failed.
         InfraError: QEMU cannot be started.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     early = replace(spec, cmdline=(*spec.cmdline, *spec.arch.early_console))
+    seconds = max(LEAST_S * host_speed().factor, SAME_TIME * first.seconds)
+    clock = Deadline(seconds)
+    try:
+        death = together(first, _second(early, clock))
+    except GuestError as error:
+        death = replace(first, second=f"it could not be booted: {error.what}")
+    death = replace(death, seconds=first.seconds + clock.spent)
+    if folder is not None:
+        write_evidence(death, folder)
+    return death
+
+
+def _second(spec: GuestSpec, deadline: Deadline) -> BootDeath | None:
+    """Boot *spec*, which has an early console, and return its death; None: it came up."""
 
     def command(channels: Channels) -> tuple[str, ...]:
-        return (*qemu_argv(early, channels, disks=disks), *_EXAMINED)
+        return (*qemu_argv(spec, channels, disks=disks), *_EXAMINED)
 
-    seconds = max(LEAST_S * host_speed().factor, SAME_TIME * first.seconds)
-    begun = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="kph-examine-") as name,
         scratch_disks(spec, Path(name)) as disks,
         Machine(command, Path(name)) as machine,
     ):
-        ended = await_ready(machine, early, Deadline(seconds), AGAIN, paused=True)
+        ended = await_ready(machine, spec, deadline, AGAIN, paused=True)
+        if not isinstance(ended, BootDeath):
+            return None
         argv = shlex.join(machine.argv)
-    second = ended if isinstance(ended, BootDeath) else None
-    death = together(first, second, first.seconds + time.monotonic() - begun)
-    write_evidence(death, folder)
-    write_whole(folder / EARLY_ARGV, f"{argv}\n")
-    return death
+        return replace(ended, registers=f"{ended.registers}\n\n{argv}".strip())
 
 
-def together(first: BootDeath, second: BootDeath | None, seconds: float) -> BootDeath:
-    """Return what the *first* and the *second* boot show, which took *seconds* together.
-
-    A second one that came up is None.
-    """
+def together(first: BootDeath, second: BootDeath | None) -> BootDeath:
+    """Return what the *first* and the *second* boot show; a second one that came up is None."""
     if second is None:
-        return replace(first, seconds=seconds, again=False, second="it came up")
+        return replace(first, again=False, second=CAME_UP)
     evidence = replace(
         first,
         early_log=second.early_log,
         registers=second.registers or first.registers,
-        seconds=seconds,
     )
     if not _alike(first, second):
         return replace(evidence, again=False, second=second.what)
@@ -112,6 +119,13 @@ def _alike(first: BootDeath, second: BootDeath) -> bool:
 
 
 def write_evidence(death: BootDeath, folder: Path) -> None:
-    """Write the early log and the registers of *death* into *folder*, which is made if need be."""
-    write_whole(folder / EARLY_LOG, "".join(f"{line}\n" for line in death.early_log))
-    write_whole(folder / REGISTERS, f"{death.what}\n\n{death.registers}\n")
+    """Write console.log, early-console.log and registers.txt of *death* into *folder*.
+
+    The folder is made if need be; a log that is empty is none, and one that is there stays.
+    """
+    registers = f"{death.what}\n\n{death.registers}\n"
+    logs = ((CONSOLE, death.console), (EARLY_LOG, death.early_log))
+    files = [(name, "".join(f"{line}\n" for line in lines)) for name, lines in logs]
+    for name, text in (*files, (REGISTERS, registers)):
+        if text and not (folder / name).exists():
+            write_whole(folder / name, text)

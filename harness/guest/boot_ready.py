@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from harness.guest.boot_death import (
+    behind_panic,
     common,
     frames_of,
     kept_lines,
     kind_of,
     lines_in_memory,
     needs_mib,
+    place_words,
     words_of,
 )
 from harness.guest.boot_watch import FIRST, BootWatch, Patience
@@ -25,8 +28,8 @@ from harness.model.results import BootDeath, Death
 from harness.model.values import GuestSpec
 
 TRIPLE_FAULT = "Triple fault"  # how QEMU logs one
-STACKS = 8  # looks at a kernel that runs in one place
-PAUSE_S = 0.05  # between them
+STACKS = 24  # looks at a kernel that runs in one place
+PAUSE_S = 0.02  # between them
 LOG_LIMIT = 2**20  # bytes of the kernel's log buffer that are read
 
 
@@ -47,20 +50,22 @@ def await_ready(
     """
     begun = time.monotonic()
     look = Look(machine, spec)
-    how, seen = BootWatch(machine, spec, look, patience, paused=paused).wait(deadline)
+    needs = needs_mib(spec, look.map)
+    too_large = needs > spec.ram_mib
+    watch = BootWatch(machine, spec, look, patience, paused=paused, too_large=too_large)
+    how, seen = watch.wait(deadline)
     if machine.agent.ready is not None:
         return machine.agent.ready
     if seen is None:
         machine.settle()
-    needs = needs_mib(spec, look.map)
     failure = machine.failure()
-    if failure is not None and needs <= spec.ram_mib and not machine.vitals.panic:
+    if failure is not None and not too_large and not machine.vitals.panic:
         raise failure
     if how is Wait.CUT and seen is None:
         raise GuestError("QEMU closed the agent's port before the guest was ready")
     seen = seen or (Death.RESET if how is Wait.GONE else Death.SILENT)
     alive = machine.vitals.exit_code is None
-    stack, registers = _examined(look, seen) if alive else ((), "")
+    stack, where, registers = _examined(look, seen) if alive else ((), "", "")
     remembered = _log_in_memory(look) if alive else ()
     machine.stop()
     # The console is complete only when everything was read.
@@ -68,11 +73,11 @@ def await_ready(
         seen = Death.TRIPLE_FAULT
     console = machine.console.lines
     lines = console if len(console) >= len(remembered) else remembered
-    kind = Death.RAM if needs > spec.ram_mib else kind_of(seen, lines, stack)
+    kind = Death.RAM if too_large else kind_of(seen, lines, stack)
     return BootDeath(
         kind=kind,
-        what=words_of(kind, lines, stack, spec, needs),
-        frames=frames_of(stack),
+        what=words_of(kind, lines, where, spec, too_large=too_large),
+        frames=frames_of(behind_panic(stack)),
         console=console,
         early_log=kept_lines(lines) if paused else (),
         registers=registers,
@@ -80,8 +85,8 @@ def await_ready(
     )
 
 
-def _examined(look: Look, seen: Death) -> tuple[tuple[Site, ...], str]:
-    """Return the first processor's stack, and all that is known of the processors as a text."""
+def _examined(look: Look, seen: Death) -> tuple[Sequence[Site], str, str]:
+    """Return the first processor's stack, where that is in words, and all of it as a text."""
     stacks: list[tuple[Site, ...]] = []
     processors: tuple[Processor, ...] = ()
     try:
@@ -92,11 +97,13 @@ def _examined(look: Look, seen: Death) -> tuple[tuple[Site, ...], str]:
     except GuestError:  # what was seen until then has to do
         pass
     stack = common(stacks)
-    named = [f"  {site.symbol}{'  (trapped here)' * site.trapped}" for site in stack]
-    texts = [one.text for one in processors]
-    return stack, "\n".join(
-        (f"{seen.value}; the stack of the first processor:", *named, "", *texts)
-    )
+    where = place_words(behind_panic(stack))
+    if not any(stacks) and processors and look.symbols:
+        where = "outside of the kernel" if processors[0].privileged else "in a program"
+    title = f"{seen.value} {where}".strip() + "; the stack of the first processor:"
+    named = (f"  {site.symbol}{'  (trapped here)' * site.trapped}" for site in stack)
+    texts = (one.text for one in processors)
+    return stack, where, "\n".join((title, *named, "", *texts))
 
 
 def _log_in_memory(look: Look) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from harness.guest.transport.reader import Wait
 from harness.host.deadline import Deadline
 from harness.model.errors import GuestError
 from harness.model.results import Death
-from harness.model.symbols import SystemMap
+from harness.model.symbols import PANIC, SystemMap
 from harness.model.values import GuestSpec
 
 TICK_S = 0.25  # from one look at the emulator to the next
@@ -49,6 +49,7 @@ class Patience:
     silent_s: float = 1.5  # the emulator's CPU time before its registers are looked at
     loop_s: float = 3.0  # CPU time in the same few states
     place_s: float = 10.0  # CPU time in the same few functions
+    panic_s: float = 2.0  # CPU time in a panic: it should have reset by then
 
 
 FIRST = Patience()
@@ -71,6 +72,7 @@ class Sight:
 
     cpu_s: float  # that the emulator had taken until then
     processors: tuple[Processor, ...]
+    panics: bool = False  # the first of them is on its way through a panic
 
 
 def slept(ticks: Sequence[Tick], seconds: float) -> bool:
@@ -102,6 +104,24 @@ def stays(sights: Sequence[Sight], symbols: SystemMap, patience: Patience, ram_m
     return _same(recent, function, PLACE_FUNCTIONS, PLACE_PART)
 
 
+def panics(sights: Sequence[Sight], patience: Patience) -> bool:
+    """Say whether the last of *sights* show a panic that has no end."""
+    recent = _recent(sights, patience.panic_s)
+    return bool(recent) and all(sight.panics for sight in recent)
+
+
+def strays(sights: Sequence[Sight], symbols: SystemMap, patience: Patience) -> bool:
+    """Say whether the last of *sights* show all processors in no function of the kernel.
+
+    Nor in a program: a jump into nowhere ends so.
+    """
+
+    def nowhere(one: Processor) -> str | None:
+        return "" if symbols.find(one.counter) or not one.privileged else "nowhere"
+
+    return _same(_recent(sights, patience.loop_s), nowhere, 1, 1.0)
+
+
 def _recent(sights: Sequence[Sight], cpu_s: float) -> Sequence[Sight]:
     """Return the last of *sights* that span *cpu_s*; none where they are too few."""
     if not sights:
@@ -130,14 +150,25 @@ class BootWatch:
     """Waits for one guest to become ready, or to be dead."""
 
     def __init__(
-        self, machine: Machine, spec: GuestSpec, look: Look, patience: Patience, *, paused: bool
+        self,
+        machine: Machine,
+        spec: GuestSpec,
+        look: Look,
+        patience: Patience,
+        *,
+        paused: bool,
+        too_large: bool,
     ) -> None:
-        """Watch *machine*; *paused*: its emulator pauses where others end with the guest."""
+        """Watch *machine*; *paused*: its emulator pauses where others end with the guest.
+
+        *too_large*: kernel and initramfs do not fit into its RAM.
+        """
         self._machine = machine
         self._spec = spec
         self._look = look
         self._patience = patience
         self._pauses = paused
+        self._too_large = too_large
         self._heard = -1
         self._cpu_s = 0.0
         self._silent_cpu_s = 0.0
@@ -180,10 +211,15 @@ class BootWatch:
             return Death.IDLE if self._asleep(self._patience.idle_s) else None
         if self._silent_cpu_s < self._patience.silent_s:
             return None
+        if self._too_large and self._silent_cpu_s >= self._patience.loop_s:
+            return Death.SPINNING  # whatever it runs there
         try:
-            self._sights.append(Sight(self._cpu_s, self._look.processors()))
+            processors = self._look.processors()
         except GuestError:
             return None
+        stack = self._look.stack(processors[0]) if processors else ()
+        panicking = any(site.symbol.name == PANIC for site in stack)
+        self._sights.append(Sight(self._cpu_s, processors, panicking))
         return Death.SPINNING if self._spins() else None
 
     def _tick(self) -> None:
@@ -216,7 +252,10 @@ class BootWatch:
 
     def _spins(self) -> bool:
         sights = tuple(self._sights)
-        if loops(sights, self._patience):
+        if loops(sights, self._patience) or panics(sights, self._patience):
             return True
         symbols = self._look.symbols
-        return symbols is not None and stays(sights, symbols, self._patience, self._spec.ram_mib)
+        return symbols is not None and (
+            strays(sights, symbols, self._patience)
+            or stays(sights, symbols, self._patience, self._spec.ram_mib)
+        )

@@ -38,6 +38,7 @@ class Processor:
     frame: int
     link: int  # 0 where the architecture has none
     masked: bool  # its interrupts are off
+    privileged: bool  # it runs the kernel, or what has taken its place
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ def _processor(text: str, arch: Arch) -> Processor | None:
         frame=first(names.frame) or 0,
         link=found.get(names.link, 0),
         masked=flags & mask == value,
+        privileged=names.privileged in text,
     )
 
 
@@ -97,7 +99,9 @@ def stack_of(cpu: Processor, symbols: SystemMap, arch: Arch, read: Read) -> tupl
     frames = list(_frames(cpu.frame, symbols, arch, memory))
     sites = [Site(here, exact=True)]
     link = cpu.link or memory.word(cpu.stack) or 0
-    called = symbols.find(link) if calls.leads(link, here) else None
+    # At its first instruction, a function has not touched what its caller left.
+    proven = here.offset == 0 or calls.leads(link, here)
+    called = symbols.find_caller(link) if proven and link else None
     if called is not None and (not frames or frames[0][1].symbol.address != link):
         sites.append(Site(called, exact=False))
     if not frames:
@@ -148,19 +152,23 @@ def _frames(
 ) -> Iterator[tuple[int, Site]]:
     """Yield where on the stack it is, and what is returned to; stacks grow down."""
     names = arch.registers
-    trapped = False
+    entered = False  # the frame before is the one of a trap's entry
     for _ in range(MAX_FRAMES):
-        to_frame, to_counter = 0, WORD
-        linked = frame % 2 == 1 and names.trap_offsets is not None
-        if linked and names.trap_offsets:
-            frame, (to_frame, to_counter) = frame - 1, names.trap_offsets
+        linked = names.trap_offsets if frame % 2 else None
+        to_frame, to_counter = linked or (0, WORD)
+        frame -= frame % 2
         before, back = memory.word(frame + to_frame), memory.word(frame + to_counter)
-        symbol = symbols.find(back) if back else None
-        if before is None or symbol is None or frame % WORD:
+        if before is None or not back or frame % WORD:
             return
-        trapped = trapped or linked
+        symbol = symbols.find_caller(back)
+        trapped = linked is not None or (
+            entered and symbol is not None and not symbol.name.startswith(names.trap_entries)
+        )
+        symbol = symbols.find(back) if trapped else symbol
+        if symbol is None:
+            return
         yield frame, Site(symbol, exact=trapped, trapped=trapped)
-        trapped = symbol.name.startswith(names.trap_entries)
+        entered = symbol.name.startswith(names.trap_entries)
         if before <= frame:
             return
         frame = before
@@ -191,7 +199,7 @@ class _Calls:
 
     def leads(self, address: int, to: Symbol) -> bool:
         """Say whether *address* follows a direct call of the function of *to*."""
-        if not address or self.symbols.find(address) is None:
+        if not address or self.symbols.find_caller(address) is None:
             return False
         before = self.memory.bytes(address - WORD, WORD)
         target = self.arch.registers.call_target(address, before)
@@ -201,7 +209,7 @@ class _Calls:
         """Yield where *trap* came in, and who called that if it is proven and not *caller*."""
         yield Site(trap.symbol, exact=True, trapped=True)
         link = self.memory.word(trap.stack) or 0
-        found = self.symbols.find(link) if self.leads(link, trap.symbol) else None
+        found = self.symbols.find_caller(link) if self.leads(link, trap.symbol) else None
         if found is not None and (caller is None or found.address != caller.address):
             yield Site(found, exact=False)
 
@@ -212,7 +220,7 @@ class _Calls:
             if word is None:
                 return
             if in_kernel(word) and self.leads(word, inner):
-                found = self.symbols.find(word)
+                found = self.symbols.find_caller(word)
                 assert found is not None
                 yield Site(found, exact=False)
                 inner = found

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import bisect
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 KERNEL = 1 << 63  # addresses from here on are the kernel's
+PANIC = "panic"  # the function that every panic goes through
 # What the compiler appends to the name of a function that it split or specialized.
 _COMPILED = re.compile(r"\.(?:constprop|isra|part|cold|llvm)\b(?:\.\d+)*")
 _LINE = re.compile(r"^([0-9a-f]{16}) ([A-Za-z]) (\S{1,200})$", re.M)
@@ -82,6 +83,14 @@ class SystemMap:
         if _MARK.search(name) or size > _LONGEST:
             return None
         return Symbol(name, virtual - start, size, address)
+
+    def find_caller(self, back: int) -> Symbol | None:
+        """Return the function that made the call which returns to *back*.
+
+        A call that does not return may be the last thing in a function.
+        """
+        found = self.find(back - 1)
+        return found and replace(found, offset=found.offset + 1, address=back)
 
 
 def _rank(name: str) -> tuple[bool, int, str]:

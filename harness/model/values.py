@@ -98,6 +98,7 @@ class Registers:
     frame: tuple[str, ...]
     link: str  # of a function that was just called: where it returns to; "": on top of the stack
     flags: tuple[str, ...]
+    privileged: str  # what QEMU's text has where it runs the kernel, or what calls itself so
     masked: tuple[int, int]  # (mask, value): flags & mask == value where interrupts are off
     # What the processor itself pushes in a trap, above the instruction pointer: the kernel's code
     # segment. 0: it pushes nothing, and the kernel links a frame.
