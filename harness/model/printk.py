@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 STAMP_TIME = r"\[ {0,8}(?P<seconds>[0-9]{1,10})\.(?P<micros>[0-9]{6})\]"
-STAMP = re.compile(rf"(?:<[0-9]{{1,3}}>)?{STAMP_TIME}(?:\[ *[TC][0-9]{{1,9}}\])? ?")
+STAMP = re.compile(rf"(?:<[0-9]{{1,3}}>)?{STAMP_TIME}(?:\[ *(?P<caller>[TC][0-9]{{1,9}})\])? ?")
 
 
 def stamp_us(stamp: re.Match[str]) -> int:

@@ -21,6 +21,7 @@ MAX_RECORD = 16 * MAX_LINE
 _ESCAPE = re.compile(r"\\x([0-7][0-9a-f])")
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _NUMBERS = re.compile(r"\d{1,5},\d{1,20},\d{1,20}(?:,[^;]{0,80})?;")
+_CALLER = re.compile(r",caller=([TC]\d{1,9})[,;]")
 _CUT_IN = re.compile(rf"(?<=[^\s\[])\s*(?={STAMP_TIME})")
 
 
@@ -31,6 +32,7 @@ class LogLine:
     record: int  # 1-based place of the record it came from
     text: str  # at most MAX_LINE characters
     quoted: bool  # a further line of a record that began with "#": a test's own words
+    caller: str = ""  # the task ("T57") or processor ("C0") that printed it, where the log tells
 
 
 def log_lines(records: Iterable[str]) -> Iterator[LogLine]:
@@ -40,22 +42,31 @@ def log_lines(records: Iterable[str]) -> Iterator[LogLine]:
     record yields at least one line, which may be empty.
     """
     for number, record in enumerate(records, start=1):
-        first, *more = _plain(record).split("\n")
+        text, caller = _plain(record)
+        first, *more = text.split("\n")
         diagnostic = first.lstrip().startswith("#")
         for piece in [first] if diagnostic else _CUT_IN.sub("\n", first).split("\n"):
-            yield LogLine(number, _without(STAMP, piece)[:MAX_LINE].rstrip(), False)
+            stamp = STAMP.match(piece)
+            caller = (stamp["caller"] or "") if stamp else caller
+            yield LogLine(number, _without(STAMP, piece)[:MAX_LINE].rstrip(), False, caller)
         for text in more:
             if text.strip():
-                yield LogLine(number, text[:MAX_LINE].rstrip(), diagnostic)
+                yield LogLine(number, text[:MAX_LINE].rstrip(), diagnostic, caller)
 
 
-def _plain(record: str) -> str:
-    text = _without(_NUMBERS, record[:MAX_RECORD].strip("\r\n"))
+def _plain(record: str) -> tuple[str, str]:
+    """Return the text of *record* without prefixes, and its caller."""
+    text = record[:MAX_RECORD].strip("\r\n")
+    numbers = _NUMBERS.match(text)
+    caller = _CALLER.search(numbers[0]) if numbers else None
+    text = text[numbers.end() :] if numbers else text
     if "\\x" in text:
         text = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
     if "\x1b" in text:
         text = _COLOUR.sub("", text)
-    return _without(STAMP, text.replace("\r", ""))
+    text = text.replace("\r", "")
+    stamp = STAMP.match(text)
+    return _without(STAMP, text), caller[1] if caller else (stamp and stamp["caller"]) or ""
 
 
 def _without(prefix: re.Pattern[str], text: str) -> str:

@@ -56,6 +56,23 @@ def test_log_lines_stamp_in_the_middle_cuts_a_line() -> None:
     assert texts("# case: [    1.234567] quoted") == ["# case: [    1.234567] quoted"]
 
 
+@pytest.mark.parametrize(
+    ("record", "callers"),
+    [
+        ("[    1.234567][   T57] a", ["T57"]),
+        ("<4>[    1.234567][    C0] a\nb", ["C0", "C0"]),
+        ("6,803,2130411,-,caller=T57;a", ["T57"]),
+        ("6,803,2130411,c,caller=C1,more=x;a", ["C1"]),
+        ("[    1.234567][    C0] a[    1.234568][    T2] b", ["C0", "T2"]),
+        ("[    1.234567][    C0] a[    1.234568] b", ["C0", ""]),
+        ("[    1.234567] a", [""]),
+        ("a [T57] b", [""]),
+    ],
+)
+def test_log_lines_know_who_printed_them(record: str, callers: list[str]) -> None:
+    assert [line.caller for line in log_lines([record])] == callers
+
+
 def test_log_lines_each_record_has_a_line_with_its_number() -> None:
     assert [line.record for line in log_lines(["a", "", "b\n\nc"])] == [1, 2, 3, 3]
 
