@@ -41,6 +41,7 @@ class Splat:
     case: str = ""  # the case that was running; "" where none was
     when: str = ""  # the same in words: "in case X", "after the last case"
     frames: tuple[Frame, ...] = ()
+    died: bool = False  # the kernel did: by all of its lines, also those that `text` leaves out
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,7 @@ class SplatKind(enum.Enum):
     HUNG_TASK = "hung-task"
     RCU_STALL = "rcu-stall"
     LOCKUP = "lockup"
+    UNCLASSIFIED = "unclassified"  # has the shape of a complaint, and no rule knows it
     OOM_KILL = "oom-kill"
     ALLOC_FAILURE = "alloc-failure"
 
