@@ -29,7 +29,7 @@ _COARSE = r"\[ {1,12}[0-9]{1,12}\.[0-9]{1,9}\] ?"  # a time of another precision
 # Where another message's stamp cuts a line.
 CUT_IN = re.compile(
     r"(?<=[^\s\[<])(?<!<[0-9]>)(?<!<[0-9]{2}>)\s*"
-    rf"(?=(?:{_PRIORITY})?(?:{_COARSE}|\[ {{0,12}}[0-9]{{1,12}}\.[0-9]{{6}} ?\]))"
+    rf"(?=(?:{_PRIORITY})?(?:(?<!\(){_COARSE}|\[ {{0,12}}[0-9]{{1,12}}\.[0-9]{{6}} ?\]))"
 )
 # syslog and journald: "host kernel: "
 _PROGRAM = r"(?:[\w.:-]{1,64} )?kernel(?:\[[\w-]{0,10}\])?: ?"

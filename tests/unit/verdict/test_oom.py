@@ -157,7 +157,7 @@ def test_oom_reports_of_any_text_are_bounded(lines: list[str]) -> None:
     found = list(oom_reports(lines))
     assert len(found) <= len(lines)
     for one in found:
-        assert one.asker or one.victim_pid is not None or one.nobody_left
+        assert one.order is not None or one.victim_pid is not None or one.nobody_left
         assert len(kill_text(one)) < 2000
         assert victim_of(one, ("anon",)) in Victim
     assert oom_report("\n".join(line.replace("\n", " ") for line in lines)) == next(
