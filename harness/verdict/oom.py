@@ -122,17 +122,17 @@ def _with_whole_names(lines: Iterable[str]) -> Iterator[str]:
     parts: list[str] = []  # with a name that has not ended
     rest: re.Pattern[str] | None = None  # of the line in which it does
     for line in lines:
-        if rest and rest.match(line):
+        within = rest is not None and not _KILLING.match(line)
+        if rest and within and rest.match(line):
             yield _NEWLINE.join((*parts, line))
             parts, rest = [], None
-            continue
-        begins = _name_without_end(line)
-        if rest and not begins and len(parts) < _NAME_LINES and len(line) <= _NAME:
+        elif within and len(parts) < _NAME_LINES and len(line) <= _NAME:
             parts.append(line)
         else:
             yield from parts
-            parts, rest = ([line], begins) if begins else ([], None)
-            yield from () if begins else (line,)
+            rest = _name_without_end(line)
+            parts = [line] if rest else []
+            yield from () if rest else (line,)
     yield from parts
 
 
