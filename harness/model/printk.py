@@ -29,10 +29,10 @@ _COARSE = r"\[ {1,12}[0-9]{1,12}\.[0-9]{1,9}\] ?"  # a time of another precision
 # Where another message's stamp cuts a line.
 CUT_IN = re.compile(
     r"(?<=[^\s\[<])(?<!<[0-9]>)(?<!<[0-9]{2}>)\s*"
-    rf"(?=(?:{_PRIORITY})?(?:{_COARSE}|\[ {{0,12}}[0-9]{{1,12}}\.[0-9]{{6}} ?\]))"
+    rf"(?=(?:{_PRIORITY})?(?:(?<!\(){_COARSE}|\[ {{0,12}}[0-9]{{1,12}}\.[0-9]{{6}} ?\]))"
 )
-# syslog and journald: "host kernel: "
-_PROGRAM = r"(?:[\w.:-]{1,64} )?kernel(?:\[[\w-]{0,10}\])?: ?"
+# syslog and journald: "host kernel: ", or "host kern.warn kernel: "
+_PROGRAM = r"(?:[\w.:-]{1,64} )?(?:[a-z0-9]{1,9}\.[a-z]{1,9} )?kernel(?:\[[\w-]{0,10}\])?: ?"
 _TAG = rf"{_PROGRAM}(?:{_COARSE})?"
 # Behind a time since boot only a host's name as most are: a message may begin "Kdump kernel: ".
 _TAG_SINCE = r"(?:(?:[a-z0-9][\w.:-]{0,63} )?kernel: ?)?"

@@ -18,6 +18,7 @@ from harness.model.printk import CUT_IN, without_stamps
 # Far above what the kernel prints: a printk record holds at most 1 KiB. What is longer is noise.
 MAX_LINE = 4096
 MAX_RECORD = 16 * MAX_LINE
+_BEFORE = "\r\n\0\ufeff"  # a console that was just opened, a file of another system
 _ESCAPE = re.compile(r"\\x([0-7][0-9a-f])")
 # Colours and their like, titles of a window, and choices of a character set.
 _COLOUR = re.compile(
@@ -60,7 +61,7 @@ def log_lines(records: Iterable[str]) -> Iterator[LogLine]:
 
 def _plain(record: str) -> tuple[str, str]:
     """Return the text of *record* without prefixes, and its caller."""
-    text = _uncoloured(record[:MAX_RECORD].strip("\r\n"))
+    text = _uncoloured(record[:MAX_RECORD].lstrip(_BEFORE).strip("\r\n"))
     numbers = _NUMBERS.match(text)
     if numbers:
         text = text[numbers.end() :]

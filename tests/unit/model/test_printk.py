@@ -48,6 +48,7 @@ STAMPS = {
     "Nov  1 12:00:00 host kernel:[   12.345678] ": "",
     "Nov 01 12:00:00.123456 host kernel: ": "",
     "Nov 01 12:00:00 kernel: ": "",
+    "Jan  1 00:00:01 host kern.warn kernel: [   12.345678] ": "",
     "[   12.345678] host kernel: ": "",
     "[   12.345678 <    0.000012 >] host kernel: ": "",
     "2021-11-01T12:00:00+0000 host kernel: ": "",
