@@ -4,7 +4,11 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from harness.model.errors import UserError
 from harness.model.values import GuestSpec
@@ -37,3 +41,14 @@ def spec_from(args: argparse.Namespace, workspace: Workspace, *cmdline: str) -> 
         artifacts = replace(artifacts, initramfs=image_with_all(ready, artifacts, workspace))
         spec = lab.spec(arch, artifacts, ready.plan.ram_mib[0])
     return replace(spec, cmdline=(*spec.cmdline, *cmdline))
+
+
+@contextmanager
+def guest_folder(out: Path | None) -> Iterator[Path]:
+    """Give the folder for a guest's logs: *out*, or one that is gone in the end."""
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        yield out
+        return
+    with tempfile.TemporaryDirectory(prefix="kph-") as folder:
+        yield Path(folder)

@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.host.files import write_whole
+from harness.host.paths import require_writable
 from harness.model.errors import UserError
 from harness.model.jsonio import to_json
 from harness.model.results import CellResult
@@ -87,6 +88,7 @@ def new_run_folder(runs: Path, plan: Plan, kind: str = "") -> RunFolder:
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     name = Path(plan.series.rstrip("/")).stem.replace(":", "-") or "series"
     name += f"-{kind}" if kind else ""
+    require_writable(runs, "--out")
     runs.mkdir(parents=True, exist_ok=True)
     for attempt in range(100):
         path = runs / (f"{stamp}-{name}" + (f"-{attempt}" if attempt else ""))

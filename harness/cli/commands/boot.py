@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
-from harness.cli.single_guest import spec_from
+from harness.cli.single_guest import guest_folder, spec_from
 from harness.guest.guest import BootFailure, Guest, boot
 from harness.guest.template import clone, make_template
 from harness.model.errors import GuestError, UserError
@@ -36,6 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_plan_options(parser)
     parser.add_argument("--exec", action="append", default=[], metavar="COMMAND",
                         help="run COMMAND in the guest over SSH; may be given again")  # fmt: skip
+    parser.add_argument("--out", type=Path, metavar="FOLDER",
+                        help="keep the guest's logs there")  # fmt: skip
     parser.add_argument("--profile", action="store_true",
                         help="show where the time of the boot goes")  # fmt: skip
     parser.add_argument("--json", action="store_true",
@@ -52,14 +53,14 @@ def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     spec = replace(plain, cmdline=(*plain.cmdline, *PROFILE_CMDLINE)) if args.profile else plain
     workspace.settle()
     clock = _Clock()
-    with tempfile.TemporaryDirectory(prefix="kph-") as folder:
+    with guest_folder(args.out) as folder:
         try:
-            with boot(spec, Path(folder), report=clock) as guest:
+            with boot(spec, folder, report=clock) as guest:
                 if not args.json:
                     _print_ready(guest, spec)
                 if args.profile:
                     profile = _profile(guest, spec, clock.ready_s)
-                    cloned = _clone_s(plain, workspace, Path(folder, "clone"))
+                    cloned = _clone_s(plain, workspace, folder / "clone")
                     _show(replace(profile, clone_s=cloned), as_json=args.json)
                 code = _run_all(guest, args.exec) if args.exec else 0
                 guest.power_off()
