@@ -29,7 +29,7 @@ def schemes() -> dict[str, ModuleType]:
 def fetch(spec: str, cache: Cache, mirror: str, report: Report) -> SourceTree:
     """Return the pristine kernel tree that *spec* names; what is in the cache is not fetched again.
 
-    *mirror* is a Debian mirror, "" for the host's own.
+    *mirror* is a Debian mirror, or several with blanks between, "" for the host's own.
 
     Raises:
         UserError: no such scheme, version, folder, archive or ref; or not a kernel tree; or a
