@@ -354,7 +354,7 @@ class Plan:
     accel: AccelChoice = "tcg"
     jobs: int = 0  # cells at a time; 0: as many as cores and memory allow
     repeat: int = 1  # how often each cell is run, in a fresh guest each time
-    mirror: str = ""  # Debian mirror; empty: the host's own
+    mirror: str = ""  # Debian mirrors, blanks between, tried in order; empty: the host's own
     append: tuple[str, ...] = ()  # kernel parameters beyond the harness' own
     qemu_args: tuple[str, ...] = ()  # arguments of QEMU's beyond the harness' own
 

@@ -97,6 +97,11 @@ def parse_text(value: object) -> str:
     return value.strip()
 
 
+def parse_mirrors(value: object) -> str:
+    """Return Debian mirrors, each MAIN or MAIN,SECURITY, with blanks between."""
+    return " ".join(parse_text(part) for part in (value if isinstance(value, list) else [value]))
+
+
 def parse_count(lowest: int) -> Callable[[object], int]:
     """Return what converts a whole number from *lowest* up: 2 or "2"."""
 

@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.host.files import write_whole
+from harness.host.paths import require_writable
 from harness.model.errors import UserError
 from harness.model.jsonio import to_json
 from harness.model.results import CellResult, PatchRecord
@@ -118,6 +119,7 @@ def new_run_folder(runs: Path, plan: Plan, kind: str = "") -> RunFolder:
     """Make a folder for a new run below *runs* and let ``latest`` point to it."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     name = short_name(plan.series) + (f"-{kind}" if kind else "")
+    require_writable(runs, "--out")
     runs.mkdir(parents=True, exist_ok=True)
     for attempt in range(100):
         path = runs / (f"{stamp}-{name}" + (f"-{attempt}" if attempt else ""))

@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.arch import load_arch
 from harness.build.kconfig import read_fragments, topics_of
 from harness.host import process
-from harness.host.paths import Checkout
+from harness.host.paths import Checkout, require_usable
 from harness.model.errors import UserError
 from harness.model.events import Note
 from harness.model.text import one_line
@@ -152,6 +152,7 @@ def prepare(plan: Plan, workspace: Workspace) -> ResolvedPlan:
     """
     check_series(plan.series)  # at once: to get a base may take minutes
     plan = completed(plan, workspace.checkout)
+    require_usable(workspace.cache)
     if ignored := process.ignored_build_settings():
         said = f"set, but without effect on what the harness builds: {', '.join(ignored)}"
         workspace.report(Note(one_line(said), "warning"))
