@@ -20,6 +20,7 @@ from types import FrameType
 from rich.console import Console
 
 from harness import __version__
+from harness.cli.arguments import Parser
 from harness.cli.commands import command_names, load_command
 from harness.host.paths import Cache, default_cache, find_checkout
 from harness.model.errors import HarnessError, InfraError, Interrupted
@@ -37,7 +38,7 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     If *argv* names one, with that alone: the imports of the others take longer than most
     commands run.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="harness",
         description="Build, boot and test a kernel at every position of a patch series.",
         epilog=EPILOG,
