@@ -19,6 +19,7 @@ from rich.console import Console
 
 from harness import __version__
 from harness.cli import failures
+from harness.cli.arguments import Parser
 from harness.cli.commands import command_names, load_command
 from harness.cli.streams import ReaderGone
 from harness.host.paths import cache_at, default_cache, find_checkout, require_writable
@@ -39,7 +40,7 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     If *argv* names one, with that alone: the imports of the others take longer than most
     commands run.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="harness",
         description="Build, boot and test a kernel at every position of a patch series.",
         epilog=EPILOG,

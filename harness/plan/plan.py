@@ -156,7 +156,9 @@ def _meant_base(base: str) -> str:
     """Return the spec that a *base* without a scheme may mean, "" where nothing is near."""
     path = expanded(base.partition("#")[0])
     if path.is_dir():
-        return f"git:{base}" if "#" in base else f"dir:{base}"
+        at = f"git:{base}" if "#" in base else f"git:{base}#HEAD"
+        here = () if "#" in base else (f"dir:{base}",)
+        return ", or ".join((*here, *((at,) if (path / ".git").exists() or not here else ())))
     return f"debian:{base}" if re.fullmatch(r"\d+\.\d+(\.\d+)?", base) else ""
 
 

@@ -18,6 +18,7 @@ from harness.source.git_repository import is_url
 _OF_THE_RUN = ("jobs", "repeat", "mirror")
 # Said also where a plan has the default: a default may change.
 _ALWAYS = ("series", "base", "arch", "positions", "ram_mib", "tests", "loads")
+_UNITS: Mapping[str, str] = {"ram_mib": "M"}
 
 
 def run_command(record: RunRecord, cell: Cell) -> str:
@@ -50,14 +51,12 @@ def _words(plan: Plan) -> Iterator[str]:
     for option in OPTIONS:
         value = getattr(plan, option.field)
         given = option.field in _ALWAYS or value != getattr(default, option.field)
-        if given and option.field not in _OF_THE_RUN:
-            yield option.flag
-            yield _UNITS.get(option.field, "{}").format(
-                ",".join(map(str, value)) if isinstance(value, tuple) else value
-            )
-
-
-_UNITS: Mapping[str, str] = {"ram_mib": "{}M"}
+        if not given or option.field in _OF_THE_RUN:
+            continue
+        for one in value if isinstance(value, tuple) else (value,):
+            text = f"{one}{_UNITS.get(option.field, '')}"
+            # A word with a dash in front would be taken for an option.
+            yield from (f"{option.flag}={text}",) if text.startswith("-") else (option.flag, text)
 
 
 def _series(record: RunRecord) -> str:
