@@ -7,39 +7,50 @@ item passes when its verdict is PASS, is *xfailed* when it fails as its ``test.t
 that position, is skipped on SKIP, and fails on everything else; a cell that could not be run
 (MISS) is an error, never a failure of the kernel.
 
-A test in Python asks for the fixtures ``guest`` or ``kernel`` and runs once (or as
-``--repeat`` says) per architecture and position of the plan::
+A test in Python asks for the fixtures ``guest`` or ``kernel`` and runs once (or as ``--repeat``
+says) for each architecture and position that was asked for, else on the first architecture at the
+last position::
 
     def test_release(guest):
         with guest.ssh() as ssh:
             assert ssh.run("uname -r").stdout.startswith("5.10")
+
+It fails where the kernel is at fault, whatever it asserts itself: see :mod:`harness.run.driven`.
+A fault of the host or of the harness is pytest's *error* in whatever phase.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import product
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from harness.arch import load_arch
-from harness.guest.guest import Guest
+from harness.build.modules import build_modules
+from harness.guest.guest import BootFailure, Guest
+from harness.guest.transport.agent import GuestDied
 from harness.host.paths import default_cache, find_checkout
-from harness.model.errors import HarnessError, PatchError, UserError
+from harness.model.errors import GuestError, HarnessError, InfraError, PatchError, UserError
+from harness.model.jsonio import suggest
 from harness.model.results import CellResult
+from harness.model.text import one_line, visible
 from harness.model.values import Arch, Cell, GuestTest, Kernel, Plan, Verdict
-from harness.plan.descriptions import load_tests
-from harness.plan.options import declare, given_options, plan_of
+from harness.plan.descriptions import load_tests, read_toml
+from harness.plan.options import OPTIONS, declare, given_options, plan_of
+from harness.report.splat_text import splat_block
 from harness.report.terminal.view import View
 from harness.run.artifacts import GuestArtifacts
+from harness.run.driven import TOLERABLE, Drive, Seen, parse_tolerated, seen_of_boot
 from harness.run.folder import RunFolder
 from harness.run.kernel_failed import KernelFailed
 from harness.run.lab import Lab
@@ -47,6 +58,8 @@ from harness.run.prepare import completed, prepare
 from harness.run.workspace import Workspace
 from harness.verdict.judge import judge_fault
 
+PACKAGE = Path(__file__).resolve().parent
+SPLATS_SHOWN = 10
 PREFIX = "kph_"  # of our options among those of other plugins
 TESTS = ("guest-tests", "tests")  # the folders of a checkout that hold them
 
@@ -61,23 +74,58 @@ class PytestLab:
     plan: Plan
     workspace: Workspace
     fresh: bool
-    run: RunFolder
+    evidence: Callable[[], Path]  # makes the folder for it
+    asked: frozenset[str] = frozenset()  # options that the command line or the plan's file has
     _artifacts: dict[tuple[str, int], GuestArtifacts] = field(default_factory=dict)
+    _bare: dict[tuple[str, int], GuestArtifacts] = field(default_factory=dict)
 
     @cached_property
     def lab(self) -> Lab:
         """The lab; source and series are fetched on first use."""
         return Lab(prepare(self.plan, self.workspace), self.workspace)
 
+    @cached_property
+    def run(self) -> RunFolder:
+        """The folder of the session's cells."""
+        return RunFolder(self.evidence())
+
     @property
     def positions(self) -> tuple[int, ...]:
         return self.plan.positions or self.lab.ready.positions
+
+    @property
+    def driven(self) -> tuple[tuple[int, str], ...]:
+        """Positions and architectures of a test in Python: what was asked for, else one of each."""
+        positions = self.positions if "position" in self.asked else self.positions[-1:]
+        archs = self.plan.arch if "arch" in self.asked else self.plan.arch[:1]
+        return tuple(product(positions, archs))
+
+    def bare(self, arch: Arch, position: int) -> GuestArtifacts:
+        """Return one kernel and what it takes to boot it, built on first use."""
+        key = (arch.name, position)
+        if key not in self._bare:
+            kernel = self.lab.kernel(arch, position)
+            self._bare[key] = self.lab.boot_artifacts(arch, kernel)
+        return self._bare[key]
+
+    def module(self, kernel: Kernel, name: str) -> Path:
+        """Return the module of the guest test called *name*, built for *kernel*.
+
+        Raises:
+            UserError: there is no such test.
+            BuildError: it does not build.
+        """
+        tests = load_tests(self.workspace.checkout)
+        if name not in tests:
+            raise UserError(f"no guest test '{name}': {suggest(name, tests)}")
+        where = (self.workspace.checkout.include, self.workspace.cache, self.workspace.report)
+        return build_modules(kernel, load_arch(kernel.arch), (tests[name],), *where)[name]
 
     def artifacts(self, arch: Arch, position: int) -> GuestArtifacts:
         """Return one kernel with all that runs on it, built on first use."""
         key = (arch.name, position)
         if key not in self._artifacts:
-            kernel = self.lab.kernel(arch, position)
+            kernel = self.bare(arch, position).kernel
             self._artifacts[key] = self.lab.guest_artifacts(arch, kernel)
         return self._artifacts[key]
 
@@ -94,6 +142,12 @@ class PytestLab:
 
 
 LAB = pytest.StashKey[PytestLab]()
+DRIVES = pytest.StashKey[list[Drive]]()  # guests that an item has
+TOLERATES = "tolerates"
+ENDS = (Exception, pytest.fail.Exception, pytest.skip.Exception)  # of a test
+# Loggers that tell of each guest that ends: for whoever asks for their levels.
+NOISY = ("qemu.qmp", "paramiko", "asyncio")
+CONSOLE_SHOWN = 200  # lines
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -124,17 +178,32 @@ def lab_of(config: pytest.Config) -> PytestLab:
         # Plain lines beside pytest's own output: a build of minutes must not look like a hang.
         view = View(Console(file=sys.__stderr__, highlight=False), live=False)
         config.add_cleanup(view.close)
-        # What a person needs of the evidence goes into pytest's own report.
-        folder = tempfile.TemporaryDirectory(prefix="kph-pytest-")
-        config.add_cleanup(folder.cleanup)
+        asked = {_dest(key) for key in (*given_options(vars(config.option), PREFIX), *_keys(file))}
         workspace = Workspace(checkout, default_cache(), report=view, settle=view.close)
         config.stash[LAB] = PytestLab(
             plan=plan,
             workspace=workspace,
             fresh=bool(config.getoption(PREFIX + "fresh")),
-            run=RunFolder(Path(folder.name)),
+            evidence=partial(evidence_folder, config),
+            asked=frozenset(asked),
         )
     return config.stash[LAB]
+
+
+def _keys(file: Path | None) -> tuple[str, ...]:
+    return tuple(read_toml(file)) if file is not None else ()
+
+
+def _dest(key: str) -> str:
+    """Return the word of a flag for *key*, which is one, or a field of the plan."""
+    return next((option.dest for option in OPTIONS if key in (option.dest, option.field)), key)
+
+
+def evidence_folder(config: pytest.Config) -> Path:
+    """Return a new folder below pytest's own, which keeps those of the last few sessions."""
+    # Not public, and yet what the fixture tmp_path_factory gives to tests; items have no fixtures.
+    factory: pytest.TempPathFactory = config._tmp_path_factory  # type: ignore[attr-defined]
+    return factory.mktemp("guests")
 
 
 # ---------------------------------------------------------------- items
@@ -209,7 +278,8 @@ class GuestTestItem(pytest.Item):
         if result.verdict is Verdict.SKIP:
             pytest.skip(result.reason)
         if not result.as_expected:
-            raise VerdictDiffers(_difference(result))
+            folder = lab_of(self.config).run.cell(result.cell)
+            raise VerdictDiffers(_difference(result, folder))
         if result.verdict is Verdict.FAIL:
             pytest.xfail(f"fails before patch {self._patch()}, as declared: {result.reason}")
 
@@ -227,20 +297,24 @@ class GuestTestItem(pytest.Item):
         return self.test.patch_of(lab_of(self.config).lab.ready.series.name)
 
     def _evidence(self) -> Iterator[tuple[str, str]]:
+        run = lab_of(self.config).run.path
         for what, path in self.result.evidence:
-            if what in ("test", "argv"):
-                yield what, (lab_of(self.config).run.path / path).read_text(errors="replace")
+            if what in ("test", "argv", "build-errors"):
+                yield what, (run / path).read_text(errors="replace")
+        if not self.result.as_expected:
+            yield "evidence", "\n".join(str(run / path) for _, path in self.result.evidence)
 
 
-def _difference(result: CellResult) -> str:
+def _difference(result: CellResult, folder: Path) -> str:
+    """Return all that is to be said of a cell that is not as expected; *folder* has its files."""
     head = f"{result.cell.id}: {result.verdict.value}, expected {result.expected.value}"
     lines = [head, result.reason] if result.reason else [head]
     for case in result.cases:
         if not case.as_expected:
             lines.append(f"  {case.name}: {case.verdict.value}, expected {case.expected.value}")
-            lines += [f"    {text}" for text in case.diagnostics[:20]]
-    lines += [f"  {splat.kind.value}: {splat.title}" for splat in result.splats]
-    return "\n".join(lines)
+            lines += [f"    {visible(text)}" for text in case.diagnostics[:20]]
+    lines += map(splat_block, result.splats[:SPLATS_SHOWN])
+    return "\n".join((*lines, f"evidence: {folder}"))
 
 
 # ---------------------------------------------------------------- fixtures
@@ -249,18 +323,44 @@ def _difference(result: CellResult) -> str:
 def pytest_configure(config: pytest.Config) -> None:
     """Declare our marker, and refuse a wrong option before anything is collected."""
     config.addinivalue_line("markers", "guest: boots guests of the kernel patch harness")
+    config.addinivalue_line(
+        "markers",
+        f"{TOLERATES}(kind, ...): complaints of the kernel that do not fail this test: "
+        f"{', '.join(TOLERABLE)}",
+    )
+    if not (config.getoption("log_level") or config.getini("log_level")):
+        for name in NOISY:
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     if given_options(vars(config.option), PREFIX) or config.getoption(PREFIX + "plan"):
         lab_of(config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that asks for a kernel on each of the plan, as often as the plan says."""
+    """Run a test that asks for a kernel on each that was asked for, as often as the plan says."""
     if "kernel" not in metafunc.fixturenames:
         return
     lab = lab_of(metafunc.config)
-    cases = list(product(lab.positions, lab.plan.arch, range(lab.plan.repeat)))
+    repeats = range(lab.plan.repeat)
+    cases = [(*where, repeat) for where, repeat in product(lab.driven, repeats)]
     ids = [f"{arch}-p{position}{_run(repeat, lab.plan)}" for position, arch, repeat in cases]
     metafunc.parametrize("kernel", cases, ids=ids, indirect=True, scope="session")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Refuse a wrong kind in a marker before anything runs.
+
+    Raises:
+        pytest.UsageError: there is no such kind.
+    """
+    try:
+        _tolerated(item)
+    except UserError as error:
+        raise pytest.UsageError(f"{item.nodeid}: {error.what} ({error.hint})") from None
+
+
+def _tolerated(item: pytest.Item) -> frozenset[str]:
+    words = [word for mark in item.iter_markers(TOLERATES) for word in mark.args]
+    return parse_tolerated(words, f"mark {TOLERATES}") if words else frozenset()
 
 
 @pytest.fixture(scope="session")
@@ -273,15 +373,120 @@ def harness_lab(request: pytest.FixtureRequest) -> PytestLab:
 def kernel(request: pytest.FixtureRequest, harness_lab: PytestLab) -> Kernel:
     """A kernel built at one position of the series, for one architecture."""
     position, name, _ = request.param
-    return harness_lab.artifacts(load_arch(name), position).kernel
+    return harness_lab.bare(load_arch(name), position).kernel
 
 
 @pytest.fixture
-def guest(kernel: Kernel, harness_lab: PytestLab, tmp_path: Path) -> Iterator[Guest]:
+def guest(
+    request: pytest.FixtureRequest, kernel: Kernel, harness_lab: PytestLab, tmp_path: Path
+) -> Iterator[Guest]:
     """A fresh guest that runs ``kernel``; down again when the test is done."""
     arch = load_arch(kernel.arch)
     lab = harness_lab.lab
-    artifacts = harness_lab.artifacts(arch, kernel.position)
+    artifacts = harness_lab.bare(arch, kernel.position)
     spec = lab.spec(arch, artifacts, harness_lab.plan.ram_mib[0])
-    with lab.templates.guest(spec, tmp_path) as booted:
-        yield booted
+    try:
+        with (
+            lab.templates.guest(spec, tmp_path) as booted,
+            Drive(booted, artifacts.debug, _tolerated(request.node)) as drive,
+        ):
+            booted.find_module = partial(harness_lab.module, kernel)
+            request.node.stash.setdefault(DRIVES, []).append(drive)
+            yield booted
+    except BootFailure as failure:
+        seen = seen_of_boot(failure, artifacts.debug)
+        _show(request.node, seen, tmp_path)
+        raise KernelFault(_told(seen, tmp_path)) from None
+
+
+class KernelFault(Exception):
+    """The kernel of a guest did wrong while a test in Python drove it."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a test in Python whose kernel is at fault; show what its guests printed if it fails.
+
+    Raises:
+        KernelFault: in place of what the test met, if that was an error of the guest.
+        InfraError: the emulator broke.
+    """
+    if DRIVES not in item.stash:
+        return (yield)
+    try:
+        result = yield
+    except ENDS as error:
+        fault = _after(item, error)
+        if fault is error or fault is None:
+            raise
+        raise fault from None
+    fault = _after(item, None)
+    if fault is not None:
+        raise fault
+    return result
+
+
+def _after(item: pytest.Item, error: BaseException | None) -> BaseException | None:
+    """Return what becomes of a test that ended by *error*, None where it ended well."""
+    told: BaseException | None = None
+    for drive in item.stash.get(DRIVES, ()):
+        folder = drive.guest.machine.folder
+        seen = drive.conclude()
+        if seen.fault and told is None:
+            told = KernelFault(_told(seen, folder))
+        elif seen.lost and told is None:
+            told = InfraError(f"the guest was lost: {seen.lost}", hint=f"see {folder}")
+        if told or not isinstance(error, pytest.skip.Exception | None):
+            _show(item, seen, folder)
+    if told is None or isinstance(error, HarnessError | pytest.skip.Exception | None):
+        return told or error
+    item.add_report_section("call", "kernel", str(told))
+    return error
+
+
+def _told(seen: Seen, folder: Path) -> str:
+    splats = map(splat_block, seen.splats[:SPLATS_SHOWN])
+    return "\n".join((one_line(seen.fault), *splats, f"evidence: {folder}"))
+
+
+def _show(item: pytest.Item, seen: Seen, folder: Path) -> None:
+    lines = map(visible, seen.console[-CONSOLE_SHOWN:])
+    item.add_report_section("call", f"console of the guest in {folder}", "\n".join(lines))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Report a fault of a kernel as a failure and ours as an error, in whatever phase it shows.
+
+    Neither has a traceback through our code, which would tell a person nothing.
+    """
+    ended = call.excinfo.value if call.excinfo is not None else None
+    if call.when == "setup" and isinstance(ended, HarnessError):
+        ended = _after(item, ended)  # another fixture has asked for something
+    ours = isinstance(ended, InfraError) and not isinstance(ended, GuestError)
+    if call.excinfo is not None and isinstance(ended, HarnessError):
+        _cut(call.excinfo)
+    report = yield
+    if report.failed and isinstance(ended, KernelFault | GuestDied):
+        report.when = "call"
+    elif report.failed and ours and report.when == "call":
+        report.when = "setup"
+    if report.failed and (ours or isinstance(ended, KernelFault)):
+        report.longrepr = "\n".join(ended.lines) if isinstance(ended, HarnessError) else str(ended)
+    return report
+
+
+def _cut(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+    """Take the frames of ours out of a traceback."""
+    theirs: list[TracebackType] = []
+    trace: TracebackType | None = excinfo.tb
+    while trace is not None:
+        if not Path(trace.tb_frame.f_code.co_filename).is_relative_to(PACKAGE):
+            theirs.append(trace)
+        trace = trace.tb_next
+    for one in reversed(theirs):
+        trace = TracebackType(trace, one.tb_frame, one.tb_lasti, one.tb_lineno)
+    if trace is not None:
+        excinfo.traceback = type(excinfo.traceback)(trace)

@@ -3,21 +3,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
 from harness.cache import lease
 
-# In CI the same examples each time: whether a change lands must not be a throw of dice. A person's
-# runs go on looking for new ones.
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+# What make run sets up has no hypothesis, and pytest loads this file for guest tests as well.
+with contextlib.suppress(ImportError):
+    from hypothesis import settings
+
+    # In CI the same examples each time: whether a change lands must not be a throw of dice. A
+    # person's runs go on looking for new ones.
+    settings.register_profile("ci", derandomize=True)
+    if os.environ.get("CI"):
+        settings.load_profile("ci")
 
 
 def pytest_configure() -> None:

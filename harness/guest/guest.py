@@ -109,6 +109,7 @@ class Guest:
         self.phase_log = PhaseLog(machine, self.deadline)
         self.find_module = _no_module  # what :meth:`load_module` finds a module by its name with
         self.loaded: list[Path] = []  # files of modules that it was given
+        self.loading = ""  # the one of them that has not come to its end
 
     # ------------------------------------------------------------ what it is
 
@@ -251,7 +252,9 @@ class Guest:
         with self._asking(), self.agent.recording() as recording:
             limit = self.deadline(ANSWER_S)
             begin = self.agent.mark(f"harness: module {file.stem} goes in", recording, limit)
+            self.loading = file.stem
             done = self.agent.run("insmod", path, *params, deadline=self.deadline(timeout_s))
+            self.loading = ""
             limit = self.deadline(ANSWER_S)
             end = self.agent.mark(f"harness: module {file.stem} is in", recording, limit)
         if done.end is None or not done.end.well:

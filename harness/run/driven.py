@@ -131,18 +131,22 @@ class Drive:
                 lost = end.reason
             elif DEATH not in self.tolerated:
                 fault = _death(splats, end.reason)
+        if not ends and self.guest.loading:
+            fault = self._hang(f"module {self.guest.loading} does not come to its end")
         odd = _odd(splats, self.tolerated)
         decoded = decode(odd, self._debug, *self._modules, *self.guest.loaded)
         return Seen(decoded, fault or _complaint(odd), lost, self.guest.console.lines)
 
     def _hang(self, reason: str) -> str:
+        """Say where a guest hangs; what was looked at is in its folder."""
         guest = self.guest
         symbols = guest.spec.kernel.with_name("System.map")
-        end = Deadline(guest.speed.scale(LOOK_S))
-        diagnosis = Diagnosis(guest.machine, symbols, guest.speed.scale(1.0), end)
-        found = diagnosis.examine(_NOBODY, Stuck.HANG, reason)
+        scale = guest.speed.scale(1.0)
+        diagnosis = Diagnosis(guest.machine, symbols, scale, Deadline(LOOK_S * scale))
+        found = diagnosis.examine(guest.loading or _NOBODY, Stuck.HANG, reason)
         place = f" in {found.where}" if found.where else ""
-        return f"the kernel hangs{place}: {reason}"
+        kind = f" ({found.kind.value})" if found.kind else ""
+        return f"the kernel hangs{place}{kind}: {reason}"
 
 
 def seen_of_boot(failure: BootFailure, debug: DebugSource) -> Seen:

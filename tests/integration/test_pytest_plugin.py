@@ -12,11 +12,11 @@ ARCHS = ("x86_64", "arm64")
 PLAN = ("--arch", ",".join(ARCHS), "--position", "4", "--test", "vmalloc-scope")
 
 
-def collected(*args: str | Path) -> list[str]:
+def collected(*args: str | Path, plan: tuple[str, ...] = PLAN) -> list[str]:
     """Return the names of the items that pytest collects."""
     argv = ("pytest", "-p", "no:cacheprovider", f"--rootdir={ROOT}", "-c", ROOT / "pyproject.toml")
     done = subprocess.run(
-        (sys.executable, "-m", *argv, "--collect-only", "-q", *PLAN, *args),
+        (sys.executable, "-m", *argv, "--collect-only", "-q", *plan, *args),
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -50,3 +50,20 @@ def test_repeat_makes_an_item_per_run(tmp_path: Path) -> None:
     assert sorted(names) == sorted(f"{name}-run{n}]" for name, _ in items for n in (1, 2, 3))
     second = collected("guest-tests", mine(tmp_path), *plan, "-k", "run2 and arm64")
     assert sorted(second) == sorted(f"{name}-run2]" for name, arch in items if arch == "arm64")
+
+
+def test_python_test_is_for_what_was_asked_else_for_one_kernel(tmp_path: Path) -> None:
+    file = mine(tmp_path)
+
+    def kernels(*plan: str) -> list[str]:
+        names = collected(file, plan=plan)
+        return [name.partition("[")[2].rstrip("]") for name in names if "test_mine" in name]
+
+    assert kernels() == ["x86_64-p4"]
+    assert kernels("--arch", "arm64,x86_64") == ["arm64-p4", "x86_64-p4"]
+    assert kernels("--position", "0,2") == ["x86_64-p0", "x86_64-p2"]
+    assert kernels("--repeat", "2") == ["x86_64-p4-run1", "x86_64-p4-run2"]
+    named = tmp_path / "plan.toml"
+    named.write_text('arch = ["arm64"]\npositions = "1-2"\n')
+    assert kernels("--plan", str(named)) == ["arm64-p1", "arm64-p2"]
+    assert kernels("--plan", str(named), "--position", "0") == ["arm64-p0"]

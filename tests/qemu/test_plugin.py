@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,15 +47,25 @@ def test_a_test_that_fails_as_declared_is_an_xfail() -> None:
     assert "fails before patch 2, as declared" in done.stdout
 
 
-def test_a_python_test_drives_a_guest_on_each_architecture(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("asked", "ran"),
+    [
+        ((), ["x86_64-p4"]),
+        (("--position=0,4", "--arch=arm64"), ["arm64-p0", "arm64-p4"]),
+        (("--arch=arm64,x86_64",), ["arm64-p4", "x86_64-p4"]),
+    ],
+)
+def test_a_python_test_drives_the_guests_that_were_asked_for(
+    tmp_path: Path, asked: tuple[str, ...], ran: list[str]
+) -> None:
     (tmp_path / "test_mine.py").write_text(
         "def test_release(guest, kernel):\n"
         "    with guest.ssh() as ssh:\n"
         "        assert ssh.run('uname -r').stdout.strip() == kernel.tree_version\n"
     )
-    done = run_pytest(f"--rootdir={ROOT}", "-c", "pyproject.toml", str(tmp_path), "--position=4")
+    done = run_pytest(f"--rootdir={ROOT}", "-c", "pyproject.toml", "-v", str(tmp_path), *asked)
     assert done.returncode == 0, done.stdout
-    assert "2 passed" in done.stdout
+    assert sorted(re.findall(r"\[(\S+)\] PASSED", done.stdout)) == ran
 
 
 def test_a_wrong_option_is_one_line() -> None:
