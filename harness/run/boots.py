@@ -136,4 +136,4 @@ def _bare(spec: GuestSpec) -> GuestSpec:
 
 def _setting(spec: GuestSpec) -> GuestSpec:
     """Return *spec* without its kernel: all that other kernels may have in common with it."""
-    return replace(_bare(spec), kernel=Path(), content="", system_map=None)
+    return replace(_bare(spec), kernel=Path(), content="")

@@ -229,7 +229,7 @@ class _Round:
         kernel: Kernel,
     ) -> None:
         try:
-            fate, by = self._boot(lab, kernel)
+            fate, by = self._boot(number, lab, kernel)
             if fate is not Fate.KILLED:
                 artifacts = lab.guest_artifacts(self._subject.arch, kernel)
                 fate, by = self._fate(lab, artifacts)
@@ -237,11 +237,12 @@ class _Round:
             self._forget(kernel)
         self._decide(number, key, replace(result, fate=fate, by=by), begun)
 
-    def _boot(self, lab: Lab, kernel: Kernel) -> tuple[Fate, str]:
+    def _boot(self, number: int, lab: Lab, kernel: Kernel) -> tuple[Fate, str]:
         """Boot a mutant: one that does not come up must not cost every test its time."""
         spec = self._spec(kernel)
         try:
-            lab.templates.warm(spec)
+            with lab.boots.guest(spec, self._subject.run.path / "mutants" / f"{number:03d}"):
+                lab.boots.came_up(spec, f"mutant {number}")
         except BootFailure as failure:
             judged = lab.judge_boot(lab.ready.positions[0], spec, failure)
             if judged.fault is None:
