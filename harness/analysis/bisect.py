@@ -40,7 +40,7 @@ class Seen:
     verdict: Verdict
     what: str = ""  # one line: what is wrong with it
     stage: Stop | None = None  # that its kernel did not get past; None: the test could run
-    blamed: int = 0  # number of the patch whose line went wrong there; 0: not known
+    blamed: int = 0  # number of the patch that what went wrong leads to; 0: not known
 
     @property
     def kind(self) -> str:
@@ -245,8 +245,7 @@ def _asides(positions: Sequence[int], known: Known, told: Sequence[int]) -> tupl
         seen = known[p]
         why = f": {seen.what}" if seen.what else ""
         if seen.verdict is Verdict.FAIL:
-            by = f" (a line of patch {seen.blamed})" if seen.blamed else ""
-            lines.append(f"position {p} {seen.what}{by}; a later patch mends it")
+            lines.append(f"position {p} {seen.what}; a later patch mends it")
         else:
             lines.append(f"position {p} could not be tested ({seen.verdict.value}){why}")
     return tuple(lines)

@@ -74,9 +74,17 @@ class KernelFault:
     stage: Stop
     what: str  # one line, the same in every run: "does not build: lib/glob.c:45: error: ..."
     place: str = ""  # "lib/glob.c:45" that it names; "" where it names none
-    patch: int = 0  # number of the patch whose line that is, or that does not apply; 0: not known
+    patch: int = 0  # number of the patch that it leads to; 0: to none
+    exact: bool = True  # the place is a line of that patch; else in a file that the patch changes
     detail: str = ""  # the compiler's lines, git's, or the end of the console
     grounds: str = ""  # why the host and the base are not to blame, one line
+
+    @property
+    def leads_to(self) -> str:
+        """The patch in words, to follow the place: "a line of patch 6", or ""."""
+        if not self.patch or not self.place:
+            return ""
+        return f"a line of patch {self.patch}" if self.exact else f"patch {self.patch} changes it"
 
 
 class Ended(enum.Enum):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -12,12 +13,13 @@ from pathlib import Path
 from harness.guest.guest import BootFailure, Guest
 from harness.guest.qemu.accel import probe_now
 from harness.guest.template import Templates
-from harness.model.results import BootDeath, Frame, KernelFault
+from harness.model.results import BootDeath, KernelFault
 from harness.model.values import GuestSpec, Series, SourceTree
 from harness.run.symbolize import DebugSource, decode_frames
 from harness.source.line_origin import patch_of_line
 from harness.verdict.boot import Control, boot_fault, boot_missed
 
+TAIL = 40  # lines of a console that a fault shows
 # Makes another kernel of the run come up with the same RAM and initramfs; returns which one did,
 # and why none did.
 Witness = Callable[[GuestSpec], tuple[str, str]]
@@ -82,10 +84,11 @@ class Boots:
         fault = boot_fault(death, control)
         if fault is None:
             return NoBoot(failure.console, None, boot_missed(death, control))
-        place, patch = debug.blamed(death.frames) if debug else ("", 0)
-        tail = "\n".join((death.early_log or death.console)[-_TAIL:])
+        place, patch, exact = debug.blamed(death) if debug else ("", 0, True)
+        tail = "\n".join((death.early_log or death.console)[-TAIL:])
         detail = "\n".join(filter(None, (tail, death.registers)))
-        return NoBoot(failure.console, replace(fault, place=place, patch=patch, detail=detail))
+        fault = replace(fault, place=place, patch=patch, exact=exact, detail=detail)
+        return NoBoot(failure.console, fault)
 
     def _control(self, spec: GuestSpec, death: BootDeath, witness: Witness) -> Control:
         with self._lock:
@@ -98,9 +101,6 @@ class Boots:
         return Control(kernel=kernel, no_kernel=why)
 
 
-_TAIL = 40  # lines of a console that a fault shows
-
-
 @dataclass(frozen=True)
 class Debug:
     """What it takes to find the source of a frame, and the patch that it comes from."""
@@ -110,23 +110,26 @@ class Debug:
     series: Series
     position: int
 
-    def blamed(self, frames: tuple[Frame, ...]) -> tuple[str, int]:
-        """Return the "file:line" of the innermost frame in a line of a patch, and the patch.
+    def blamed(self, death: BootDeath) -> tuple[str, int, bool]:
+        """Return the "file:line" that *death* leads to, the patch, and whether the line is its own.
 
-        Where no frame is in one, that of the innermost frame that has a place, and 0; ("", 0)
-        where none has.
+        That of the innermost frame in a line of a patch, else in a file that one changes, else of
+        a function that the death names, else of any; ("", 0, True) where none has a place.
         """
-        first = ""
-        for frame in decode_frames(frames, self.source):
-            for where in frame.places:
-                place = f"{where.file}:{where.line}"
-                number = patch_of_line(
-                    self.tree, self.series, self.position, where.file, where.line
-                )
-                if number:
-                    return place, number
-                first = first or place
-        return first, 0
+        frames = decode_frames(death.frames, self.source)
+        places = [(frame, place) for frame in frames for place in frame.places]
+        for _, place in places:
+            words = (self.tree, self.series, self.position, place.file, place.line)
+            if number := patch_of_line(*words):
+                return f"{place.file}:{place.line}", number, True
+        applied = self.series.applied(self.position)
+        for _, place in places:
+            touching = [patch.number for patch in applied if place.file in patch.touches]
+            if touching and touching[-1]:
+                return f"{place.file}:{place.line}", touching[-1], False
+        named = set(re.findall(r"\w+", death.what))
+        ranked = sorted(places, key=lambda each: each[0].symbol.partition("+")[0] not in named)
+        return (f"{ranked[0][1].file}:{ranked[0][1].line}", 0, True) if ranked else ("", 0, True)
 
 
 def _bare(spec: GuestSpec) -> GuestSpec:

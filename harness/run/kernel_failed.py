@@ -16,7 +16,6 @@ class KernelFailed(Exception):
     @property
     def text(self) -> str:
         """All of it, for a terminal."""
-        blamed = (
-            f"a line of patch {self.fault.patch}" if self.fault.place and self.fault.patch else ""
-        )
-        return "\n    ".join(filter(None, (str(self), blamed, *self.fault.detail.splitlines())))
+        fault = self.fault
+        words = (str(self), fault.leads_to, *fault.detail.splitlines())
+        return "\n    ".join(filter(None, words))

@@ -139,8 +139,7 @@ def judge(
 def judge_fault(cell: Cell, test: GuestTest, series: str, fault: KernelFault) -> CellResult:
     """Return the FAIL of a cell on whose kernel no test could run, by the kernel's own *fault*."""
     at = f" ({fault.place})" if fault.place and fault.place not in fault.what else ""
-    blamed = f", a line of patch {fault.patch}" if fault.patch and fault.place else ""
-    reason = f"{fault.what}{at}{blamed}"
+    reason = ", ".join(filter(None, (f"{fault.what}{at}", fault.leads_to)))
     missed = missed_result(cell, test, series, reason)
     return replace(missed, verdict=Verdict.FAIL, fault=fault)
 
