@@ -23,11 +23,11 @@ _STACK = re.compile(r"(?:Call [Tt]race|stack backtrace|\s*backtrace(?: \(.{0,40}
 _PAST = re.compile(r"(?:Allocated|Freed|Last potentially related work|Last \w+ work)\b.{0,80}:$")
 # Functions by which a task waits; the first other one is where it waits.
 WAITS = (
-    r"schedule\w*|__switch_to\w*|context_switch|_*cond_resched|preempt_schedule\w*"
-    r"|io_schedule\w*|_*(?:rt_|ww_)?mutex_lock\w*|(?:do_)?wait_for_com\w*|_*wait_for_common\w*"
+    r"schedule(?:_\w+)?|__switch_to\w*|context_switch|_*cond_resched|preempt_schedule\w*"
+    r"|io_schedule(?:_\w+)?|_*(?:rt_|ww_)?mutex_lock\w*|(?:do_)?wait_for_com\w*|_*wait_for_common\w*"
     r"|rwsem_\w+|_*down(?:_\w+)?|_*rt_mutex_\w+|percpu_(?:down|rwsem)\w+|usleep\w*|msleep\w*"
     r"|_raw_(?:spin|read|write)\w*|queued_\w+_slowpath|native_queued_\w+|do_raw_\w+|might_resched"
-    r"|rcu_all_qs|__schedule\w*|_*out_of_line_wait_on_bit\w*|_*wait_on_bit\w*|bit_wait\w*"
+    r"|rcu_all_qs|__schedule(?:_\w+)?|_*out_of_line_wait_on_bit\w*|_*wait_on_bit\w*|bit_wait\w*"
 )
 # Functions by which an interrupt comes in, to the entry from assembly.
 INTERRUPTS = (

@@ -29,6 +29,7 @@ from harness.verdict.splat_rules import (
     END,
     FRAME,
     HEADLESS,
+    INSIDE,
     LANDMARK,
     OWN_CAUSE,
     PATIENCE,
@@ -52,8 +53,8 @@ MAX_TITLE = 160
 MAX_WORDS = 400  # of a title, before addresses and the like are taken out
 MAX_OPEN = 8  # splats of one caller that may still go on
 MAX_APART = 100  # lines between a splat and the panic that it led to
-MAX_FOREIGN = 60  # lines of others between two lines that can only be of the same splat
-MAX_PRELUDE = 4  # lines of others between what says why and the head
+MAX_FOREIGN = 150  # lines of others between two lines that can only be of the same splat
+MAX_TOLERABLE = 60  # the same, where an unknown complaint that is taken for it would be tolerated
 MAX_ABOVE = 3  # lines above a dump without a head, in which its head is looked for
 
 
@@ -99,6 +100,7 @@ class _Found:
 
     start: _Start
     header: _Start  # the latest line in it that could have started one
+    caller: str
     lines: list[int]  # of the log, in order; a jump back to 0 is what was left out
     gaps: dict[int, int] = field(default_factory=dict)  # place in `lines`: lines of others there
     seen: set[str] = field(default_factory=set)  # landmarks
@@ -121,6 +123,12 @@ class _Seat:
     pending: list[int] = field(default_factory=list)  # lines since, perhaps of others
     cut: bool = False  # only what can be of no other splat goes on with it
     ended: bool = False
+
+    @property
+    def reach(self) -> int:
+        """Distance of the farthest line that may go on with it."""
+        tolerable = self.splat.header.rule.kind in TOLERABLE
+        return 1 + (MAX_TOLERABLE if tolerable else MAX_FOREIGN)
 
 
 @dataclass
@@ -194,8 +202,9 @@ class _Reader:
                 self._feed(stream, seat, start.index, header=start)
                 return
         if rule.kind is SplatKind.PANIC:
-            latest = reversed(self.found[-MAX_OPEN:])
-            led = next((one for one in latest if _led_to(one, start)), None)
+            # What the same caller said comes first.
+            latest = sorted(self.found[-MAX_OPEN:], key=lambda one: one.caller == self._caller)
+            led = next((one for one in reversed(latest) if _led_to(one, start)), None)
             if led is not None:
                 if between := start.index - led.lines[-1] - 1:
                     led.gaps[len(led.lines)] = between
@@ -207,21 +216,23 @@ class _Reader:
     def _open(self, stream: _Stream, start: _Start, above: Sequence[int] = ()) -> None:
         rule = start.rule
         lines = [*above, start.index]
-        top = stream.seats[-1] if stream.seats else None
-        if top is not None and _is_prelude(top, start, stream.count):
-            lines = [*top.splat.lines, *top.pending, *lines]
+        gaps: dict[int, int] = {}
+        seats = self._near(stream)
+        if seats and not seats[-1].ended and _is_prelude(seats[-1].splat, start):
+            top = stream.seats.pop()
             top.splat.absorbed = True
             self._counts[top.splat.start.rule.kind] -= 1
-            stream.seats.pop()
-        splat = _Found(start, start, lines)
+            lines, gaps = [*top.splat.lines, *top.pending], top.splat.gaps
+            if top.cut and stream.count - top.last > 1:
+                gaps[len(lines)] = stream.count - top.last - 1
+            lines.append(start.index)
+        splat = _Found(start, start, self._caller, lines, gaps)
         splat.add_header(start)
         if self._counts[rule.kind] < MAX_SPLATS:
             self._counts[rule.kind] += 1
             self.found.append(splat)
         if not rule.one_line:
-            for seat in stream.seats:
-                seat.cut = True
-                seat.pending.clear()
+            _interrupt(stream)
             self._sit(stream, splat)
 
     def _headless(self, stream: _Stream, index: int, mark: re.Match[str]) -> None:
@@ -260,8 +271,7 @@ class _Reader:
 
     def _goes_on(self, stream: _Stream, index: int, text: str) -> bool:
         """Give a line that starts nothing to the splat that it goes on with, if there is one."""
-        stream.seats = [s for s in stream.seats if stream.count - s.last <= MAX_FOREIGN + 1]
-        if not stream.seats:
+        if not self._near(stream):
             return False
         top = stream.seats[-1]
         if top.ended and TRAILER.match(text):
@@ -285,6 +295,12 @@ class _Reader:
                 return True
         return False
 
+    @staticmethod
+    def _near(stream: _Stream) -> list[_Seat]:
+        """Return the seats of *stream* that may still go on, and forget the others."""
+        stream.seats = [seat for seat in stream.seats if stream.count - seat.last <= seat.reach]
+        return stream.seats
+
     def _feed(self, stream: _Stream, seat: _Seat, index: int, header: _Start | None = None) -> None:
         splat = seat.splat
         if len(splat.lines) < MAX_SCAN or header is not None:
@@ -298,8 +314,7 @@ class _Reader:
         if header is not None:
             splat.add_header(header)
             seat.ended = header.rule.one_line
-        stream.seats.remove(seat)
-        stream.seats.append(seat)
+        stream.seats = [*(other for other in stream.seats if other is not seat), seat]
         self._latest, self._latest_index = seat, index
 
 
@@ -339,34 +354,32 @@ def _takes(seat: _Seat, landmark: str, text: str, top: bool) -> bool:
     if rule.ordinary:
         if landmark:
             new = landmark in ("task", "other") or landmark not in splat.seen
-            return top and not seat.cut and new
-    elif landmark and rule.kind is SplatKind.LEAK:
+            return top and new
+    elif landmark and not rule.dumps:
         return False
     elif landmark in ("task", "other"):
         return rule.kind in SEVERAL or (top and not seat.cut)
     elif landmark:
         return rule.kind in SEVERAL or landmark not in splat.seen
     elif FRAME.match(text):
-        return top and (bool(splat.seen) or not seat.cut)
+        return top and (bool(splat.seen) or not seat.cut or rule.kind is SplatKind.LEAK)
     elif CRASHING.match(text):
         return rule.crash or (top and not seat.cut and rule.kind is SplatKind.OOPS)
-    return top and not seat.cut and bool(BODY.match(text))
+    return top and bool((BODY if not seat.cut else INSIDE).match(text))
 
 
-def _is_prelude(seat: _Seat, start: _Start, count: int) -> bool:
-    """Does *seat*'s splat say why the one that begins at *start* came to be?"""
-    if seat.ended or seat.cut or count - seat.last > MAX_PRELUDE + 1:
+def _is_prelude(splat: _Found, start: _Start) -> bool:
+    """Does *splat* say why the one that begins at *start* came to be?"""
+    before, rule = splat.start.rule, start.rule
+    if not before.prelude or "trace" in splat.seen or rule.kind in TOLERABLE or rule.ordinary:
         return False
-    splat = seat.splat
-    if start.rule.kind in TOLERABLE or start.rule.ordinary or start.rule in (HEADLESS, CUT):
-        # A cut report goes on with its dump; a page is dumped above "cut here".
-        return start.rule is CUT and splat.start.rule.prelude and splat.start.rule is not CUT
-    return splat.start.rule.prelude and "trace" not in splat.seen
+    # A page is dumped above "cut here"; a report of unknown words goes on with its dump.
+    return before is not CUT if rule is CUT else rule is not HEADLESS
 
 
 def _continues(seat: _Seat, start: _Start, count: int) -> bool:
     """Does a line that could start a splat belong to the one in *seat*?"""
-    if count - seat.last > MAX_FOREIGN + 1:
+    if count - seat.last > seat.reach:
         return False
     header, rule = seat.splat.header.rule, start.rule
     if rule.dies:
@@ -447,11 +460,13 @@ def _title(start: _Start, body: Sequence[str], whole: Sequence[str]) -> str:
     if rule.where:
         interrupted = rule.kind in (SplatKind.RCU_STALL, SplatKind.LOCKUP)
         function = crash_function(body, words.get("function", ""), interrupted=interrupted)
-        title += f" in {function}" if function and function not in title else ""
+        if function and not re.search(rf"(?<!\w){re.escape(function)}(?!\w)", title):
+            title += f" in {function}"
     if file := words.get("file"):
         # A module from outside the tree is named by where it happened to be built.
         title += f" ({file.rpartition('/')[2] if file.startswith('/') else file})"
-    return re.sub(r"\s+", " ", title).strip(" :,/")[:MAX_TITLE]
+    title = re.sub(r"\s+(?:in|at|on)$", "", re.sub(r"\s+", " ", title).strip(" :,/"))
+    return title[:MAX_TITLE]
 
 
 def _without_ids(words: str) -> str:

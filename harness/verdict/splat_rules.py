@@ -41,6 +41,7 @@ class Rule:
     prelude: bool = False  # says why, right before another splat, to which it belongs then
     crash: bool = False  # a head that a "[#1]" line may follow
     fatal: bool = False  # the kernel has died of it
+    dumps: bool = True  # the stack, among other things
     ordinary: bool = False  # no complaint: a dump that somebody asked for
 
 
@@ -58,6 +59,7 @@ def _rule(
     prelude: bool = False,
     crash: bool = False,
     fatal: bool = False,
+    dumps: bool = True,
 ) -> Rule:
     return Rule(
         kind=kind,
@@ -72,6 +74,7 @@ def _rule(
         prelude=prelude,
         crash=crash or (kind is K.OOPS and not dies),
         fatal=fatal,
+        dumps=dumps,
     )
 
 
@@ -161,6 +164,7 @@ RULES: tuple[Rule, ...] = (
         r"(?P<what>SL[AUO]B): Unable to allocate memory\b(?:.{0,120}?gfp=(?:0x)?[0-9a-f]+"
         r"(?:\((?P<gfp>[^)]*)\))?)?",
         "{what}: no memory, {gfp}",
+        dumps=False,
     ),
     _rule(
         K.ALLOC_FAILURE,
@@ -276,8 +280,9 @@ RULES: tuple[Rule, ...] = (
         r"(?:0x)?[0-9a-f(_]\S* \(size (?P<size>\d+)\)",
         "kmemleak: unreferenced {sort} {sort2} object of {size} bytes, from {comm}",
         later=(Later("comm", re.compile(r'comm "(.{0,64}?)(?:", pid|"?$)'), "nobody"),),
+        dumps=False,
     ),
-    _rule(K.LEAK, r"BUG: memory leak", "kmemleak: memory leak"),
+    _rule(K.LEAK, r"BUG: memory leak", "kmemleak: memory leak", dumps=False),
     # ---- no progress
     _rule(
         K.LOCKUP,
@@ -354,7 +359,7 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule(
         K.LOCKDEP,
-        rf"(?:timer: )?{_FUNCTION}\S* preempt leak: ",
+        rf"(?:timer: )?{_FUNCTION}\S*(?: \[[\w-]+\])? preempt leak: ",
         "timer changed the preempt count",
         where=True,
         one_line=True,
@@ -408,6 +413,7 @@ RULES: tuple[Rule, ...] = (
         where=True,
     ),
     _rule(K.WARNING, r"irq \d+: nobody cared", "irq: nobody cared", where=True, later=(_HANDLER,)),
+    _rule(K.WARNING, r"Uhhuh\. NMI received", "NMI for an unknown reason", one_line=True),
     _rule(K.WARNING, r"irq event \d+: bogus return value", "irq: bogus return value", where=True),
     _rule(
         K.WARNING, r"genirq: Flags mismatch irq \d+", "genirq: flags mismatch of an irq", where=True
@@ -466,7 +472,7 @@ RULES: tuple[Rule, ...] = (
     _rule(K.BUG, rf"{_AT}: bad (?P<what>p[gum4]d) ", "bad {what}", where=True),
     _rule(
         K.BUG,
-        r"(?:_?swap_\w+|get_swap_device|__swap\w+): (?P<what>(?:Bad|Unused) swap [a-z ]*[a-z])",
+        r"(?:_?swap_\w+|get_swap_device|__swap\w+): (?P<what>(?:Bad|Unused) swap (?:\w+ )?entry)\b",
         "{what}",
         where=True,
         one_line=True,
@@ -524,7 +530,7 @@ RULES: tuple[Rule, ...] = (
         K.UNCLASSIFIED,
         # What drivers call a warning, behind their name, are their own words.
         r"(?P<text>(?:WARNING|BUG)[:!].*|[\w .()/-]{1,60}: BUG[:!].*|Oops\b.*"
-        r"|(?:\S+ )?(?:\{\d+\})?\[Hardware Error\]|Uhhuh\. NMI received.*"
+        r"|(?:\S+ )?(?:\{\d+\})?\[Hardware Error\]"
         r"|(?!.*\bScanning \d)(?:.{0,160}\W)?(?:nobody cared|Disabling IRQ #"
         r"|(?:[Mm]emory|list|stack|slab|heap|data|metadata|table|freelist|pool|redzone|tree|queue"
         r"|ring|buffer) (?:is )?corrupt(?:ion|ed)\b|[Cc]orruption detected"
@@ -588,29 +594,44 @@ BOUNDARY = re.compile(
 )
 # How many lines of others may stand inside a splat; lockdep writes prose.
 PATIENCE: dict[SplatKind | None, int] = {None: 4, K.LOCKDEP: 30, K.KASAN: 30, K.OOM_KILL: 60}
-# Lines from the inside of a splat.
+# Lines from the inside of a splat only, however many others stand between.
+_INSIDE = (
+    # registers and where the processor was
+    r"(?:[RE][A-Z0-9]{2}|[C-G]S|[CD]R\d|PKRU|x\d+|pc|lr|sp|pstate|pmr_save|Code)\s*: ?"
+    r"|Call [Tt]race|backtrace|stack backtrace|Mem abort info|Data abort info|#PF: |PGD |Oops"
+    r"|Internal error|\[[0-9a-f]{8,16}\] |(?:user|swapper) pgtable"
+    # whose it is
+    r"|CPU: \d|Modules linked in|Hardware name|Workqueue: |Tainted: |note: |task:"
+    r"|\s+(?:Not tainted|Tainted: )|irq event stamp|(?:hard|soft)irqs (?:last|enabled)"
+    r"|(?:in_atomic|preempt_count)\(|Preemption disabled at|\d+ locks? held by"
+    r"|Showing all locks|Last user|Last potentially|handlers:|\[<[^<>]{1,24}>\] |Disabling IRQ "
+    r"|INFO: lockdep is turned off|\"echo 0 > |Sending NMI|NMI backtrace|Task dump"
+    # locks
+    r"|.{1,40} is (?:trying to (?:acquire|release)|already holding)|but (?:task is|now in|this)"
+    r"|(?:which|the) (?:lock already|new (?:lock )?depend|existing|shortest|dependencies|code is)"
+    r"|-> #\d|\s+#\d+: |other info that|[0-9a-f]{8,16} \(.{1,200}\{.{1,20}\}|rcu_scheduler_active"
+    r"|\S{1,200}:\d+ suspicious |caller is "
+    # memory
+    r"|(?:Read|Write|Free) (?:of|at) |Allocated by|Freed by|The buggy|Memory state|>?f{4}"
+    r"|page: ?[0-9a-f(r]|page dumped|flags: 0x|raw: [0-9a-f]|FIX "
+    r"|INFO: (?:Slab|Object|Allocated|Freed|0x)|Redzone|Mem-Info|active_anon|Node \d"
+    r"|lowmem_reserve|Swap cache|Free swap|Total swap|Unreclaimable slab|Tasks state"
+    r"|\[ *(?:pid|\d+) *\]|oom-kill:"
+    r"|\s+(?:comm \"|hex dump|backtrace|cache: |node \d+: slabs)"
+)
+INSIDE = re.compile(_INSIDE)
+# Lines that may be from the inside of a splat, where they follow it.
 BODY = re.compile(
     r"\s+\S"  # stack frames, held locks, dumps that go on
-    # registers and where the processor was
-    r"|(?:[RE][A-Z0-9]{2}|[C-G]S|[CD]R\d|PKRU|x\d+|pc|lr|sp|pstate|pmr_save|Code)\s*: ?"
-    r"|Call [Tt]race|backtrace|stack backtrace|Mem abort info|Data abort info|#PF: |PGD |Oops"
-    r"|Internal error|\[[0-9a-f]{8,16}\] |(?:user|swapper) pgtable|KASAN: "
-    # whose it is
-    r"|CPU: \d|CPU \d|Modules linked in|Hardware name|Workqueue: |Tainted: |note: |task:"
-    r"|irq event stamp|(?:hard|soft)irqs (?:last|enabled)|(?:in_atomic|preempt_count)\(?"
-    r"|Preemption disabled at|\d+ locks? held by|Showing all locks|Last user|Last potentially"
-    r"|handlers:|\[<[^<>]{1,24}>\] |Disabling IRQ |INFO: lockdep is turned off|\"echo 0 > "
-    r"|Sending NMI|NMI backtrace|Task dump|rcu:"
+    r"|KASAN: |CPU \d|rcu:|Object|flags: |raw: |page:|(?:in_atomic|preempt_count)|-{20,}|={20,}"
     # ends of the kernel
-    r"|Kernel panic|Kernel Offset|SMP: |PHYS_OFFSET|CPU features|Memory Limit|---\[|-{20,}|={20,}"
+    r"|Kernel panic|Kernel Offset|SMP: |PHYS_OFFSET|CPU features|Memory Limit|---\["
     r"|Kernel version|Task stack|IRQ stack|Overflow stack|ESR: |FAR: |Starting crashdump"
     # memory
-    r"|(?:Read|Write) (?:of|at) |Allocated by|Freed by|The buggy|Memory state|The buggy|>?f{4}"
-    r"|page:|page dumped|flags: |raw: |INFO: (?:Slab|Object|Allocated|Freed|0x)|FIX |Object|Redzone"
-    r"|Mem-Info|active_anon|Node \d|lowmem_reserve|\d+ (?:total )?pages? ?|Swap cache|Free swap"
-    r"|Total swap|Unreclaimable slab|Name +Used|[\w:-]+ +\d+KB +\d+KB|(?:DMA|Normal|HighMem)\d*: "
-    r"|Tasks state|\[ *(?:pid|\d+) *\]|oom-kill:|oom_reaper|(?:[Mm]emory|swap|kmem)\S*:? usage"
+    r"|\d+ (?:total )?pages? ?|Name +Used|[\w:-]+ +\d+KB +\d+KB|(?:DMA|Normal|HighMem)\d*: "
+    r"|oom_reaper|(?:[Mm]emory|swap|kmem)\S*:? usage"
     r"|Memory cgroup|(?:anon|file|slab|kernel|sock|shmem|pg\w+|work\w+|inactive|active)\w* \d+"
+    rf"|{_INSIDE}"
 )
 # Each of these stands once in a dump of a stack. The first of them that no splat can have is one of
 # a complaint that no rule knows.
@@ -619,11 +640,6 @@ LANDMARK = re.compile(
     r"|(?P<modules>Modules linked in:)|(?P<trace>[Cc]all [Tt]race(?: .{0,40})?:)"
     r"|(?P<counter>RIP: 0010:|pc : [\w.$]+\+0x|PC is at )|(?P<memory>Mem-Info:)"
     r"|(?P<task>task:.{1,64}? state:)|(?P<other>NMI backtrace for cpu )"
-)
-# Before a further dump in the same splat: of another processor or task, or on the way to a panic.
-FURTHER = re.compile(
-    r"NMI backtrace for|Sending NMI|task:.{1,64}? state:|Task dump|rcu: |\s*CPU#?\d+:|Showing "
-    r"|Kernel panic - not syncing|Stack dump|\s+pwq|pool \d"
 )
 SEVERAL = frozenset({K.RCU_STALL, K.LOCKUP, K.HUNG_TASK})  # kinds that dump several stacks
 # Lines of a stack or of registers: of the dump that began last, however many others stand between.

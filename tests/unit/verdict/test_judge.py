@@ -268,6 +268,20 @@ def test_judge_splat_that_is_not_tolerated_is_a_failure() -> None:
     assert (before.verdict, before.expected, before.as_expected) == (FAIL, FAIL, False)
 
 
+def test_judge_complaint_that_no_rule_knows_is_a_failure_unless_tolerated() -> None:
+    dump = ("demo: the state is odd", "CPU: 0 PID: 7 Comm: x", "Call Trace:", " demo_put+0x1/0x2")
+    lines = (*dump, *log("mended_a", "always"))
+    result = seen(2, *lines)
+    assert (result.verdict, result.reason) == (
+        FAIL, "unclassified: demo: the state is odd in demo_put",
+    )  # fmt: skip
+    test = replace(TEST, tolerated_splats=(SplatKind.UNCLASSIFIED,))
+    outcome = TestOutcome(Ended.DONE, lines)
+    assert judge(cell(2), test, SERIES, outcome, frozenset()).verdict is PASS
+    died = TestOutcome(Ended.DIED, (*lines, *dump, "Kernel panic - not syncing: panic_on_warn set"))
+    assert judge(cell(2), test, SERIES, died, frozenset()).verdict is FAIL, "no death is tolerated"
+
+
 def test_judge_tolerated_splats_of_test_and_load_pass() -> None:
     lines = (OOM, WARNING, *log("always", "mended_a"))
     outcome = TestOutcome(Ended.DONE, lines)
@@ -338,6 +352,13 @@ def test_judge_fault_is_not_the_failure_that_was_expected_before_a_patch() -> No
 def test_splats_of_a_console() -> None:
     (splat,) = splats_of(OOPS)
     assert splat.kind is SplatKind.OOPS
+
+
+@pytest.mark.parametrize("frames", [1, 60, 5000])
+def test_splats_of_a_console_death_in_a_long_splat_is_one(frames: int) -> None:
+    hung = ["INFO: task demo:7 blocked for more than 122 seconds.", *[" frame+0x1/0x2"] * 170]
+    last = "Kernel panic - not syncing: hung_task: blocked tasks"
+    assert any(map(is_death, splats_of([*hung, last, *[" frame+0x1/0x2"] * frames])))
 
 
 def test_missed_result_has_its_reason() -> None:
