@@ -214,10 +214,15 @@ class GuestTest:
 
     def fails_before(self, series: str, case: str) -> int:
         """First position of *series* at which *case* must pass; 0: at every one."""
-        for claim in self.proves:
+        number = self.claim_on(series, case)
+        return 0 if number is None else self.proves[number].patch
+
+    def claim_on(self, series: str, case: str) -> int | None:
+        """Return which of ``proves``, from 0, says when *case* fails; None: none of them."""
+        for number, claim in enumerate(self.proves):
             if claim.series == series and any(fnmatchcase(case, p) for p in claim.cases):
-                return claim.patch
-        return 0
+                return number
+        return None
 
     def loads_of(self, loads: tuple[str, ...], named: bool) -> tuple[str, ...]:
         """Return the loads that it runs under, in a plan with *loads*.
