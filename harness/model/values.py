@@ -257,6 +257,7 @@ class Load:
     summary: str
     module: str = ""  # name of the module, without ".ko"; empty: it is a program
     intensity: str = ""  # how much of it where a plan does not say: "125%", or a count
+    intensity_range: tuple[int, int] | None = None  # least and most that it takes
     args: tuple[str, ...] = ()
     ready_timeout_s: float = 30.0  # until it prints "ready"; scaled by the guest's speed
     setup: tuple[tuple[str, ...], ...] = ()  # commands run in the guest before it starts
