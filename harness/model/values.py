@@ -281,10 +281,15 @@ class GuestTest:
 
     def fails_before(self, series: str, case: str) -> int:
         """First position of *series* at which *case* must pass; 0: at every one."""
-        for claim in self.proves:
+        number = self.claim_on(series, case)
+        return 0 if number is None else self.proves[number].patch
+
+    def claim_on(self, series: str, case: str) -> int | None:
+        """Return which of ``proves``, from 0, says when *case* fails; None: none of them."""
+        for number, claim in enumerate(self.proves):
             if claim.series == series and any(fnmatchcase(case, p) for p in claim.cases):
-                return claim.patch
-        return 0
+                return number
+        return None
 
     def loads_of(self, loads: tuple[str, ...], named: bool) -> tuple[str, ...]:
         """Return the loads that it runs under, in a plan with *loads*.
@@ -319,6 +324,7 @@ class Load:
     summary: str
     module: str = ""  # name of the module, without ".ko"; empty: it is a program
     intensity: str = ""  # how much of it where a plan does not say: "125%", or a count
+    intensity_range: tuple[int, int] | None = None  # least and most that it takes
     args: tuple[str, ...] = ()
     ready_timeout_s: float = 30.0  # until it prints "ready"; scaled by the guest's speed
     setup: tuple[tuple[str, ...], ...] = ()  # commands run in the guest before it starts

@@ -116,6 +116,7 @@ def check_load(load: Load, where: str) -> None:
         raise UserError(f"{where}: ready_timeout_s = {load.ready_timeout_s}: must be above 0")
     if load.intensity and not _AMOUNT.fullmatch(load.intensity):
         raise UserError(f"{where}: intensity = {load.intensity!r}: must be a number, or like 95%")
+    _check_range(load, where)
     if load.disk_mib < 0 or load.disk_times_ram < 0:
         raise UserError(f"{where}: disk_mib and disk_times_ram must not be below 0")
     if load.filesystem and not load.disk_mib:
@@ -142,6 +143,28 @@ def check_pressures(combination: str, loads: Mapping[str, Load]) -> None:
         if pressure.intensity and _kind(pressure.intensity) != _kind(load.intensity):
             told = f"must be like its default, {load.intensity}" if load.intensity else "has none"
             raise UserError(f"load '{pressure}': intensity {pressure.intensity}: {told}")
+        if pressure.intensity:
+            _check_intensity(load, pressure.intensity, f"load '{pressure}': intensity")
+
+
+def _check_range(load: Load, where: str) -> None:
+    if load.intensity_range is None:
+        return
+    least, most = load.intensity_range
+    if not load.intensity:
+        raise UserError(f"{where}: intensity_range: needs intensity, what there is by default")
+    if not 1 <= least <= most:
+        raise UserError(f"{where}: intensity_range = [{least}, {most}]: must be least and most")
+    _check_intensity(load, load.intensity, f"{where}: intensity =")
+
+
+def _check_intensity(load: Load, intensity: str, where: str) -> None:
+    if load.intensity_range is None:
+        return
+    least, most = load.intensity_range
+    if not least <= int(intensity.rstrip("%")) <= most:
+        unit = "%" if load.intensity.endswith("%") else ""
+        raise UserError(f"{where} {intensity}: must be {least}{unit} to {most}{unit}")
 
 
 def _kind(intensity: str) -> str:

@@ -169,7 +169,8 @@ def prepare(plan: Plan, workspace: Workspace) -> ResolvedPlan:
         series=series,
         archs=archs,
         positions=checked_positions(series, plan.positions),
-        tests=tests,
+        # A path may hold some of the patches of a series whose name it has.
+        tests=checked_claims(tests, series) if plan.series == series.name else tests,
         loads=tuple(loads[name] for name in loads_named(plan.loads)),
         topics=_topics(workspace.checkout),
     )
@@ -194,6 +195,23 @@ def _topics(checkout: Checkout) -> dict[str, frozenset[str]]:
         fragment.topic: frozenset(s for s, value in fragment.values.items() if value == "y")
         for fragment in read_fragments(files)
     }
+
+
+def checked_claims(tests: tuple[GuestTest, ...], series: Series) -> tuple[GuestTest, ...]:
+    """Return *tests*, of which none claims to prove a patch that *series* does not have.
+
+    Raises:
+        UserError: one does.
+    """
+    last = len(series.patches)
+    for test in tests:
+        for number, claim in enumerate(test.proves):
+            if claim.series == series.name and claim.patch > last:
+                raise UserError(
+                    f"{test.folder / 'test.toml'}: proves[{number}].patch = {claim.patch}: "
+                    f"series '{series.name}' for {series.covers} has {last} patches"
+                )
+    return tests
 
 
 def checked_positions(series: Series, wanted: tuple[int, ...]) -> tuple[int, ...]:

@@ -115,6 +115,7 @@ def judge(
         *_of_end(test, outcome, facts),
         *_of_splats(splats, tolerated, outcome.ended),
         *_of_results(test, outcome, facts.ktap),
+        *_of_claims(test, series, outcome, facts.ktap),
         *_of_splats(titled, tolerated, Ended.DIED if died else Ended.DONE),
         *_of_loads(outcome, kills.of_loads if SplatKind.OOM_KILL in tolerated else ()),
         *_of_lost(outcome),
@@ -127,7 +128,9 @@ def judge(
         cell=cell,
         verdict=verdict,
         expected=expected,
-        reason=("; ".join(a.text for a in anomalies) or _summary(cases)) + _note(outcome),
+        reason="; ".join([a.text for a in anomalies] or [_summary(cases)])
+        + _unmet(cases, test, series)
+        + _note(outcome),
         cases=cases,
         splats=facts.splats + around,
         seconds=outcome.seconds,
@@ -282,6 +285,20 @@ def _of_results(test: GuestTest, outcome: TestOutcome, ktap: KtapResult) -> Iter
         yield _Anomaly(Verdict.ERROR, f"unsound KTAP: {problem}")
 
 
+def _of_claims(
+    test: GuestTest, series: str, outcome: TestOutcome, ktap: KtapResult
+) -> Iterator[_Anomaly]:
+    """Yield what the test claims of cases that it does not have, once all are known."""
+    if outcome.ended is not Ended.DONE or not ktap.complete or ktap.skipped:
+        return
+    cases = [case.name for case in ktap.cases()]
+    for number, claim in enumerate(test.proves):
+        for pattern in claim.cases if claim.series == series else ():
+            if not any(fnmatchcase(case, pattern) for case in cases):
+                text = f'{_claim(test, number)}: no case of the module matches "{pattern}"'
+                yield _Anomaly(Verdict.ERROR, text)
+
+
 def _of_loads(outcome: TestOutcome, killed: Collection[str]) -> Iterator[_Anomaly]:
     """Yield what is wrong with the loads; a test must run under those that its cell names.
 
@@ -309,6 +326,22 @@ def _of_lost(outcome: TestOutcome) -> Iterator[_Anomaly]:
 def _note(outcome: TestOutcome) -> str:
     found = outcome.all_found
     return f"; {found} kernel log records were lost, and read from the console" if found else ""
+
+
+def _unmet(cases: Iterable[CaseResult], test: GuestTest, series: str) -> str:
+    """Return which claims have cases fail that passed."""
+    early = [c.name for c in cases if (c.verdict, c.expected) == (Verdict.PASS, Verdict.FAIL)]
+    numbers = {number for name in early if (number := test.claim_on(series, name)) is not None}
+    text = ""
+    for number in sorted(numbers):
+        claim = test.proves[number]
+        globs = ", ".join(f'"{pattern}"' for pattern in claim.cases)
+        text += f"; {_claim(test, number)}: cases {globs} fail before patch {claim.patch}"
+    return text
+
+
+def _claim(test: GuestTest, number: int) -> str:
+    return f"{test.name}/test.toml: proves[{number}]"
 
 
 def _summary(cases: Sequence[CaseResult]) -> str:

@@ -12,10 +12,17 @@ import pytest
 from harness.arch import load_arch
 from harness.host.paths import Cache, Checkout
 from harness.model.errors import UserError
-from harness.model.values import GuestTest, Load, Patch, Plan, Series, SourceTree
+from harness.model.values import GuestTest, Load, Patch, Plan, Proves, Series, SourceTree
 from harness.plan.options import load_plan, plan_from
 from harness.plan.plan import DEFAULT_BASE
-from harness.run.prepare import ResolvedPlan, checked_positions, completed, prepare, subject
+from harness.run.prepare import (
+    ResolvedPlan,
+    checked_claims,
+    checked_positions,
+    completed,
+    prepare,
+    subject,
+)
 from harness.run.workspace import Workspace
 
 SERIES = Series(
@@ -104,6 +111,17 @@ def test_position_outside_series_names_range() -> None:
     with pytest.raises(UserError, match="position 3") as caught:
         checked_positions(SERIES, (1, 3))
     assert "0 (base) to 2" in caught.value.hint
+
+
+def test_claim_on_a_patch_that_the_series_lacks_names_file_and_key() -> None:
+    claims = (Proves("other", 9), Proves("s", 2), Proves("s", 3))
+    test = GuestTest("sweep", Path("tests/sweep"), "", module="m", suite="s", proves=claims[:2])
+    assert checked_claims((test,), SERIES) == (test,)
+    with pytest.raises(UserError) as caught:
+        checked_claims((test, replace(test, proves=claims)), SERIES)
+    assert caught.value.what == (
+        "tests/sweep/test.toml: proves[2].patch = 3: series 's' for 5.10 has 2 patches"
+    )
 
 
 def test_cells_are_every_ram_and_repeat_with_no_load_last() -> None:

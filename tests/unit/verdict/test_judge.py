@@ -19,6 +19,7 @@ from harness.verdict.judge import (
     missed_result,
     splats_of,
 )
+from harness.verdict.splat import is_death
 
 PASS, FAIL, ERROR, MISS, SKIP = (
     Verdict.PASS,
@@ -97,8 +98,29 @@ def test_expected_test_fails_with_its_cases() -> None:
 
 def test_judge_claim_without_a_matching_case_is_not_as_expected() -> None:
     assert expected_test(TEST, SERIES, 1, ["renamed_a"]) is FAIL
-    result = seen(1, *log("renamed_a"))
-    assert (result.verdict, result.as_expected) == (PASS, False)
+    for position in (1, 2):
+        result = seen(position, *log("renamed_a"))
+        assert (result.verdict, result.as_expected) == (ERROR, False)
+        says = 'demo/test.toml: proves[0]: no case of the module matches "mended_*"'
+        assert result.anomalies == (says,)
+    for lines in (log("a", planned=2), log("a", end=False), ("1..0 # SKIP none",)):
+        assert says not in seen(1, *lines).anomalies
+    assert says not in seen(1, *log("renamed_a"), ended=Ended.DIED).anomalies
+
+
+def test_judge_case_that_passes_too_early_names_the_claim() -> None:
+    globs = Proves(SERIES, 3, ("also_*", "mended_b"))
+    test = replace(TEST, proves=(*TEST.proves, Proves("another", 9), globs))
+    lines = log("always", "mended_a", "mended_b", "!also_c")
+    result = judge(cell(1), test, SERIES, TestOutcome(Ended.DONE, lines), frozenset())
+    claim = 'demo/test.toml: proves[0]: cases "mended_*" fail before patch 2'
+    assert result.reason == f"1 of 4 cases failed: also_c; {claim}"
+    lines = log("always", "mended_a", "also_c")
+    test = replace(test, proves=(TEST.proves[0], replace(globs, cases=("also_*",))))
+    result = judge(cell(1), test, SERIES, TestOutcome(Ended.DONE, lines), frozenset())
+    also = 'demo/test.toml: proves[1]: cases "also_*" fail before patch 3'
+    assert (result.verdict, result.expected) == (PASS, FAIL)
+    assert result.reason == f"3 of 3 cases passed; {claim}; {also}"
 
 
 # ---------------------------------------------------------------- runs that came to their end
@@ -232,9 +254,9 @@ def test_module_that_skips_all_its_tests_is_a_skip() -> None:
 
 
 def test_subtest_that_announced_tests_and_ran_none_is_an_error() -> None:
-    lines = ("    # Subtest: demo-suite", "    1..1", "        # Subtest: c", "    ok 1 c")
-    result = seen(2, *lines, "ok 1 demo-suite")
-    assert (result.verdict, result.reason) == (ERROR, "1 of 1 cases broke: c")
+    lines = ("    # Subtest: demo-suite", "    1..1", "        # Subtest: mended_a")
+    result = seen(2, *lines, "    ok 1 mended_a", "ok 1 demo-suite")
+    assert (result.verdict, result.reason) == (ERROR, "1 of 1 cases broke: mended_a")
 
 
 def test_judge_fewer_cases_than_planned_are_an_error() -> None:
