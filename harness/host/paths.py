@@ -16,7 +16,7 @@ from harness.model.text import one_line, visible
 APP = "kernel-patch-harness"
 FACTS = "source.json"
 # What make, kbuild's rules or a shell that they run take for something else than a part of a path.
-_NOT_FOR_KBUILD = re.compile(r"""[\s\x00-\x1f,:"'#$%&;()<>|*`\\{}]|\[.*\]""")
+_NOT_FOR_KBUILD = re.compile(r"""[\s\x00-\x1f,:"'#$%&;()<>|*`\\]|\[.*\]""")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from harness.guest.qemu.accel import choose_accel
 from harness.guest.qemu.process import kill_all
 from harness.guest.qemu.trial import require_accepted
 from harness.guest.template import Templates
-from harness.host import packages, process, resources
+from harness.host import process, resources
 from harness.model.errors import KernelBuildError
 from harness.model.events import Note
 from harness.model.results import CellResult, KernelFault, Observation, Stop
@@ -54,14 +54,13 @@ class Lab:
     """
 
     def __init__(self, ready: ResolvedPlan, workspace: Workspace) -> None:
-        """Check the host, and choose the accelerators.
+        """Choose the accelerators, and try the arguments of the user's for QEMU.
 
         Raises:
-            InfraError: a package is missing; the hint is the one command that brings it.
+            InfraError: an emulator cannot be started.
             UserError: KVM was asked for by name, and does not work here, or QEMU does not take an
                 argument of the user's.
         """
-        packages.require(ready.archs)
         self.ready = ready
         self.workspace = workspace
         self._accels = {arch.name: self._accel(arch) for arch in ready.archs}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.arch import load_arch
 from harness.build.kconfig import read_fragments, topics_of
-from harness.host import process
+from harness.host import packages, process
 from harness.host.paths import Checkout, require_usable
 from harness.model.errors import UserError
 from harness.model.events import Note
@@ -144,11 +144,11 @@ class ResolvedPlan:
 
 
 def prepare(plan: Plan, workspace: Workspace) -> ResolvedPlan:
-    """Resolve every name of *plan*: fetch the source, read series, tests and loads.
+    """Check the host, and resolve every name of *plan*: source, series, tests and loads.
 
     Raises:
         UserError: a name means nothing here, or a position is outside the series.
-        InfraError: the source cannot be had.
+        InfraError: the host lacks something, or the source cannot be had.
     """
     check_series(plan.series)  # at once: to get a base may take minutes
     plan = completed(plan, workspace.checkout)
@@ -157,6 +157,7 @@ def prepare(plan: Plan, workspace: Workspace) -> ResolvedPlan:
         said = f"set, but without effect on what the harness builds: {', '.join(ignored)}"
         workspace.report(Note(one_line(said), "warning"))
     archs = tuple(load_arch(name) for name in plan.arch)
+    packages.require(archs)
     tests = select_tests(load_tests(workspace.checkout), plan.tests)
     loads = load_loads(workspace.checkout)
     tree = known(plan.base, workspace.cache)

@@ -158,6 +158,24 @@ def test_a_report_has_the_figures_of_the_run_that_is_named(
     assert " 77" not in harness("report", str(folder)).stdout
 
 
+def test_program_that_does_not_do_is_told_by_doctor_and_before_anything_is_fetched(
+    harness: Harness, tmp_path: Path
+) -> None:
+    odd = tmp_path / "bin" / "setpriv"
+    odd.parent.mkdir()
+    odd.write_text("#!/bin/sh\necho unrecognized option >&2\nexit 1\n")
+    odd.chmod(0o755)
+    path = f"{odd.parent}:{os.environ['PATH']}"
+    done = harness("run", PATH=path)
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"harness: {odd} does not do: ")
+    assert not (tmp_path / "cache").exists()
+    done = harness("doctor", PATH=path)
+    assert done.returncode == 3
+    assert "UNFIT" in done.stdout
+    assert f"{odd} does not do" in done.stdout
+
+
 # ---------------------------------------------------------------- harness new
 
 

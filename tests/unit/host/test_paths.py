@@ -44,7 +44,7 @@ def test_checkout_asked_for_by_name_is_that_one_or_an_error(tmp_path: Path) -> N
 
 # ---------------------------------------------------------------- places that cannot be used
 
-USABLE = ("plain", "é漢", "a~b", "a@b+c=d", "a!b", "a^b", "a[b", "a?b", "-a.b_c")
+USABLE = ("plain", "é漢", "a~b", "a@b+c=d", "a!b", "a{b}", "a^b", "a[b", "a?b", "-a.b_c")
 UNUSABLE = (
     " ",
     ",",
