@@ -19,7 +19,7 @@ from pathlib import Path
 
 from harness.cache.store import Store
 from harness.guest import samples
-from harness.guest.guest import BootFailure, Guest
+from harness.guest.guest import BY_HAND, BootFailure, Guest
 from harness.guest.qemu.argv import symbolic_argv
 from harness.guest.qemu.process import qemu_version
 from harness.guest.template import KEPT_OF_BOOT, Templates
@@ -51,7 +51,7 @@ from harness.verdict.splat import is_death
 
 # Part of every observation's key: raise it when the way a guest is booted or driven changes,
 # so that nothing seen by an older harness is reused.
-CACHE_VERSION = "6"
+CACHE_VERSION = "7"
 OBSERVATIONS, OBSERVED = "observation", "observation.json"
 AROUND = "around.log"  # what the kernel said before and after the test, where that matters
 # Ends that say what the kernel did. A refused module, a silent guest or a lost link may be
@@ -258,7 +258,7 @@ def _fetch_artifacts(job: CellJob, guest: Guest, folder: Path) -> str:
 def _evidence(run: RunFolder, folder: Path) -> tuple[tuple[str, str], ...]:
     names = (
         *("console.log", "kmsg.log", "test.log", AROUND, samples.NAME, diagnose.NAME),
-        *("loads.txt", "argv.txt", "qemu.log"),
+        *("loads.txt", "argv.txt", BY_HAND, "qemu.log"),
         *(copy for _, copy in KEPT_OF_BOOT),
     )
     files = [folder / n for n in names if (folder / n).is_file()]

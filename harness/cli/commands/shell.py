@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from harness.cli.single_guest import spec_from
-from harness.guest.qemu.argv import Channels, gdb_stub_argv, qemu_argv
+from harness.guest.qemu.argv import SHELL, Channels, gdb_stub_argv, qemu_argv
 from harness.model.errors import InfraError
 from harness.plan.options import add_plan_options
 from harness.run.workspace import Workspace
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     """Connect the terminal to the guest's console until it ends."""
-    spec = spec_from(args, workspace, "harness.shell")
+    spec = spec_from(args, workspace, SHELL)
     workspace.settle()
     print(f"{spec.arch.name}, {spec.ram_mib} MiB; Ctrl-A x ends it", file=sys.stderr)
     stub: tuple[str, ...] = ()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 
 from harness.arch import all_archs, load_arch
 from harness.guest.qemu.argv import (
+    SHELL,
     Channels,
+    by_hand_script,
     clone_argv,
     clone_words,
     disk_serial,
@@ -199,3 +202,20 @@ def test_symbolic_argv_is_whole_command_without_host_paths(arch: Arch) -> None:
 def test_gdb_stub_is_on_a_unix_socket_and_waits_for_nobody() -> None:
     stub = gdb_stub_argv(Path("/tmp/a,b"))
     assert stub == ("-gdb", "unix:/tmp/a,,b,server=on,wait=off")
+
+
+@ARCHS
+def test_by_hand_script_is_the_guest_with_a_shell_and_nothing_inherited(arch: Arch) -> None:
+    guest = spec(arch, kernel=Path("/a b/k"), disks_mib=(8, 16), cmdline=("quiet",))
+    *comments, first, second, command, rest = by_hand_script(guest).split("\n")
+    assert all(line.startswith("# ") for line in comments)
+    assert (first, second, rest) == (
+        "truncate -s 8M scratch-0.img",
+        "truncate -s 16M scratch-1.img",
+        "",
+    )
+    argv = tuple(shlex.split(command))
+    shell = replace(guest, cmdline=("quiet", SHELL))
+    disks = [Path("scratch-0.img"), Path("scratch-1.img")]
+    assert argv == qemu_argv(shell, Channels.by_hand(), disks=disks)
+    assert not any("fd=" in word or word == "-incoming" for word in argv)
