@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal
 from harness.guest.boot_ready import await_ready
 from harness.guest.machine import Machine
 from harness.guest.phase_log import PhaseLog, loss
-from harness.guest.qemu.argv import SSH_PORT, disk_serial, qemu_argv
+from harness.guest.qemu.argv import SSH_PORT, by_hand_script, disk_serial, qemu_argv
 from harness.guest.qemu.process import find_emulator
 from harness.guest.transport.agent import ANSWER_S, Agent, NoAnswer
 from harness.guest.transport.console import Console
@@ -46,6 +46,7 @@ SSH_S = 30.0  # to a session: a key is made and two are checked, under emulation
 LINK_S = 2.0  # from a broken connection to the news of why it broke
 POWER_OFF_S = 5.0  # from the request to QEMU's end; a guest of reference speed takes 0.02 s
 MODULES = "/harness/modules"  # where modules lie in a guest
+BY_HAND = "argv-by-hand.txt"
 SCRATCH = "{}.img"  # a scratch disk in a guest's folder, by its serial number
 Origin = Literal["cold", "clone"]
 
@@ -339,9 +340,9 @@ def boot(
 ) -> Iterator[Guest]:
     """Boot *spec* and give the guest once it is ready; it is gone on exit, whatever happens.
 
-    Leaves console.log, kmsg.log, argv.txt and qemu.log in *folder*, which is made if need be.
-    Without *deadline*, a guest has 60 s to become ready, more on a busy host. With *ram*, that
-    file is the guest's memory and stays.
+    Leaves console.log, kmsg.log, argv.txt, argv-by-hand.txt and qemu.log in *folder*, which is
+    made if need be. Without *deadline*, a guest has 60 s to become ready, more on a busy host.
+    With *ram*, that file is the guest's memory and stays.
 
     Raises:
         BootFailure: the kernel panicked, reset, stood still or ran in one place for ever.
@@ -350,6 +351,7 @@ def boot(
     """
     find_emulator(spec.arch.qemu, spec.arch.qemu_package)
     folder.mkdir(parents=True, exist_ok=True)
+    write_by_hand(spec, folder)
     stage = Stage(f"boot {folder}", f"booting {spec.arch.name}, {spec.ram_mib} MiB")
     report(stage)
     with scratch_disks(spec, folder) as disks:
@@ -364,6 +366,11 @@ def boot(
                 guest.wake()
             report(Stage(stage.key, f"{spec.arch.name} is ready", finished=True))
             yield guest
+
+
+def write_by_hand(spec: GuestSpec, folder: Path) -> None:
+    """Write into *folder* how a person boots *spec*: the command of a run has inherited files."""
+    (folder / BY_HAND).write_text(by_hand_script(spec), encoding="utf-8")
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from harness.cache.store import Store
 from harness.guest import kmemleak
 from harness.guest.boot_examination import examine, write_evidence
 from harness.guest.capacity import Capacity
-from harness.guest.guest import BootFailure, Guest, boot, scratch_disks
+from harness.guest.guest import BootFailure, Guest, boot, scratch_disks, write_by_hand
 from harness.guest.machine import Machine
 from harness.guest.qemu.argv import clone_argv, symbolic_argv
 from harness.guest.qemu.process import qemu_version
@@ -101,6 +101,7 @@ def clone(template: Template, folder: Path) -> Iterator[Guest]:
         InfraError: QEMU is not installed, or cannot be started.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    write_by_hand(template.spec, folder)
     for name, copy in KEPT_OF_BOOT:
         shutil.copyfile(template.folder / name, folder / copy)
     with scratch_disks(template.spec, folder) as disks:

@@ -19,7 +19,7 @@ from pathlib import Path
 from harness.cache.store import Store
 from harness.guest import samples
 from harness.guest.boot_examination import EVIDENCE as OF_DEATH
-from harness.guest.guest import MODULES, Guest
+from harness.guest.guest import BY_HAND, MODULES, Guest
 from harness.guest.qemu.argv import symbolic_argv
 from harness.guest.qemu.process import qemu_version
 from harness.guest.template import KEPT_OF_BOOT
@@ -52,7 +52,7 @@ from harness.verdict.splat import unexpected
 
 # Part of every observation's key: raise it when the way a guest is booted or driven changes,
 # so that nothing seen by an older harness is reused.
-CACHE_VERSION = "6"
+CACHE_VERSION = "7"
 OBSERVATIONS, OBSERVED = "observation", "observation.json"
 BUILD_ERRORS = "build-errors.txt"  # why a test or load could not be built
 AROUND = "around.log"  # what the kernel said before and after the test, where that matters
@@ -297,7 +297,7 @@ def _fetch_artifacts(job: CellJob, guest: Guest, folder: Path) -> str:
 def _evidence(run: RunFolder, folder: Path) -> tuple[tuple[str, str], ...]:
     names = (
         *("console.log", "kmsg.log", "test.log", AROUND, samples.NAME, diagnose.NAME),
-        *("loads.txt", "argv.txt", "qemu.log", BUILD_ERRORS),
+        *("loads.txt", "argv.txt", BY_HAND, "qemu.log", BUILD_ERRORS),
         *(copy for _, copy in KEPT_OF_BOOT),
         *OF_DEATH,
     )
