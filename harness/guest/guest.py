@@ -111,6 +111,7 @@ class Guest:
         self.find_module = _no_module  # what :meth:`load_module` finds a module by its name with
         self.loaded: list[Path] = []  # files of modules that it was given
         self.loading = ""  # the one of them that has not come to its end
+        self.told_off = False  # to power off, by :meth:`power_off`
 
     # ------------------------------------------------------------ what it is
 
@@ -319,6 +320,7 @@ class Guest:
 
         One that hangs, or is gone, is left to its owner, who ends the emulator.
         """
+        self.told_off = True
         deadline = self.deadline(POWER_OFF_S)
         with contextlib.suppress(GuestError):
             self.agent.call("poweroff", deadline=deadline)

@@ -119,6 +119,9 @@ def _first_fault(error: ValidationError) -> str:
     expected = str(fault.get("ctx", {}).get("expected", ""))
     if isinstance(wrong, str) and expected:
         names = [name for name in expected.split("'") if name.strip(" ,") not in ("", "or")]
-        allowed = suggest(wrong, names, "allowed are") if names else allowed
+        if names:
+            listed = f"allowed are: {', '.join(sorted(names))}"
+            close = suggest(wrong, names, "allowed are")
+            allowed = listed if close == listed else f"{close} {listed}"
     shown = repr(wrong) if len(repr(wrong)) < 80 else f"{repr(wrong)[:76]}..."
     return f"{key} = {shown}: {allowed}" if key else f"{shown}: {allowed}"

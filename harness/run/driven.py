@@ -129,13 +129,17 @@ class Drive:
                 fault = self._hang(end.reason)
             elif verdict_of_end(end.ended, splats) is Verdict.MISS:
                 lost = end.reason
-            elif DEATH not in self.tolerated:
+            elif DEATH not in self.tolerated and not self._asked_for():
                 fault = _death(splats, end.reason)
         if not ends and self.guest.loading:
             fault = self._hang(f"module {self.guest.loading} does not come to its end")
         odd = _odd(splats, self.tolerated)
         decoded = decode(odd, self._debug, *self._modules, *self.guest.loaded)
         return Seen(decoded, fault or _complaint(odd), lost, self.guest.console.lines)
+
+    def _asked_for(self) -> bool:
+        """Return whether the guest is gone since its caller powered it off."""
+        return self.guest.told_off and not self.guest.machine.vitals.panic
 
     def _hang(self, reason: str) -> str:
         """Say where a guest hangs; what was looked at is in its folder."""

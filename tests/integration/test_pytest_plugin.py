@@ -67,3 +67,24 @@ def test_python_test_is_for_what_was_asked_else_for_one_kernel(tmp_path: Path) -
     named.write_text('arch = ["arm64"]\npositions = "1-2"\n')
     assert kernels("--plan", str(named)) == ["arm64-p1", "arm64-p2"]
     assert kernels("--plan", str(named), "--position", "0") == ["arm64-p0"]
+
+
+def test_help_needs_no_package_that_make_run_does_not_bring() -> None:
+    program = """
+import sys
+import pytest
+
+class Absent:
+    @staticmethod
+    def find_spec(name, *_):
+        if name == "hypothesis":
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent)
+sys.exit(pytest.main(["-p", "no:hypothesispytest", "--help"]))
+"""
+    argv = (sys.executable, "-c", program)
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "kernel patch harness:" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr

@@ -74,3 +74,16 @@ def test_a_wrong_option_is_one_line() -> None:
     assert "arm46" in done.stderr
     assert "arm64" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_examples_of_the_page_pass(tmp_path: Path) -> None:
+    (source,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/pytest.md").read_text(), re.S)
+    (tmp_path / "test_example.py").write_text(source)
+    count = len(re.findall(r"^def test_", source, re.M))
+    done = run_pytest(f"--rootdir={ROOT}", "-c", "pyproject.toml", str(tmp_path))
+    assert done.returncode == 0, done.stdout
+    assert f"{count} passed" in done.stdout
+    everywhere = ("--arch", "x86_64,arm64", "--position", "0,4", "--collect-only", "-q")
+    done = run_pytest(f"--rootdir={ROOT}", "-c", "pyproject.toml", str(tmp_path), *everywhere)
+    assert f"{1 + 4 * (count - 1)} tests collected" in done.stdout
+    assert f"{1 + 4 * (count - 1)} tests:" in (ROOT / "docs/pytest.md").read_text()

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import configparser
+import dataclasses
 import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
+from dataclasses import is_dataclass
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,8 @@ import pytest
 from harness.cli.commands import command_names
 from harness.cli.commands.new import SCAFFOLDS
 from harness.cli.main import build_parser
+from harness.guest.guest import Executed, Guest
+from harness.guest.transport.ssh import CommandResult, Ssh
 from tests.unit.test_layering import ORDER
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -174,6 +179,23 @@ def test_options_of_pytest_are_there(page: Path, pytestconfig: pytest.Config) ->
 def test_variables_of_the_environment_are_read(page: Path) -> None:
     sources = "".join(file.read_text() for file in (ROOT / "harness").rglob("*.py"))
     assert [word for word in VARIABLE.findall(page.read_text()) if f'"{word}"' not in sources] == []
+
+
+@pytest.mark.parametrize("kind", [Guest, Ssh, CommandResult, Executed], ids=lambda k: k.__name__)
+def test_members_of_a_guest_are_on_the_page(kind: type) -> None:
+    text = (ROOT / "docs/pytest.md").read_text()
+    named = {*re.findall(r"\w+", " ".join(SPAN.findall(FENCE.sub("", text))))}
+    fields = {field.name for field in dataclasses.fields(kind)} if is_dataclass(kind) else set()
+    assert {name for name in vars(kind) if not name.startswith("_")} | fields <= named
+
+
+def test_what_pages_say_of_pytest_comes_with_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    words = [w for page in PAGES for w in commands(code_lines(page.read_text()), "pytest")]
+    options = {word for line in words for word in line}
+    named = "".join(page.read_text() for page in PAGES)
+    assert "-n" in options or "xdist's `-n`" in named
+    assert any(needed.startswith("pytest-xdist") for needed in project["dependencies"])
 
 
 def test_every_command_is_on_a_page() -> None:

@@ -44,7 +44,16 @@ def test_test_toml_in_its_friendly_forms_is_read(checkout: Checkout) -> None:
         ("timeout_s = 60", "timout_s = 60", "unknown key 'timout_s': did you mean 'timeout_s'?"),
         ("timeout_s = 60", 'name = "x"', "key 'name' is not allowed"),
         ('"/proc/number" = 5', '"/proc/number" = [5]', "knobs[0][1] = [5]: must be a valid string"),
-        ('["oom-kill"]', '["oom"]', "tolerated_splats[0] = 'oom': allowed are"),
+        (
+            '["oom-kill"]',
+            '["oom"]',
+            "tolerated_splats[0] = 'oom': allowed are: alloc-failure,",
+        ),
+        (
+            '["oom-kill"]',
+            '["oom-kill", "warn"]',
+            "tolerated_splats[1] = 'warn': did you mean 'warning'? allowed are: alloc-failure,",
+        ),
         ('"vmalloc-nofail"', '"vmalloc"', "proves[0]: unknown series 'vmalloc': did you mean"),
         ("patch = 2", "patch = 0", "proves[0].patch = 0: must be a patch's number"),
         ("patch = 2", "patches = 2", "unknown key 'proves[0].patches': did you mean 'patch'?"),
