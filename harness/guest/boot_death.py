@@ -7,7 +7,6 @@ Words are the same each time that it dies like this, so neither addresses nor ti
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
@@ -94,7 +93,7 @@ def words_of(
             stage = "after init was started" if _init_ran(lines) else "before init was started"
             return f"idle {stage}, waiting for what does not come"
         case Death.SILENT:
-            return "not ready in time, and not dead"
+            return "not ready in time"
         case _:
             return f"{kind.value} {where}".strip()
 
@@ -109,27 +108,6 @@ def place_words(stack: Sequence[Site]) -> str:
     caller = next((name for name in names[1:] if name != names[0]), "")
     how = "in" if trapped is None else "by an exception in"
     return f"{how} {names[0]}" + (f", called from {caller}" if caller else "")
-
-
-def common(stacks: Sequence[Sequence[Site]]) -> tuple[Site, ...]:
-    """Return what *stacks* of a kernel that runs in one place have in common, innermost first.
-
-    A loop is in the innermost function that they all are in; what it calls comes and goes. A
-    function that has no frame yet hides its caller: it is known from the stacks where it has one.
-    """
-    outermost = [tuple(reversed(stack)) for stack in stacks if stack]
-    shared: list[Site] = []
-    depth = 0
-    while outermost and all(len(stack) > depth for stack in outermost):
-        names = Counter(stack[depth].symbol.name for stack in outermost)
-        name = max(names, key=lambda one: (names[one], one))
-        through = [stack for stack in outermost if stack[depth].symbol.name == name]
-        called = {stack[depth + 1].symbol.name for stack in through if len(stack) > depth + 1}
-        if not names.keys() - {name} <= called:
-            break
-        shared.append(through[0][depth])
-        outermost, depth = through, depth + 1
-    return tuple(reversed(shared))
 
 
 def behind_panic(stack: Sequence[Site]) -> Sequence[Site]:

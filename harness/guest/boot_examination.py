@@ -35,8 +35,8 @@ CAME_UP = "it came up"
 EVIDENCE = (EARLY_LOG, REGISTERS)
 # After a reset the emulator pauses, and it has said what the processor was reset for.
 _EXAMINED = ("-no-shutdown", "-d", "cpu_reset")
-SAME_TIME = 2.0  # a second boot has so many times what the first took
-LEAST_S = 20.0  # and this at least
+SAME_TIME = 2.0  # times what the first boot took
+SECOND_S = 20.0  # from launch to ready, or to the same death
 # Deaths that end the emulator: the first boot may show no more than that it ended.
 _ENDS = frozenset(
     {
@@ -50,16 +50,17 @@ _INNERMOST = 3  # functions of a stack of which two deaths in one place share on
 def examine(spec: GuestSpec, first: BootDeath, folder: Path | None = None) -> BootDeath:
     """Boot *spec*, which died as *first*, once more, and return what both boots show together.
 
-    Leaves its evidence (:func:`write_evidence`) in *folder*. Takes some seconds; where the first
-    boot was silent to the end of its time, as long again. An emulator that fails where it did not
-    before leaves *first* as it is, with a ``second`` that says so.
+    Leaves its evidence (:func:`write_evidence`) in *folder*. Takes some seconds; of a kernel that
+    spins or is silent, at most ``SECOND_S`` on an idle host. An emulator that fails where it did
+    not before leaves *first* as it is, with a ``second`` that says so.
 
     Raises:
         InfraError: QEMU cannot be started.
     """
     early = replace(spec, cmdline=(*spec.cmdline, *spec.arch.early_console))
-    seconds = max(LEAST_S * host_speed().factor, SAME_TIME * first.seconds)
-    clock = Deadline(seconds)
+    # A kernel that got far before it died needs its time to get there again.
+    far = SAME_TIME * first.seconds if first.kind in _ENDS else 0.0
+    clock = Deadline(max(far, host_speed().scale(SECOND_S)))
     try:
         death = together(first, _second(early, clock))
     except GuestError as error:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from harness.guest.boot_death import (
     behind_panic,
-    common,
     frames_of,
     kept_lines,
     kind_of,
@@ -19,7 +18,7 @@ from harness.guest.boot_death import (
 )
 from harness.guest.boot_watch import FIRST, BootWatch, Patience
 from harness.guest.machine import Machine
-from harness.guest.processor import Look, Processor, Site
+from harness.guest.processor import Look, Processor, Site, common
 from harness.guest.transport.protocol import Ready
 from harness.guest.transport.reader import Wait
 from harness.host.deadline import Deadline
@@ -61,11 +60,11 @@ def await_ready(
     failure = machine.failure()
     if failure is not None and not too_large and not machine.vitals.panic:
         raise failure
-    if how is Wait.CUT and seen is None:
+    if how is Wait.CUT:
         raise GuestError("QEMU closed the agent's port before the guest was ready")
-    seen = seen or (Death.RESET if how is Wait.GONE else Death.SILENT)
+    seen = seen or Death.RESET
     alive = machine.vitals.exit_code is None
-    stack, where, registers = _examined(look, seen) if alive else ((), "", "")
+    stack, where, registers = _examined(look, seen, watch.stacks) if alive else ((), "", "")
     remembered = _log_in_memory(look) if alive else ()
     machine.stop()
     # The console is complete only when everything was read.
@@ -85,9 +84,14 @@ def await_ready(
     )
 
 
-def _examined(look: Look, seen: Death) -> tuple[Sequence[Site], str, str]:
-    """Return the first processor's stack, where that is in words, and all of it as a text."""
-    stacks: list[tuple[Site, ...]] = []
+def _examined(
+    look: Look, seen: Death, before: Sequence[tuple[Site, ...]]
+) -> tuple[Sequence[Site], str, str]:
+    """Return the first processor's stack, where that is in words, and all of it as a text.
+
+    Of a kernel that spins, it is what this look has in common with those *before*.
+    """
+    stacks = list(before) if seen is Death.SPINNING else []
     processors: tuple[Processor, ...] = ()
     try:
         for number in range(STACKS if seen is Death.SPINNING else 1):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.guest.machine import Machine
-from harness.guest.processor import Look, Processor
+from harness.guest.processor import Look, Processor, Site, common
 from harness.guest.qemu.threads import asleep, cpu_seconds
 from harness.guest.transport.reader import Wait
 from harness.host.deadline import Deadline
@@ -48,7 +48,7 @@ class Patience:
     idle_s: float = 10.0  # seconds asleep, and a timer may wake it
     silent_s: float = 1.5  # the emulator's CPU time before its registers are looked at
     loop_s: float = 3.0  # CPU time in the same few states
-    place_s: float = 10.0  # CPU time in the same few functions
+    place_s: float = 8.0  # CPU time in the same few functions
     panic_s: float = 2.0  # CPU time in a panic: it should have reset by then
 
 
@@ -72,7 +72,7 @@ class Sight:
 
     cpu_s: float  # that the emulator had taken until then
     processors: tuple[Processor, ...]
-    panics: bool = False  # the first of them is on its way through a panic
+    stack: tuple[Site, ...] = ()  # of the first of them
 
 
 def slept(ticks: Sequence[Tick], seconds: float) -> bool:
@@ -107,7 +107,9 @@ def stays(sights: Sequence[Sight], symbols: SystemMap, patience: Patience, ram_m
 def panics(sights: Sequence[Sight], patience: Patience) -> bool:
     """Say whether the last of *sights* show a panic that has no end."""
     recent = _recent(sights, patience.panic_s)
-    return bool(recent) and all(sight.panics for sight in recent)
+    return bool(recent) and all(
+        any(site.symbol.name == PANIC for site in sight.stack) for sight in recent
+    )
 
 
 def strays(sights: Sequence[Sight], symbols: SystemMap, patience: Patience) -> bool:
@@ -123,13 +125,11 @@ def strays(sights: Sequence[Sight], symbols: SystemMap, patience: Patience) -> b
 
 
 def _recent(sights: Sequence[Sight], cpu_s: float) -> Sequence[Sight]:
-    """Return the last of *sights* that span *cpu_s*; none where they are too few."""
-    if not sights:
-        return ()
-    since = sights[-1].cpu_s - cpu_s
-    begin = next((n for n in range(len(sights) - 1, -1, -1) if sights[n].cpu_s <= since), None)
-    recent = () if begin is None else sights[begin:]
-    return recent if len(recent) >= SIGHTS else ()
+    """Return the last of *sights* that span *cpu_s* at least; none where they are too few."""
+    for begin in range(len(sights) - SIGHTS, -1, -1):
+        if sights[-1].cpu_s - sights[begin].cpu_s >= cpu_s:
+            return sights[begin:]
+    return ()
 
 
 def _same(
@@ -189,8 +189,15 @@ class BootWatch:
             if self._pauses and self._paused():
                 return Wait.GONE, Death.RESET
             death = self._dead()
-            if death is not None or deadline.passed:
+            if death is None and deadline.passed:
+                death = Death.SPINNING if self._gets_nowhere() else Death.SILENT
+            if death is not None:
                 return how, death
+
+    @property
+    def stacks(self) -> tuple[tuple[Site, ...], ...]:
+        """The first processor's stacks of late, in a guest that runs and says nothing."""
+        return tuple(sight.stack for sight in self._sights)
 
     def _paused(self) -> bool:
         try:
@@ -203,10 +210,10 @@ class BootWatch:
         self._tick()
         if self._asleep(self._patience.halted_s):
             try:
-                for_good = all(map(self._cannot_wake, self._look.processors()))
+                processors = self._look.processors()
             except GuestError:
                 return None
-            if for_good:
+            if processors and all(map(self._cannot_wake, processors)):
                 return Death.HALTED
             return Death.IDLE if self._asleep(self._patience.idle_s) else None
         if self._silent_cpu_s < self._patience.silent_s:
@@ -218,8 +225,7 @@ class BootWatch:
         except GuestError:
             return None
         stack = self._look.stack(processors[0]) if processors else ()
-        panicking = any(site.symbol.name == PANIC for site in stack)
-        self._sights.append(Sight(self._cpu_s, processors, panicking))
+        self._sights.append(Sight(self._cpu_s, processors, stack))
         return Death.SPINNING if self._spins() else None
 
     def _tick(self) -> None:
@@ -249,6 +255,14 @@ class BootWatch:
         symbols = self._look.symbols
         found = symbols.find(processor.counter) if symbols else None
         return found is not None and found.name not in idle
+
+    def _gets_nowhere(self) -> bool:
+        """Say whether it was in some function all along, by the end of its time.
+
+        That is no sign of death before: a healthy kernel may be in one for long.
+        """
+        recent = _recent(tuple(self._sights), self._patience.place_s)
+        return bool(common([sight.stack for sight in recent]))
 
     def _spins(self) -> bool:
         sights = tuple(self._sights)

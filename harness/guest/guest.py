@@ -32,7 +32,7 @@ from harness.guest.transport.reader import Wait
 from harness.host.deadline import Deadline, host_speed, speed_of
 from harness.model.errors import GuestError
 from harness.model.events import Report, Stage
-from harness.model.results import BootDeath
+from harness.model.results import BootDeath, Death
 from harness.model.values import GuestSpec, Speed
 
 if TYPE_CHECKING:
@@ -58,7 +58,11 @@ class BootFailure(Exception):
     """
 
     def __init__(self, death: BootDeath) -> None:
-        super().__init__(f"the kernel does not boot: {death.what}")
+        last = ""
+        if death.kind is Death.SILENT:
+            last = f"; its console's last line: {death.console[-1]}" if death.console else ""
+            last = last or "; its console stayed empty"
+        super().__init__(f"the kernel does not boot: {death.what}{last}")
         self.death = death
 
     @property

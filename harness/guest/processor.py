@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -124,6 +125,27 @@ class _Trap:
     at: int  # where on it
     symbol: Symbol  # of the instruction that was trapped
     stack: int  # its stack pointer
+
+
+def common(stacks: Sequence[Sequence[Site]]) -> tuple[Site, ...]:
+    """Return what *stacks* of a kernel that runs in one place have in common, innermost first.
+
+    A loop is in the innermost function that they all are in; what it calls comes and goes. A
+    function that has no frame yet hides its caller: it is known from the stacks where it has one.
+    """
+    outermost = [tuple(reversed(stack)) for stack in stacks if stack]
+    shared: list[Site] = []
+    depth = 0
+    while outermost and all(len(stack) > depth for stack in outermost):
+        names = Counter(stack[depth].symbol.name for stack in outermost)
+        name = max(names, key=lambda one: (names[one], one))
+        through = [stack for stack in outermost if stack[depth].symbol.name == name]
+        called = {stack[depth + 1].symbol.name for stack in through if len(stack) > depth + 1}
+        if not names.keys() - {name} <= called:
+            break
+        shared.append(through[0][depth])
+        outermost, depth = through, depth + 1
+    return tuple(reversed(shared))
 
 
 class _Memory:

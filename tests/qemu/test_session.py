@@ -22,7 +22,7 @@ from harness.guest.template import clone, make_template
 from harness.guest.transport.console import FROM_CONSOLE
 from harness.host.deadline import Deadline
 from harness.model.errors import GuestError
-from harness.model.results import Ended
+from harness.model.results import Death, Ended
 from harness.model.values import GuestSpec, GuestTest, Plan
 from harness.run.artifacts import boot_artifacts, guest_spec, make_kernel
 from harness.run.guest_test import run_test
@@ -160,7 +160,8 @@ def test_a_kernel_that_cannot_boot_is_a_boot_failure(spec: GuestSpec, tmp_path: 
         boot(broken, tmp_path),
     ):
         pass
-    assert caught.value.kind == "panic"
+    assert caught.value.death.kind is Death.INIT
+    assert not caught.value.death.attributable
     assert any("Kernel panic" in line for line in caught.value.console)
 
 
