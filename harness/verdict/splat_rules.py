@@ -606,6 +606,7 @@ _INSIDE = (
     r"|(?:in_atomic|preempt_count)\(|Preemption disabled at|\d+ locks? held by"
     r"|Showing all locks|Last user|Last potentially|handlers:|\[<[^<>]{1,24}>\] |Disabling IRQ "
     r"|INFO: lockdep is turned off|\"echo 0 > |Sending NMI|NMI backtrace|Task dump"
+    r"|name \w+, interval"
     # locks
     r"|.{1,40} is (?:trying to (?:acquire|release)|already holding)|but (?:task is|now in|this)"
     r"|(?:which|the) (?:lock already|new (?:lock )?depend|existing|shortest|dependencies|code is)"
