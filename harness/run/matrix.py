@@ -58,9 +58,7 @@ def run_in(lab: Lab, run: RunFolder, *, fresh: bool = False) -> RunRecord:
         matrix.fill()
     except (KeyboardInterrupt, Interrupted):
         record = replace(record, finished=False, error="interrupted")
-        raise Interrupted(
-            "interrupted; what is finished is kept", hint="run the same command to go on"
-        ) from None
+        raise _interruption(fresh=fresh) from None
     except HarnessError as error:
         record = replace(record, finished=False, error=error.what)
         raise
@@ -73,6 +71,13 @@ def run_in(lab: Lab, run: RunFolder, *, fresh: bool = False) -> RunRecord:
         )
         write_whole(run.path / "run.json", to_json(record))
     return record
+
+
+def _interruption(*, fresh: bool) -> Interrupted:
+    hint = "run the same command to go on"
+    if fresh:
+        hint = "the same command begins anew; without --fresh it takes what is known"
+    return Interrupted("interrupted; what is finished is kept", hint=hint)
 
 
 def _opening(ready: ResolvedPlan, run: RunFolder) -> RunRecord:
