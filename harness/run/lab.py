@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self, TypeVar
 
@@ -29,6 +32,7 @@ from harness.run.prepare import ResolvedPlan
 from harness.run.workspace import Workspace
 
 T = TypeVar("T")
+_STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Lab:
@@ -99,8 +103,25 @@ class Lab:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            with process.stop_all():
+            with _undisturbed(), process.stop_all():
+                self._pool.shutdown(wait=False, cancel_futures=True)
                 kill_all()
                 self._pool.shutdown(wait=True)
         self._pool.shutdown(wait=True)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ignore a second Ctrl-C or SIGTERM inside: it would leave what the first one stops halfway.
+
+    A guest that is ended then would pass for one that somebody else has killed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _STOPS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

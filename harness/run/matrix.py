@@ -51,9 +51,10 @@ def run_prepared(
         with matrix.lab:
             matrix.fill()
     except (KeyboardInterrupt, Interrupted):
-        record = replace(record, finished=False, error="interrupted")
+        stopped = f"interrupted{matrix.not_run()}"
+        record = replace(record, finished=False, error=stopped)
         raise Interrupted(
-            "interrupted; what is finished is kept", hint="run the same command to go on"
+            f"{stopped}; what is finished is kept", hint="run the same command to go on"
         ) from None
     except HarnessError as error:
         record = replace(record, finished=False, error=error.what)
@@ -123,6 +124,11 @@ class _Matrix:
         """Return the verdicts that are in, in the order of the matrix."""
         with self._lock:
             return tuple(self._results[cell] for cell in self.wanted if cell in self._results)
+
+    def not_run(self) -> str:
+        """Return how many cells have no verdict, to follow why; "" where all have one."""
+        left = len(self.wanted) - len(self.in_order())
+        return f", {left} of {len(self.wanted)} cells not run" if left else ""
 
     def _raise_early(self) -> None:
         """Stop building at once when a guest could not be run for a reason of ours."""
