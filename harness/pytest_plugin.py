@@ -111,6 +111,7 @@ def lab_of(config: pytest.Config) -> PytestLab:
         try:
             checkout = find_checkout(config.rootpath)
             plan = completed(plan_of(vars(config.option), checkout, file, PREFIX), checkout)
+            cache = default_cache()
         except HarnessError as error:
             hint = f" ({error.hint})" if error.hint else ""
             raise pytest.UsageError(f"{error.what}{hint}") from None
@@ -120,7 +121,7 @@ def lab_of(config: pytest.Config) -> PytestLab:
         # What a person needs of the evidence goes into pytest's own report.
         folder = tempfile.TemporaryDirectory(prefix="kph-pytest-")
         config.add_cleanup(folder.cleanup)
-        workspace = Workspace(checkout, default_cache(), report=view, settle=view.close)
+        workspace = Workspace(checkout, cache, report=view, settle=view.close)
         config.stash[LAB] = PytestLab(
             plan=plan,
             workspace=workspace,

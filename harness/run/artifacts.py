@@ -13,6 +13,7 @@ from harness.build.kernel import build_folder, build_kernel
 from harness.build.modules import build_modules, build_program
 from harness.host.files import key_of
 from harness.model.values import AccelName, Arch, GuestSpec, Kernel, Plan
+from harness.plan.guest_words import qemu_words
 from harness.run.guest_test import MODULES
 from harness.run.load import path_of
 from harness.run.prepare import ResolvedPlan
@@ -110,7 +111,7 @@ def guest_spec(
         cpus=plan.cpus,
         accel=accel,
         cmdline=plan.append,
-        qemu_args=plan.qemu_args,
+        qemu_args=qemu_words(plan.qemu_args),
         disks_mib=disks_mib,
         ssh=artifacts.ssh,
         # Each result in the store lies in a folder that is named after its content key.
