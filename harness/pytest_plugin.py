@@ -172,6 +172,7 @@ def lab_of(config: pytest.Config) -> PytestLab:
         try:
             checkout = find_checkout(config.rootpath)
             plan = completed(plan_of(vars(config.option), checkout, file, PREFIX), checkout)
+            cache = default_cache()
         except HarnessError as error:
             hint = f" ({error.hint})" if error.hint else ""
             raise pytest.UsageError(f"{error.what}{hint}") from None
@@ -179,7 +180,7 @@ def lab_of(config: pytest.Config) -> PytestLab:
         view = View(Console(file=sys.__stderr__, highlight=False), live=False)
         config.add_cleanup(view.close)
         asked = {_dest(key) for key in (*given_options(vars(config.option), PREFIX), *_keys(file))}
-        workspace = Workspace(checkout, default_cache(), report=view, settle=view.close)
+        workspace = Workspace(checkout, cache, report=view, settle=view.close)
         config.stash[LAB] = PytestLab(
             plan=plan,
             workspace=workspace,

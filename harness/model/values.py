@@ -362,7 +362,7 @@ class Plan:
     repeat: int = 1  # how often each cell is run, in a fresh guest each time
     mirror: str = ""  # Debian mirrors, blanks between, tried in order; empty: the host's own
     append: tuple[str, ...] = ()  # kernel parameters beyond the harness' own
-    qemu_args: tuple[str, ...] = ()  # arguments of QEMU's beyond the harness' own
+    qemu_args: tuple[str, ...] = ()  # texts of arguments of QEMU's, as a shell would split them
 
 
 @dataclass(frozen=True)
