@@ -17,6 +17,7 @@ A test in Python asks for the fixtures ``guest`` or ``kernel`` and runs once (or
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -42,8 +43,9 @@ from harness.report.terminal.view import View
 from harness.run.artifacts import GuestArtifacts
 from harness.run.folder import RunFolder
 from harness.run.lab import Lab
-from harness.run.prepare import completed, prepare
+from harness.run.prepare import ResolvedPlan, completed, prepare, subject
 from harness.run.workspace import Workspace
+from harness.source.fetch import known
 
 PREFIX = "kph_"  # of our options among those of other plugins
 TESTS = ("guest-tests", "tests")  # the folders of a checkout that hold them
@@ -60,16 +62,21 @@ class PytestLab:
     workspace: Workspace
     fresh: bool
     run: RunFolder
+    told: bool = False  # what the session is about, in its header
     _artifacts: dict[tuple[str, int], GuestArtifacts] = field(default_factory=dict)
 
     @cached_property
+    def ready(self) -> ResolvedPlan:
+        """The plan; source and series are fetched on first use."""
+        return prepare(self.plan, self.workspace, announce=not self.told)
+
+    @cached_property
     def lab(self) -> Lab:
-        """The lab; source and series are fetched on first use."""
-        return Lab(prepare(self.plan, self.workspace), self.workspace)
+        return Lab(self.ready, self.workspace)
 
     @property
     def positions(self) -> tuple[int, ...]:
-        return self.plan.positions or self.lab.ready.positions
+        return self.plan.positions or self.ready.positions
 
     def artifacts(self, arch: Arch, position: int) -> GuestArtifacts:
         """Return one kernel with all that runs on it, built on first use."""
@@ -128,6 +135,19 @@ def lab_of(config: pytest.Config) -> PytestLab:
             run=RunFolder(Path(folder.name)),
         )
     return config.stash[LAB]
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Name series, base, commits and kernel version, where the command line asks for a plan.
+
+    A base that is still to be fetched is named once it is there.
+    """
+    lab = config.stash.get(LAB, None)
+    with contextlib.suppress(HarnessError):  # whoever needs it says what is wrong
+        if lab is not None and known(lab.plan.base, lab.workspace.cache):
+            lab.told = True
+            return subject(lab.plan, lab.ready.series, lab.ready.tree)
+    return None
 
 
 # ---------------------------------------------------------------- items
