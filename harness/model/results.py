@@ -162,6 +162,7 @@ class CellResult:
     evidence: tuple[tuple[str, str], ...] = ()  # (what, path below the run folder)
     found_records: int = 0  # that the kernel's log had lost, and the console has
     anomalies: tuple[str, ...] = ()  # wrong beside the cases: the kernel died, splats, lost results
+    commit: str = ""  # full id of the last patch applied, where it was cut from one
 
     @property
     def as_expected(self) -> bool:
