@@ -147,8 +147,10 @@ class ResolvedPlan:
         return f"load {load.name} needs a kernel with {', '.join(missing)}{how}"
 
 
-def prepare(plan: Plan, workspace: Workspace) -> ResolvedPlan:
+def prepare(plan: Plan, workspace: Workspace, *, announce: bool = True) -> ResolvedPlan:
     """Check the host, and resolve every name of *plan*: source, series, tests and loads.
+
+    With *announce*, report what the plan is about.
 
     Raises:
         UserError: a name means nothing here, or a position is outside the series.
@@ -167,7 +169,8 @@ def prepare(plan: Plan, workspace: Workspace) -> ResolvedPlan:
     tree = known(plan.base, workspace.cache)
     tree = tree or fetch(plan.base, workspace.cache, plan.mirror, workspace.report)
     series = series_from(plan.series, workspace.checkout, tree, workspace.store)
-    workspace.report(Note(subject(plan, series, tree)))
+    if announce:
+        workspace.report(Note(subject(plan, series, tree)))
     return ResolvedPlan(
         plan=plan,
         tree=tree,
