@@ -52,9 +52,11 @@ from harness.report.terminal.view import View
 from harness.run.artifacts import GuestArtifacts
 from harness.run.driven import TOLERABLE, Drive, Seen, parse_tolerated, seen_of_boot
 from harness.run.folder import RunFolder
+from harness.run.kernel_failed import KernelFailed
 from harness.run.lab import Lab
 from harness.run.prepare import completed, prepare
 from harness.run.workspace import Workspace
+from harness.verdict.judge import judge_fault
 
 PACKAGE = Path(__file__).resolve().parent
 SPLATS_SHOWN = 10
@@ -130,7 +132,12 @@ class PytestLab:
     def judge(self, cell: Cell) -> CellResult:
         """Run one cell, or reuse what is known of it."""
         arch = load_arch(cell.arch)
-        job = self.lab.job(arch, self.artifacts(arch, cell.position), cell)
+        ready = self.lab.ready
+        try:
+            artifacts = self.artifacts(arch, cell.position)
+        except KernelFailed as failed:
+            return judge_fault(cell, ready.test(cell.test), ready.series.name, failed.fault)
+        job = self.lab.job(arch, artifacts, cell)
         return self.lab.run(job, self.run, fresh=self.fresh)
 
 

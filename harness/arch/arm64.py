@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from harness.model.values import Arch
+from harness.model.values import Arch, Registers
 
 # The probe: adds up 1 to 1000 and, only if the sum is right, asks the firmware to power off
 # (PSCI SYSTEM_OFF, which QEMU and KVM both answer on this board).
@@ -15,6 +15,17 @@ _PROBE = bytes.fromhex(
     "00018052 0080b072"  # mov w0, #0x84000008
     "020000d4 00000014"  # hvc #0; b here
 )
+
+
+def _call_target(address: int, before: bytes) -> int | None:
+    """Return what ``bl`` right before *address* calls; None where there is no such call."""
+    word = int.from_bytes(before[-4:], "little")
+    if len(before) < 4 or word >> 26 != 0b100101:
+        return None
+    words = (word & 0x3FF_FFFF) - ((word & 0x200_0000) << 1)
+    return (address - 4 + 4 * words) % 2**64
+
+
 ARCH = Arch(
     name="arm64",
     kernel_arch="arm64",
@@ -36,6 +47,25 @@ ARCH = Arch(
     console="ttyAMA0",
     cmdline=(),
     lone_cpu_cmdline=(),
+    # Spoken to from the moment that the kernel has read its command line; it goes on when the
+    # real console is there.
+    early_console=("earlycon=pl011,0x9000000", "keep_bootcon"),
+    ram_at=0x4000_0000,
+    text_at=0x4020_0000,  # of an Image without text_offset, as they are from 5.8 on
+    registers=Registers(
+        counter=("PC",),
+        stack=("SP",),
+        frame=("X29",),
+        link="X30",
+        flags=("PSTATE",),
+        privileged=" EL1",
+        masked=(0x80, 0x80),
+        trap_segment=0,
+        trap_offsets=None,
+        trap_entries=("el1_", "el1h_", "el1t_"),
+        idle=("cpu_do_idle", "__cpu_do_idle", "arch_cpu_idle", "__arm_smccc_hvc"),
+        call_target=_call_target,
+    ),
     probe=_PROBE,
     probe_argv=("-kernel", "{probe}"),
     probe_exit=0,

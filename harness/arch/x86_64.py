@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from harness.model.values import Arch
+from harness.model.values import Arch, Registers
 
 # The probe: a ROM that starts where the processor starts, in real mode, sets up page tables and
 # long mode as a kernel does (a KVM that only interprets real mode must not pass), adds up 1 to
@@ -27,6 +27,15 @@ _PROBE_CODE = bytes.fromhex(
 )
 _START = "ea 00ff 00f0"  # at the reset vector: jmp 0xf000:0xff00
 _PROBE = bytes(0xFF00) + _PROBE_CODE.ljust(0xF0, b"\0") + bytes.fromhex(_START).ljust(0x10, b"\0")
+
+
+def _call_target(address: int, before: bytes) -> int | None:
+    """Return what ``call rel32`` right before *address* calls; None where there is no such call."""
+    if len(before) < 5 or before[-5] != 0xE8:
+        return None
+    return (address + int.from_bytes(before[-4:], "little", signed=True)) % 2**64
+
+
 ARCH = Arch(
     name="x86_64",
     kernel_arch="x86_64",
@@ -59,6 +68,25 @@ ARCH = Arch(
     # be tried for 0.01 s. And each of some thousand lock prefixes would be patched away through
     # a mapping of its own, which costs TCG its TLB: 0.07 s.
     lone_cpu_cmdline=("nolapic_timer", "no_timer_check", "noreplace-smp"),
+    # Spoken to by port from the moment that the kernel has read its command line; it goes on when
+    # the real console is there.
+    early_console=("earlycon=uart8250,io,0x3f8,115200n8", "keep_bootcon"),
+    ram_at=0,
+    text_at=0x100_0000,  # CONFIG_PHYSICAL_START; nothing moves a vmlinux
+    registers=Registers(
+        counter=("RIP", "EIP"),
+        stack=("RSP", "ESP"),
+        frame=("RBP", "EBP"),
+        link="",
+        flags=("RFL", "EFL"),
+        privileged="CPL=0",
+        masked=(0x200, 0),
+        trap_segment=0x10,
+        trap_offsets=(4 * 8, 16 * 8),
+        trap_entries=(),
+        idle=(),  # it waits with interrupts on
+        call_target=_call_target,
+    ),
     probe=_PROBE,
     probe_argv=("-bios", "{probe}", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"),
     probe_exit=(sum(range(1001)) & 0xFF) << 1 | 1,  # how that device makes an exit status

@@ -11,10 +11,10 @@ from pathlib import Path
 from harness.build.kbuild import Kbuild
 from harness.build.kconfig import Asked, Dropped, dropped, laid_over, merged_text, parse_config
 from harness.build.kconfig_explain import explain
-from harness.build.make_log import first_error
+from harness.build.make_log import error_place, first_error, host_failure
 from harness.host.disk_space import full, says_full
 from harness.host.files import key_of, sha256_of, write_whole
-from harness.model.errors import BuildError, UserError
+from harness.model.errors import InfraError, KernelBuildError, UserError
 
 _STAMP = ".harness-config.json"
 _ANSWERS = ".harness-allconfig"
@@ -34,7 +34,8 @@ def configure(kbuild: Kbuild, wanted: Configuration, log: Path) -> Path:
 
     Raises:
         UserError: Kconfig dropped a symbol; names it and the dependency that is not met.
-        BuildError: the configuration targets failed.
+        KernelBuildError: the configuration targets failed.
+        InfraError: the host stopped them.
     """
     config, stamp = kbuild.out / ".config", kbuild.out / _STAMP
     aim = key_of(merged_text(wanted.asked), wanted.inputs)
@@ -69,9 +70,15 @@ def _make(kbuild: Kbuild, goal: str, log: Path, *variables: str) -> None:
         return
     if says_full(done.stdout):
         raise full(kbuild.out, f"make {goal}")
-    line, block = first_error(done.stdout.splitlines())
-    raise BuildError(
+    lines = done.stdout.splitlines()
+    if sign := host_failure(lines):
+        raise InfraError(f"make {goal} was stopped by the host: {sign}", hint=f"full log: {log}")
+    line, block = first_error(lines)
+    place, error = error_place(line)
+    raise KernelBuildError(
         f"make {goal} failed for {kbuild.tools.arch.name}: {line}",
+        error=f"make {goal}: {error}",
+        place=place,
         hint=f"full log: {log}",
         detail=block,
     )

@@ -15,14 +15,20 @@ from harness.build.configure import Configuration, configure
 from harness.build.kbuild import Kbuild
 from harness.build.kconfig import Asked, digest, make_variables, merge, read_fragments
 from harness.build.kernel_devel import headers_whole, keep_headers, make_kit
-from harness.build.make_log import MakeLog, all_warnings, merge_warnings
+from harness.build.make_log import (
+    MakeLog,
+    all_warnings,
+    error_place,
+    host_failure,
+    merge_warnings,
+)
 from harness.build.toolchain import Toolchain, find_toolchain
 from harness.cache.store import Store
 from harness.host import resources
 from harness.host.disk_space import clear_when_full, full, require_space, says_full
 from harness.host.files import key_of, sha256_of, write_whole
 from harness.host.paths import Cache
-from harness.model.errors import BuildError, InfraError
+from harness.model.errors import InfraError, KernelBuildError, UserError
 from harness.model.events import Note, Report, Stage
 from harness.model.values import Arch, Kernel, Series, SourceTree
 from harness.source.apply import Contents, contents_at
@@ -80,6 +86,11 @@ class _Job:
         )
 
     @property
+    def place(self) -> str:
+        """Name of the position among those of all series that are built in the same folder."""
+        return f"{self.series.name} p{self.position}"
+
+    @property
     def stage(self) -> str:
         return f"build {self.arch.name} p{self.position}"
 
@@ -110,7 +121,8 @@ def build_kernel(
     Raises:
         UserError: fragments contradict each other, or Kconfig dropped a symbol.
         PatchError: a patch does not apply.
-        BuildError: it does not compile; ``detail`` is the compiler's own first error.
+        KernelBuildError: it does not compile, or a patch takes an option away that was asked for;
+            ``detail`` is the compiler's own first error.
         InfraError: a tool is missing, or no space.
     """
     asks = read_fragments(fragments)
@@ -127,11 +139,15 @@ def build_kernel(
             Note(f"{job.stage}: the store's entry is damaged ({damage}): building again", "warning")
         )
     before()
-    with WorkTree(tree, series, cache, report) as work:
+    with WorkTree(tree, cache, report) as work:
         # Another harness may have built it while we waited for the tree.
         kernel = _from_store(job, reused=True)
         if kernel is None:
-            _build(job, work)
+            try:
+                _build(job, work)
+            except KernelBuildError:
+                job.tell(f"{job.arch.name} position {job.position}: does not build", finished=True)
+                raise
             kernel = _from_store(job, reused=False)
     if kernel is None:
         raise InfraError(f"{cache.store} does not keep what is written to it")
@@ -139,11 +155,9 @@ def build_kernel(
     return kernel
 
 
-def build_folder(
-    tree: SourceTree, series: Series, arch: Arch, fragments: tuple[Path, ...], cache: Cache
-) -> Path:
+def build_folder(tree: SourceTree, arch: Arch, fragments: tuple[Path, ...], cache: Cache) -> Path:
     """Return where kernels with *fragments* are built, whether or not there is anything yet."""
-    return _folder(WorkTree(tree, series, cache), arch, merge(read_fragments(fragments)))
+    return _folder(WorkTree(tree, cache), arch, merge(read_fragments(fragments)))
 
 
 def _folder(work: WorkTree, arch: Arch, asked: tuple[Asked, ...]) -> Path:
@@ -227,11 +241,24 @@ def _build(job: _Job, work: WorkTree) -> None:
         log = out / _LOG
         log.unlink(missing_ok=True)
         job.tell(f"{job.arch.name} position {job.position}: configuring")
-        configure(kbuild, Configuration(job.asked, job.tree.version, _inputs(job, contents)), log)
+        wanted = Configuration(job.asked, job.tree.version, _inputs(job, contents))
+        _configure(job, kbuild, wanted, log)
         warnings = _compile(job, kbuild, log)
         headers = keep_headers(job.store, kbuild, job.tree, contents)
         seconds = round(time.monotonic() - begun, 1)
         _keep(job, kbuild, {"seconds": seconds, "warnings": warnings}, headers)
+
+
+def _configure(job: _Job, kbuild: Kbuild, wanted: Configuration, log: Path) -> None:
+    try:
+        configure(kbuild, wanted, log)
+    except UserError as error:
+        if not job.position:
+            raise
+        # A symbol is not there, or cannot be had; whether a patch took it away, the base tells.
+        raise KernelBuildError(
+            error.what, error=error.what, hint=error.hint, detail=error.detail
+        ) from error
 
 
 def _inputs(job: _Job, contents: Contents) -> str:
@@ -259,7 +286,7 @@ def _compile(job: _Job, kbuild: Kbuild, log: Path) -> tuple[str, ...]:
     """Run make to the end; return the warnings of the whole kernel, objects made before included.
 
     Raises:
-        BuildError: it failed.
+        KernelBuildError: it failed.
     """
     memory = _Memory(kbuild.out / _MEMORY)
     follow = MakeLog(str(kbuild.source), "../tree")
@@ -283,8 +310,9 @@ def _compile(job: _Job, kbuild: Kbuild, log: Path) -> tuple[str, ...]:
     if not done.ok:
         raise _failure(job, follow, kbuild, log)
     if not (kbuild.out / job.arch.image).is_file():
-        raise BuildError(
+        raise KernelBuildError(
             f"make succeeded, but there is no {job.arch.image}",
+            error=f"make succeeded, but there is no {job.arch.image}",
             hint=f"make_targets of harness/arch/{job.arch.name}.py must yield it; full log: {log}",
         )
     return all_warnings(memory.warnings)
@@ -294,12 +322,18 @@ def _failure(job: _Job, follow: MakeLog, kbuild: Kbuild, log: Path) -> InfraErro
     line, block = follow.error()
     if any(says_full(text) for text in follow.lines):
         return full(kbuild.out, f"building a kernel for {job.arch.name}")
-    kept = log.with_name(f"failed-p{job.position}.log")
+    kept = log.with_name(f"failed-{job.series.name}-p{job.position}.log")
     shutil.copy2(log, kept)
-    return BuildError(
-        f"{job.arch.name} kernel {job.tree.version} does not build at position "
-        f"{job.position}: {line}",
-        hint=f"full log: {kept}",
+    hint = f"full log: {kept}"
+    kernel = f"{job.arch.name} kernel {job.tree.version}"
+    if sign := host_failure(follow.lines):
+        return InfraError(f"the host stopped the build of {kernel}: {sign}", hint=hint)
+    place, error = error_place(line)
+    return KernelBuildError(
+        f"{kernel} does not build at position {job.position}: {line}",
+        error=error,
+        place=place,
+        hint=hint,
         detail=block,
     )
 
@@ -319,7 +353,7 @@ class _Memory:
     def expected(self, job: _Job, out: Path) -> int:
         """Return how many objects a build will print, 0 where there is no telling."""
         if (out / "vmlinux.o").exists():
-            return self._objects.get(str(job.position), 0)
+            return self._objects.get(job.place, 0)
         symbols = (out / ".config").read_text().count("=y\n")
         return self._objects.get("whole") or int(symbols * _OBJECTS_PER_SYMBOL)
 
@@ -328,6 +362,6 @@ class _Memory:
         self.warnings = merge_warnings(self.warnings, follow.warnings)
         if whole:
             first = "whole" not in self._objects
-            self._objects["whole" if first else str(job.position)] = follow.done
+            self._objects["whole" if first else job.place] = follow.done
         facts = {"warnings": self.warnings, "objects": self._objects}
         write_whole(self._file, json.dumps(facts))

@@ -18,6 +18,15 @@ _ERROR = re.compile(
 _ABOVE = re.compile(r"^In file included from |^\s+from |: In function |: At top level")
 _GAVE_UP = re.compile(r"^(?:make(?:\[\d+\])?|\S+:\d+): \*\*\* ")
 _MAX_LINES = 16
+_PLACE = re.compile(r"^(?P<file>[^\s:]+):(?P<line>\d+)(?::\d+)?(?=[:,\s])")
+# A program that somebody ended, or that had no memory, says nothing of the source it was reading.
+_HOST = re.compile(
+    r"(?:fatal error|internal compiler error): (?:Killed|Segmentation fault|Terminated|Bus error)"
+    r"|\*\*\* .*(?:Error 1(?:3[0-9]|4[0-3])|Killed|Terminated|Segmentation fault|Bus error)"
+    r"|[Cc]annot allocate memory|Out of memory allocating|virtual memory exhausted"
+    r"|fork: retry|Resource temporarily unavailable|Input/output error|Read-only file system"
+    r"|Too many open files|Stale file handle|ccache: error:"
+)
 
 
 class MakeLog:
@@ -84,6 +93,23 @@ def first_error(lines: Sequence[str]) -> tuple[str, str]:
             own_words = not spoken or not line.startswith("make")
             return (line if own_words else spoken[-1]).strip(), "\n".join(before)
     return "", ""
+
+
+def error_place(error: str) -> tuple[str, str]:
+    """Return the "file:line" that *error*, a line of a compiler, names, and it without the column.
+
+    ("", *error*) where it names none.
+    """
+    match = _PLACE.match(error)
+    if match is None:
+        return "", error
+    place = f"{match['file']}:{match['line']}"
+    return place, place + error[match.end() :]
+
+
+def host_failure(lines: Sequence[str]) -> str:
+    """Return the line that says that the host failed make, and not the source; "" for none."""
+    return next((line.strip() for line in lines if _HOST.search(line)), "")
 
 
 def _block(lines: Sequence[str], number: int) -> list[str]:

@@ -19,12 +19,14 @@ from rich.console import Console
 
 from harness import __version__
 from harness.cli import failures
+from harness.cli.arguments import Parser
 from harness.cli.commands import command_names, load_command
 from harness.cli.streams import ReaderGone
-from harness.host.paths import Cache, default_cache, find_checkout
+from harness.host.paths import cache_at, default_cache, find_checkout, require_writable
 from harness.model.errors import UserError
 from harness.model.text import visible
 from harness.report.terminal.view import View
+from harness.run.kernel_failed import KernelFailed
 from harness.run.workspace import Workspace
 
 EPILOG = """\
@@ -38,7 +40,7 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     If *argv* names one, with that alone: the imports of the others take longer than most
     commands run.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="harness",
         description="Build, boot and test a kernel at every position of a patch series.",
         epilog=EPILOG,
@@ -76,11 +78,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = build_parser(words).parse_args(words)
         with View(Console(stderr=True, highlight=False)) as view:
             checkout = find_checkout(args.root, only_there=args.root is not None)
-            cache = Cache(args.cache.resolve()) if args.cache else default_cache()
+            cache = cache_at(args.cache, "--cache") if args.cache else default_cache()
+            if getattr(args, "out", None) is not None:
+                require_writable(args.out, "--out")
             workspace = Workspace(checkout, cache, report=view, settle=view.close)
             return load_command(args.command).execute(args, workspace)
     except (SystemExit, ReaderGone):
         raise
+    except KernelFailed as failed:
+        print(f"harness: {failed.text}", file=sys.stderr)
+        return 1
     except BaseException as error:
         return failures.report(error)
 

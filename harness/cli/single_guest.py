@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
@@ -81,3 +84,14 @@ def print_fault(name: str, seen: Seen, file: TextIO) -> None:
     if len(seen.splats) > SPLATS_SHOWN:
         print(f"and {len(seen.splats) - SPLATS_SHOWN} more", file=file)
     print(f"{name}: {one_line(seen.fault)}", file=file)
+
+
+@contextmanager
+def guest_folder(out: Path | None) -> Iterator[Path]:
+    """Give the folder for a guest's logs: *out*, or one that is gone in the end."""
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        yield out
+        return
+    with tempfile.TemporaryDirectory(prefix="kph-") as folder:
+        yield Path(folder)

@@ -12,6 +12,8 @@ from typing import Self
 
 from watchfiles import Change, DefaultFilter, watch
 
+from harness.host.paths import expanded
+
 # An editor writes a file in several steps; changes within this time are one edit.
 DEBOUNCE_MS = 40
 STEP_MS = 15
@@ -117,6 +119,6 @@ class Watcher:
 def watched_paths(folders: Iterable[Path], series: str, base: str) -> tuple[Path, ...]:
     """Return the paths that a run depends on: *folders*, and those in *series* and *base*."""
     named = (word.partition(":")[2].partition("#")[0] for word in (series, base))
-    paths = (Path(name).expanduser() for name in (*named, series) if name)
+    paths = (expanded(name) for name in (*named, series) if name)
     found = [path.resolve() for path in (*folders, *paths) if path.exists()]
     return tuple(dict.fromkeys(found))

@@ -20,9 +20,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from harness.guest.boot_ready import await_ready
 from harness.guest.machine import Machine
 from harness.guest.phase_log import PhaseLog, loss
-from harness.guest.qemu.argv import SSH_PORT, disk_serial, qemu_argv
+from harness.guest.qemu.argv import SSH_PORT, by_hand_script, disk_serial, qemu_argv
 from harness.guest.qemu.process import find_emulator
 from harness.guest.transport.agent import ANSWER_S, Agent, NoAnswer
 from harness.guest.transport.console import Console
@@ -31,6 +32,7 @@ from harness.guest.transport.reader import Wait
 from harness.host.deadline import Deadline, host_speed, speed_of
 from harness.model.errors import GuestError
 from harness.model.events import Report, Stage
+from harness.model.results import BootDeath, Death
 from harness.model.values import GuestSpec, Speed
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ SSH_S = 30.0  # to a session: a key is made and two are checked, under emulation
 LINK_S = 2.0  # from a broken connection to the news of why it broke
 POWER_OFF_S = 5.0  # from the request to QEMU's end; a guest of reference speed takes 0.02 s
 MODULES = "/harness/modules"  # where modules lie in a guest
+BY_HAND = "argv-by-hand.txt"
 SCRATCH = "{}.img"  # a scratch disk in a guest's folder, by its serial number
 Origin = Literal["cold", "clone"]
 
@@ -51,16 +54,31 @@ Origin = Literal["cold", "clone"]
 class BootFailure(Exception):
     """The kernel under test did not get ready: its own fault, so no HarnessError.
 
-    ``kind`` says how, ``console`` holds the console's lines.
+    ``death`` says how, in words and with evidence.
     """
 
-    def __init__(
-        self, kind: Literal["panic", "reset", "silent"], reason: str, console: tuple[str, ...]
-    ) -> None:
-        super().__init__(reason)
-        self.kind = kind
-        self.reason = reason
-        self.console = console
+    def __init__(self, death: BootDeath) -> None:
+        last = ""
+        if death.kind is Death.SILENT:
+            last = f"; its console's last line: {death.console[-1]}" if death.console else ""
+            last = last or "; its console stayed empty"
+        super().__init__(f"the kernel does not boot: {death.what}{last}")
+        self.death = death
+
+    @property
+    def reason(self) -> str:
+        """How it died, in one line."""
+        return str(self)
+
+    @property
+    def kind(self) -> str:
+        """How it died, in a word."""
+        return self.death.kind.value
+
+    @property
+    def console(self) -> tuple[str, ...]:
+        """The console's lines."""
+        return self.death.console
 
 
 @dataclass(frozen=True)
@@ -328,29 +346,37 @@ def boot(
 ) -> Iterator[Guest]:
     """Boot *spec* and give the guest once it is ready; it is gone on exit, whatever happens.
 
-    Leaves console.log, kmsg.log, argv.txt and qemu.log in *folder*, which is made if need be.
-    Without *deadline*, a guest has 60 s to become ready, more on a busy host. With *ram*, that
-    file is the guest's memory and stays.
+    Leaves console.log, kmsg.log, argv.txt, argv-by-hand.txt and qemu.log in *folder*, which is
+    made if need be. Without *deadline*, a guest has 60 s to become ready, more on a busy host.
+    With *ram*, that file is the guest's memory and stays.
 
     Raises:
-        BootFailure: the kernel panicked, reset or fell silent before it was ready.
+        BootFailure: the kernel panicked, reset, stood still or ran in one place for ever.
         GuestError: QEMU failed.
         InfraError: QEMU is not installed, or cannot be started.
     """
     find_emulator(spec.arch.qemu, spec.arch.qemu_package)
     folder.mkdir(parents=True, exist_ok=True)
+    write_by_hand(spec, folder)
     stage = Stage(f"boot {folder}", f"booting {spec.arch.name}, {spec.ram_mib} MiB")
     report(stage)
     with scratch_disks(spec, folder) as disks:
         command = partial(qemu_argv, spec, disks=disks, ram=ram)
         with Machine(command, folder) as machine:
-            ready = _await_ready(machine, deadline or Deadline(host_speed().scale(READY_S)))
+            ready = await_ready(machine, spec, deadline or Deadline(host_speed().scale(READY_S)))
+            if isinstance(ready, BootDeath):
+                raise BootFailure(ready)
             guest = Guest(machine, spec, ready)
             # A guest that died just now says so at the next request.
             with contextlib.suppress(NoAnswer):
                 guest.wake()
             report(Stage(stage.key, f"{spec.arch.name} is ready", finished=True))
             yield guest
+
+
+def write_by_hand(spec: GuestSpec, folder: Path) -> None:
+    """Write into *folder* how a person boots *spec*: the command of a run has inherited files."""
+    (folder / BY_HAND).write_text(by_hand_script(spec), encoding="utf-8")
 
 
 @contextlib.contextmanager
@@ -370,24 +396,3 @@ def scratch_disks(spec: GuestSpec, folder: Path) -> Iterator[tuple[Path, ...]]:
 def scratch_disk(folder: Path, number: int) -> Path:
     """Return the file of scratch disk *number* of a guest whose folder is *folder*."""
     return folder / SCRATCH.format(disk_serial(number))
-
-
-def _await_ready(machine: Machine, deadline: Deadline) -> Ready:
-    how = machine.agent.wait_ready(deadline)
-    if machine.agent.ready is not None:
-        return machine.agent.ready
-    machine.settle()
-    # The console is complete only when everything was read.
-    panic, failure = machine.vitals.panic, machine.failure()
-    machine.stop()
-    lines = machine.console.lines
-    if panic:
-        raise BootFailure("panic", f"the kernel panicked before it was ready: {panic}", lines)
-    if failure is not None:
-        raise failure
-    if how is Wait.GONE:
-        raise BootFailure("reset", "the guest reset or powered off before it was ready", lines)
-    if how is Wait.CUT:
-        raise GuestError("QEMU closed the agent's port before the guest was ready")
-    last = f"; its console's last line: {lines[-1]}" if lines else "; its console stayed empty"
-    raise BootFailure("silent", f"not ready within {deadline.seconds:.0f} s{last}", lines)

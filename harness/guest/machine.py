@@ -20,7 +20,7 @@ from harness.guest import samples
 from harness.guest.qemu.argv import Channels, clone_words
 from harness.guest.qemu.process import Qemu, death_of
 from harness.guest.transport.agent import Agent
-from harness.guest.transport.console import Console
+from harness.guest.transport.console import Console, complete_kmsg
 from harness.guest.transport.reader import CappedLog, Reader, Vitals, Wait
 from harness.guest.transport.sampler import Sampling
 from harness.host.deadline import Deadline
@@ -89,6 +89,7 @@ class Machine:
             # Last in, first out: the process ends, its channels are read to the end, and then our
             # ends are closed.
             stack.callback(self._close_monitor)
+            stack.callback(self._complete_log)
             reader.start()
             stack.callback(reader.join)
             stack.callback(self._qemu.stop)
@@ -103,6 +104,10 @@ class Machine:
 
             self._monitor = Monitor(self._qemu.monitor, negotiated=self._negotiated)
         return self._monitor
+
+    def _complete_log(self) -> None:
+        """Once everything was read, add to kmsg.log what the kernel said only on its console."""
+        complete_kmsg(self.folder / "kmsg.log", self.console.lines, self.agent.last_record)
 
     def _close_monitor(self) -> None:
         if self._monitor is not None:

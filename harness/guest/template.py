@@ -19,8 +19,9 @@ from pathlib import Path
 
 from harness.cache.store import Store
 from harness.guest import kmemleak
+from harness.guest.boot_examination import examine, write_evidence
 from harness.guest.capacity import Capacity
-from harness.guest.guest import BootFailure, Guest, boot, scratch_disks
+from harness.guest.guest import BootFailure, Guest, boot, scratch_disks, write_by_hand
 from harness.guest.machine import Machine
 from harness.guest.qemu.argv import clone_argv, symbolic_argv
 from harness.guest.qemu.process import qemu_version
@@ -100,6 +101,7 @@ def clone(template: Template, folder: Path) -> Iterator[Guest]:
         InfraError: QEMU is not installed, or cannot be started.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    write_by_hand(template.spec, folder)
     for name, copy in KEPT_OF_BOOT:
         shutil.copyfile(template.folder / name, folder / copy)
     with scratch_disks(template.spec, folder) as disks:
@@ -124,6 +126,8 @@ class Templates:
         self._lock = threading.Lock()
         self._made: dict[GuestSpec, Template] = {}
         self._impossible: dict[GuestSpec, str] = {}  # and why
+        self._dead: dict[GuestSpec, BootFailure] = {}  # with what the examination showed
+        self._making: dict[GuestSpec, threading.Lock] = {}
 
     def make(self, spec: GuestSpec, boot_s: float) -> None:
         """Boot *spec* and leave its template in the store, where it has none.
@@ -148,7 +152,10 @@ class Templates:
         The guest says which it is (``origin``), and why (``why_cold``).
 
         Raises:
-            BootFailure: the kernel did not get as far as ready.
+            BootFailure: the kernel did not get as far as ready, and was examined
+                (:func:`harness.guest.boot_examination.examine`). It is the same one for all guests
+                of *spec*, and comes at once, where their template's boot died in the same way
+                twice. The evidence is in *folder*.
             GuestError, InfraError: as :func:`harness.guest.guest.boot`.
             Interrupted: guests are to end; how this one did says nothing of its kernel.
         """
@@ -156,7 +163,7 @@ class Templates:
             took = stack.enter_context(self._capacity.place(spec))
             guest = self._clone(spec, folder, stack)
             if guest is None:
-                guest = stack.enter_context(boot(spec, folder))
+                guest = stack.enter_context(self._booted(spec, folder))
                 kmemleak.forget(guest)
                 guest.why_cold = self._impossible.get(spec, "")
             yield guest
@@ -172,17 +179,45 @@ class Templates:
             self._give_up(spec, error.what)
             return None
 
+    @contextlib.contextmanager
+    def _booted(self, spec: GuestSpec, folder: Path) -> Iterator[Guest]:
+        """Boot *spec*, unless it is known to be dead."""
+        dead = self._dead.get(spec)
+        if dead is not None:
+            write_evidence(dead.death, folder)
+            raise dead
+        with contextlib.ExitStack() as stack:
+            try:
+                guest = stack.enter_context(boot(spec, folder))
+            except BootFailure as failure:
+                raise BootFailure(examine(spec, failure.death, folder)) from None
+            yield guest
+
     def _template(self, spec: GuestSpec) -> Template | None:
-        if not spec.content or spec in self._impossible:
+        if not spec.content:
             return None
-        if spec in self._made:
-            return self._made[spec]
+        with self._lock:
+            making = self._making.setdefault(spec, threading.Lock())
+        # One at a time: a kernel that does not boot takes as long for each who tries.
+        with making:
+            if spec in self._impossible or spec in self._dead:
+                return None
+            if spec in self._made:
+                return self._made[spec]
+            return self._new_template(spec)
+
+    def _new_template(self, spec: GuestSpec) -> Template | None:
         try:
             template = self._made[spec] = make_template(spec, self._store)
             return template
         except BootFailure as failure:
-            # The cell's own boot shows it, with evidence of its own.
-            self._give_up(spec, failure.reason)
+            process.raise_if_stopping()
+            death = examine(spec, failure.death)
+            if not death.again:
+                self._give_up(spec, failure.reason)
+                return None
+            self._dead[spec] = BootFailure(death)
+            self._report(Note(f"{_named(spec)}: {self._dead[spec]}", "warning"))
         except GuestError as error:
             self._give_up(spec, error.what)
         return None
@@ -193,8 +228,12 @@ class Templates:
             first = spec not in self._impossible
             self._impossible[spec] = why
         if first:
-            told = f"{spec.arch.name}, {spec.ram_mib} MiB: guests are booted one by one: {why}"
+            told = f"{_named(spec)}: guests are booted one by one: {why}"
             self._report(Note(told, "warning"))
+
+
+def _named(spec: GuestSpec) -> str:
+    return f"{spec.arch.name}, {spec.ram_mib} MiB"
 
 
 @contextlib.contextmanager

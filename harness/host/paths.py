@@ -4,14 +4,19 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
 from harness.model.errors import UserError
+from harness.model.text import one_line, visible
 
 APP = "kernel-patch-harness"
+FACTS = "source.json"
+# What make, kbuild's rules or a shell that they run take for something else than a part of a path.
+_NOT_FOR_KBUILD = re.compile(r"""[\s\x00-\x1f,:"'#$%&;()<>|*`\\]|\[.*\]""")
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,11 @@ class Cache:
         return self.root / "locks"
 
 
+def expanded(path: str) -> Path:
+    """Return *path* with ``~`` and ``~user`` resolved; as it is where there is no such user."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 (Path.expanduser raises RuntimeError)
+
+
 def find_checkout(start: Path | None = None, *, only_there: bool = False) -> Checkout:
     """Return the checkout that holds *start* (default: the working folder), else this package's.
 
@@ -131,9 +141,76 @@ def find_checkout(start: Path | None = None, *, only_there: bool = False) -> Che
 
 
 def default_cache() -> Cache:
-    """Return the cache in the XDG cache folder, or in ``$KERNEL_PATCH_HARNESS_CACHE`` if set."""
+    """Return the cache in the XDG cache folder, or in ``$KERNEL_PATCH_HARNESS_CACHE`` if set.
+
+    Raises:
+        UserError: as :func:`cache_at`.
+    """
     chosen = os.environ.get("KERNEL_PATCH_HARNESS_CACHE")
-    return Cache(Path(chosen) if chosen else platformdirs.user_cache_path(APP))
+    if chosen:
+        return cache_at(Path(chosen), "KERNEL_PATCH_HARNESS_CACHE")
+    return cache_at(platformdirs.user_cache_path(APP), "--cache")
 
 
-FACTS = "source.json"
+def cache_at(folder: Path, option: str) -> Cache:
+    """Return the cache in *folder*, which need not be there yet; *option* is what named it.
+
+    Raises:
+        UserError: there is something else.
+    """
+    _require_no_file(folder, option)
+    return Cache(folder.resolve())
+
+
+def require_usable(cache: Cache) -> None:
+    """Check that kernels can be built in *cache*.
+
+    Raises:
+        UserError: it cannot be written, or make and kbuild cannot take its path.
+    """
+    path = str(cache.root)
+    odd = _NOT_FOR_KBUILD.search(path)
+    if odd or not _is_text(path):
+        what = visible(os.fsencode(odd.group())) if odd else "what is no UTF-8"
+        raise UserError(
+            f"the cache's path holds {what!r}, which a kernel's build cannot take: "
+            f"{one_line(visible(os.fsencode(path)))}",
+            hint="move the cache to a path of letters, digits and -_.+@=~: --cache FOLDER, or "
+            "KERNEL_PATCH_HARNESS_CACHE",
+        )
+    require_writable(cache.root, "--cache")
+
+
+def require_writable(folder: Path, option: str) -> None:
+    """Check that *folder* is there or can be made, and be written into; *option* gives another.
+
+    Raises:
+        UserError: there is something else, or nothing can be written there.
+    """
+    above = _require_no_file(folder, option)
+    if not os.access(above, os.W_OK | os.X_OK):
+        where = folder if above == folder.absolute() else f"{folder}, which is not there yet"
+        raise UserError(
+            f"nothing can be written in {where}: {above} is read-only, or another user's",
+            hint=f"give another place: {option} FOLDER",
+        )
+
+
+def _require_no_file(folder: Path, option: str) -> Path:
+    """Return what there is of *folder*: itself, or the lowest folder above it."""
+    whole = folder.absolute()
+    above = next(p for p in (whole, *whole.parents) if os.path.lexists(p))
+    if not os.path.isdir(above):  # noqa: PTH112 (where it may not be looked at, it is no folder)
+        raise UserError(
+            f"{option} names {folder}, and {above} is no folder",
+            hint="name a folder, which need not be there yet",
+        )
+    return above
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

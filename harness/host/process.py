@@ -27,16 +27,37 @@ from harness.model.errors import InfraError, Interrupted
 # Seconds that a group has to end by itself: gcc and make remove half-written files meanwhile.
 GRACE_S = 5.0
 TICK_S = 0.25
-# Set by a make around the harness, or for another build: none may change the result.
+# Settings of other builds, as make, kbuild and gcc take them from the environment: none may change
+# the result.
 # fmt: off
-_FOREIGN = frozenset(
+_BUILD = frozenset(
     (
-        "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_TERMOUT", "MAKE_TERMERR",
-        "LANG", "LANGUAGE", "CDPATH", "ARCH", "SUBARCH", "SRCARCH", "CROSS_COMPILE", "LLVM", "CC",
-        "LD", "HOSTCC", "CFLAGS", "CPPFLAGS", "LDFLAGS", "KCFLAGS", "KAFLAGS", "KCPPFLAGS",
-        "LOCALVERSION", "INSTALL_MOD_PATH", "O", "M", "V", "W", "C", "GIT_DIR", "GIT_WORK_TREE",
-        "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_CONFIG_PARAMETERS",
-        "GREP_OPTIONS", "TAR_OPTIONS", "XZ_OPT", "XZ_DEFAULTS",
+        "ARCH", "SUBARCH", "SRCARCH", "CROSS_COMPILE", "CROSS_COMPILE_COMPAT", "CROSS32_COMPILE",
+        "LLVM", "LLVM_IAS", "CC", "CXX", "CPP", "LD", "AR", "AS", "NM", "OBJCOPY", "OBJDUMP",
+        "READELF", "STRIP", "PAHOLE", "RUSTC", "BINDGEN", "LEX", "YACC", "DTC_FLAGS",
+        "HOSTCC", "HOSTCXX", "HOSTLD", "HOSTAR", "HOSTRUSTC", "HOSTPKG_CONFIG", "HOSTCFLAGS",
+        "HOSTCXXFLAGS", "HOSTLDFLAGS", "HOSTLDLIBS", "HOSTRUSTFLAGS", "USERCFLAGS", "USERLDFLAGS",
+        "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "KCFLAGS", "KAFLAGS", "KCPPFLAGS",
+        "KRUSTFLAGS", "CFLAGS_KERNEL", "AFLAGS_KERNEL", "CFLAGS_MODULE", "AFLAGS_MODULE",
+        "LDFLAGS_MODULE", "EXTRA_CFLAGS", "EXTRA_AFLAGS", "EXTRA_LDFLAGS", "LOCALVERSION",
+        "KERNELRELEASE", "EXTRAVERSION", "INSTALL_PATH", "INSTALL_MOD_PATH", "INSTALL_HDR_PATH",
+        "INSTALL_DTBS_PATH", "INSTALL_MOD_STRIP", "INSTALLKERNEL", "MODLIB", "DEPMOD",
+        "O", "M", "V", "W", "C", "CF", "CHECK", "GCC_EXEC_PREFIX", "COMPILER_PATH", "CPATH",
+        "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "LIBRARY_PATH", "SOURCE_DATE_EPOCH",
+        "DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES", "GNUMAKEFLAGS", "MAKEFILES",
+    )
+)
+# A symbol of Kconfig's that a .config leaves out would be taken from the environment.
+_BUILD_PREFIXES = ("KBUILD_", "KCONFIG_", "CONFIG_")
+# Set by a make around the harness, as by `make run`; by a person only where there is none.
+_MAKE = frozenset(
+    ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_TERMOUT", "MAKE_TERMERR")
+)
+_FOREIGN = _BUILD | _MAKE | frozenset(
+    (
+        "LANG", "LANGUAGE", "CDPATH", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE",
+        "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_CONFIG_PARAMETERS", "GREP_OPTIONS",
+        "TAR_OPTIONS", "XZ_OPT", "XZ_DEFAULTS",
     )
 )
 # fmt: on
@@ -64,9 +85,19 @@ def environ(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name not in _FOREIGN and not name.startswith(("LC_", "KBUILD_", "KCONFIG_"))
+        if name not in _FOREIGN and not name.startswith(("LC_", *_BUILD_PREFIXES))
     }
     return {**kept, "LC_ALL": "C", **(extra or {})}
+
+
+def ignored_build_settings() -> tuple[str, ...]:
+    """Return what the user's environment sets for builds, and none of ours heeds: "CC=clang"."""
+    theirs = _BUILD if "MAKELEVEL" in os.environ else _BUILD | {"MAKEFLAGS", "MFLAGS"}
+    return tuple(
+        f"{name}={value}"
+        for name, value in sorted(os.environ.items())
+        if value.strip() and (name in theirs or name.startswith(_BUILD_PREFIXES))
+    )
 
 
 def require_tool(tool: str) -> str:

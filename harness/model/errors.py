@@ -7,7 +7,8 @@
     ├── UserError        the request cannot be met as asked (exit 2): bad plan, unknown series
     │   └── PatchError   a patch does not apply to the tree it was asked for
     ├── InfraError       the machine let us down (exit 3): no tool, no space, no network
-    │   ├── BuildError   the compiler or make failed (a series position that cannot be built)
+    │   ├── BuildError   the compiler or make failed, for a module or a guest program
+    │   │   └── KernelBuildError  for a kernel; whether the series is to blame is not said yet
     │   └── GuestError   QEMU or the link to the guest broke, and the kernel is not to blame
     └── Interrupted      the user pressed Ctrl-C (exit 130)
 
@@ -47,7 +48,12 @@ class UserError(HarnessError):
 
 
 class PatchError(UserError):
-    """A patch does not apply; names patch, file, hunk and the tree's version."""
+    """A patch does not apply; names patch, file, hunk and the tree's version.
+
+    ``number`` is the patch's in its series; 0: not known.
+    """
+
+    number = 0
 
 
 class InfraError(HarnessError):
@@ -58,6 +64,21 @@ class InfraError(HarnessError):
 
 class BuildError(InfraError):
     """The kernel, a module or a guest program did not build; ``detail`` is the compiler's error."""
+
+
+class KernelBuildError(BuildError):
+    """A kernel does not build.
+
+    ``error`` is the compiler's first error as one line, ``place`` the "file:line" that it names;
+    "" where it names none.
+    """
+
+    def __init__(
+        self, what: str, *, error: str = "", place: str = "", hint: str = "", detail: str = ""
+    ) -> None:
+        super().__init__(what, hint=hint, detail=detail)
+        self.error = error
+        self.place = place
 
 
 class GuestError(InfraError):

@@ -7,7 +7,7 @@ import enum
 import json
 from dataclasses import dataclass
 
-from harness.model.values import Cell, Plan, SplatKind, Verdict
+from harness.model.values import COMMIT_SHOWN, Cell, Plan, SplatKind, Verdict, path_safe
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Splat:
     case: str = ""  # the case that was running; "" where none was
     when: str = ""  # the same in words: "in case X", "after the last case"
     frames: tuple[Frame, ...] = ()
+    died: bool = False  # the kernel did: by all of its lines, also those that `text` leaves out
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,34 @@ class CaseResult:
     @property
     def as_expected(self) -> bool:
         return self.verdict is self.expected
+
+
+class Stop(enum.Enum):
+    """Stage that a kernel did not get past, by its own doing, so that no test could run on it."""
+
+    APPLY = "apply"
+    BUILD = "build"
+    BOOT = "boot"
+
+
+@dataclass(frozen=True)
+class KernelFault:
+    """What is wrong with a position itself, before any test."""
+
+    stage: Stop
+    what: str  # one line, the same in every run: "does not build: lib/glob.c:45: error: ..."
+    place: str = ""  # "lib/glob.c:45" that it names; "" where it names none
+    patch: int = 0  # number of the patch that it leads to; 0: to none
+    exact: bool = True  # the place is a line of that patch; else in a file that the patch changes
+    detail: str = ""  # the compiler's lines, git's, or the end of the console
+    grounds: str = ""  # why the host and the base are not to blame, one line
+
+    @property
+    def leads_to(self) -> str:
+        """The patch in words, to follow the place: "a line of patch 6", or ""."""
+        if not self.patch or not self.place:
+            return ""
+        return f"a line of patch {self.patch}" if self.exact else f"patch {self.patch} changes it"
 
 
 class Ended(enum.Enum):
@@ -132,6 +161,48 @@ class TestOutcome:
         return self.found_records + sum(phase.found_records for phase in self.phases)
 
 
+class Death(enum.Enum):
+    """Kinds of a boot that ends before the guest is ready."""
+
+    HALTED = "halted"  # the processor stands, and nothing can wake it
+    IDLE = "idle"  # it waits, with interrupts on, for what does not come
+    SPINNING = "spinning"  # it runs in one place for ever
+    PANIC = "panic"
+    RESET = "reset"  # it reset or powered off without a panic
+    TRIPLE_FAULT = "triple fault"
+    RAM = "needs more RAM"
+    INITRAMFS = "initramfs"  # it cannot be unpacked, or is no file system
+    INIT = "init"  # it is not there, or died
+    SILENT = "silent"  # the time was over, and none of the above was seen
+
+
+# Deaths by what the kernel was given: its own fault only where another kernel lives with the same.
+_OF_THE_GIVEN = frozenset({Death.RAM, Death.INITRAMFS, Death.INIT})
+
+
+@dataclass(frozen=True)
+class BootDeath:
+    """How a kernel died at boot, as one or two boots showed it."""
+
+    kind: Death
+    what: str  # one line, without addresses and times: the same in each run
+    frames: tuple[Frame, ...] = ()  # the stack at its end, innermost first; without places
+    console: tuple[str, ...] = ()  # lines of the first boot
+    early_log: tuple[str, ...] = ()  # of the second boot, which had an early console
+    registers: str = ""  # what QEMU said of the processors, and the stack by name
+    seconds: float = 0.0  # what both boots took until they were known to be dead
+    again: bool = False  # the second boot died in the same way
+    second: str = ""  # how the second boot ended, where it was another way, in one line
+
+    @property
+    def attributable(self) -> bool:
+        """Whether it takes no more than a working emulator to lay this to the kernel.
+
+        Else another kernel must have come up with the same RAM and initramfs.
+        """
+        return self.kind not in _OF_THE_GIVEN
+
+
 @dataclass(frozen=True)
 class Observation:
     """Evidence of one cell, not judged yet; kept for later runs."""
@@ -142,6 +213,7 @@ class Observation:
     seconds: float = 0.0  # boot, load and test together
     boot: str = "cold"  # how the guest came to be: "cold", "clone"
     note: str = ""  # what could not be collected, one line
+    fault: KernelFault | None = None  # where outcome is None: why the kernel does not boot
 
 
 @dataclass(frozen=True)
@@ -162,6 +234,7 @@ class CellResult:
     evidence: tuple[tuple[str, str], ...] = ()  # (what, path below the run folder)
     found_records: int = 0  # that the kernel's log had lost, and the console has
     anomalies: tuple[str, ...] = ()  # wrong beside the cases: the kernel died, splats, lost results
+    fault: KernelFault | None = None  # why no test could run on its kernel; the verdict is FAIL
 
     @property
     def as_expected(self) -> bool:
@@ -188,6 +261,19 @@ class KernelRecord:
     config: str = ""  # path below the run folder
     build_log: str = ""
     error: str = ""  # why there is no kernel
+    fault: KernelFault | None = None  # the same or why it does not boot, if by its own doing
+
+
+@dataclass(frozen=True)
+class PatchRecord:
+    """A patch of the series as a run used it, for reports."""
+
+    number: int
+    title: str
+    sha256: str
+    commit: str = ""  # full id that it was cut from, "" where that is not known
+    author: str = ""
+    file: str = ""  # path below the run folder
 
 
 @dataclass(frozen=True)
@@ -209,6 +295,20 @@ class RunRecord:
     cells: tuple[CellResult, ...] = ()
     finished: bool = True  # False: stopped by Ctrl-C or an error; cells that ran are kept
     error: str = ""
+    series_name: str = ""  # as stable as the series: no path and no range; "" of an older harness
+    base_commit: str = ""  # full id, where the base is one of a git repository
+    patches: tuple[PatchRecord, ...] = ()
+    about: str = ""  # what the run was for, where it is not `harness run`: "bisect: ..."
+
+    @property
+    def name(self) -> str:
+        """Name of the series, the same for each range of a repository."""
+        return self.series_name or path_safe(self.plan.series)
+
+    def commit_at(self, position: int) -> str:
+        """Return the short id of the last commit at *position*, of the base at 0; "" if unknown."""
+        commits = {patch.number: patch.commit for patch in self.patches} | {0: self.base_commit}
+        return commits.get(position, "")[:COMMIT_SHOWN]
 
     @property
     def as_expected(self) -> bool:

@@ -9,14 +9,43 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Collection
+import re
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
+# Beside it a name needs quoting in a shell, or means something else in the address of a page.
+_UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
+COMMIT_SHOWN = 12  # digits of a commit's id where people read it
 AccelName = Literal["tcg", "kvm"]
 AccelChoice = Literal["tcg", "kvm", "auto"]
+
+
+def path_safe(text: str, limit: int = 80) -> str:
+    """Return *text* as a name of a file or folder: at most *limit* of A-Za-z0-9._+- alone.
+
+    It begins and ends with a letter or digit; "" where *text* has none.
+    """
+    return _UNSAFE.sub("-", text)[:limit].strip("-.+_")
+
+
+def place_name(place: str) -> str:
+    """Return the last part of a path or URL, as a name of a folder: "linux" of "/src/linux.git"."""
+    parts = re.split(r"[/:]+", place.removesuffix("/").removesuffix(".git").rstrip("/"))
+    return path_safe(parts[-1], 40)
+
+
+def base_name(base: str) -> str:
+    """Return the spec of a source as part of a folder's name: "git-linux-v6.1", "debian-5.10".
+
+    The folders above a repository or archive are left out.
+    """
+    scheme, _, rest = base.partition(":")
+    place, _, ref = rest.partition("#")
+    parts = (scheme, place_name(place), path_safe(ref.removeprefix("sha256="), 24))
+    return "-".join(filter(None, parts))
 
 
 class Verdict(enum.Enum):
@@ -49,11 +78,41 @@ class SplatKind(enum.Enum):
     HUNG_TASK = "hung-task"
     RCU_STALL = "rcu-stall"
     LOCKUP = "lockup"
+    UNCLASSIFIED = "unclassified"  # has the shape of a complaint, and no rule knows it
     OOM_KILL = "oom-kill"
     ALLOC_FAILURE = "alloc-failure"
 
 
 # ---------------------------------------------------------------- machines
+
+
+@dataclass(frozen=True)
+class Registers:
+    """How a processor's state is read: names as QEMU's ``info registers`` has them.
+
+    Several names are in order of preference. Frames on a stack are alike everywhere: the previous
+    frame's address at [frame], and behind it the address to return to.
+    """
+
+    counter: tuple[str, ...]
+    stack: tuple[str, ...]
+    frame: tuple[str, ...]
+    link: str  # of a function that was just called: where it returns to; "": on top of the stack
+    flags: tuple[str, ...]
+    privileged: str  # what QEMU's text has where it runs the kernel, or what calls itself so
+    masked: tuple[int, int]  # (mask, value): flags & mask == value where interrupts are off
+    # What the processor itself pushes in a trap, above the instruction pointer: the kernel's code
+    # segment. 0: it pushes nothing, and the kernel links a frame.
+    trap_segment: int
+    # Where the kernel keeps what a trap interrupted, a frame pointer with its lowest bit set leads
+    # there: offsets of the interrupted frame and instruction pointers. None: it does not.
+    trap_offsets: tuple[int, int] | None
+    # How functions begin behind whose frame is the one that a trap interrupted.
+    trap_entries: tuple[str, ...]
+    # Functions in which a kernel waits with interrupts off although one wakes it.
+    idle: tuple[str, ...]
+    # The called address, given an address and the bytes before it: where these are a direct call.
+    call_target: Callable[[int, bytes], int | None]
 
 
 @dataclass(frozen=True)
@@ -78,6 +137,10 @@ class Arch:
     console: str  # the kernel's name of the serial console
     cmdline: tuple[str, ...]  # kernel parameters only this architecture needs
     lone_cpu_cmdline: tuple[str, ...]  # further ones where TCG emulates a single CPU
+    early_console: tuple[str, ...]  # kernel parameters of a console that speaks as soon as one can
+    ram_at: int  # physical address of the first byte of RAM
+    text_at: int  # physical address at which QEMU puts the kernel's symbol _text
+    registers: Registers
     probe: bytes  # a program that runs bare and powers off: proof that an accelerator executes
     probe_argv: tuple[str, ...]  # how QEMU loads the probe, "{probe}" standing for its file
     probe_exit: int  # QEMU's exit status when the probe ran
@@ -96,6 +159,7 @@ class SourceTree:
     origin: str  # where it is from, for people: "linux-source-5.10 5.10.262-1"
     digest: str  # identifies the content, hex
     path: Path
+    commit: str = ""  # full id, where it is one of a git repository
 
 
 @dataclass(frozen=True)
@@ -107,6 +171,8 @@ class Patch:
     title: str  # subject without "[PATCH n/m]"
     sha256: str
     touches: tuple[str, ...]  # files of the kernel tree, sorted
+    commit: str = ""  # full id that it was cut from; "" where that is not known
+    author: str = ""  # "Name <address>"
 
 
 # In place of a load's name: no load.
@@ -215,10 +281,15 @@ class GuestTest:
 
     def fails_before(self, series: str, case: str) -> int:
         """First position of *series* at which *case* must pass; 0: at every one."""
-        for claim in self.proves:
+        number = self.claim_on(series, case)
+        return 0 if number is None else self.proves[number].patch
+
+    def claim_on(self, series: str, case: str) -> int | None:
+        """Return which of ``proves``, from 0, says when *case* fails; None: none of them."""
+        for number, claim in enumerate(self.proves):
             if claim.series == series and any(fnmatchcase(case, p) for p in claim.cases):
-                return claim.patch
-        return 0
+                return number
+        return None
 
     def loads_of(self, loads: tuple[str, ...], named: bool) -> tuple[str, ...]:
         """Return the loads that it runs under, in a plan with *loads*.
@@ -253,6 +324,7 @@ class Load:
     summary: str
     module: str = ""  # name of the module, without ".ko"; empty: it is a program
     intensity: str = ""  # how much of it where a plan does not say: "125%", or a count
+    intensity_range: tuple[int, int] | None = None  # least and most that it takes
     args: tuple[str, ...] = ()
     ready_timeout_s: float = 30.0  # until it prints "ready"; scaled by the guest's speed
     setup: tuple[tuple[str, ...], ...] = ()  # commands run in the guest before it starts
@@ -288,7 +360,7 @@ class Plan:
     accel: AccelChoice = "tcg"
     jobs: int = 0  # cells at a time; 0: as many as cores and memory allow
     repeat: int = 1  # how often each cell is run, in a fresh guest each time
-    mirror: str = ""  # Debian mirror; empty: the host's own
+    mirror: str = ""  # Debian mirrors, blanks between, tried in order; empty: the host's own
     append: tuple[str, ...] = ()  # kernel parameters beyond the harness' own
     qemu_args: tuple[str, ...] = ()  # arguments of QEMU's beyond the harness' own
 
@@ -308,14 +380,13 @@ class Cell:
 
     @property
     def id(self) -> str:
-        """Names the cell everywhere: reports, folders, pytest; safe as a path."""
-        base = self.base.replace("/", "_").replace(":", "-")
+        """Names the cell everywhere: reports, folders, pytest; parts as :func:`path_safe`."""
         suffix = "" if self.load == NO_LOAD else f"+{self.load}"
-        # Neither a path nor an address in a report takes them; no load's name has '~' in it.
-        suffix = suffix.replace(":", "~").replace("%", "pct")
-        suffix += f"@{self.repeat}" if self.repeat else ""
-        config = "".join(f"+{topic}" for topic in self.config)
-        return f"{self.arch}/{base}{config}/p{self.position}/{self.ram_mib}M/{self.test}{suffix}"
+        # No load's name has a dot in it.
+        suffix = suffix.replace(":", ".").replace("%", "pct").replace("=", "-")
+        suffix += f".run{self.repeat + 1}" if self.repeat else ""
+        base = "+".join((base_name(self.base), *self.config))
+        return f"{self.arch}/{base}/p{self.position}/{self.ram_mib}M/{self.test}{suffix}"
 
     @property
     def load_names(self) -> tuple[str, ...]:

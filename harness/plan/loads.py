@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from harness.model.errors import UserError
 from harness.model.jsonio import suggest
@@ -47,6 +47,10 @@ class Pressure:
         """Whether the pressure begins while the test runs already."""
         return bool(self.ramp_s or self.after_s)
 
+    def moved(self, seed_offset: int) -> Pressure:
+        """Return it with the seed of a later run of a cell that is repeated."""
+        return replace(self, seed=(self.seed + seed_offset) % (MAX_SEED + 1))
+
     def words(self, load: Load, seed_offset: int = 0) -> tuple[str, ...]:
         """Return the arguments of *load*'s program or module: name=value, numbers only.
 
@@ -56,7 +60,7 @@ class Pressure:
         said = (f"intensity={intensity}",) if intensity else ()
         return (
             *said,
-            f"seed={(self.seed + seed_offset) % (MAX_SEED + 1)}",
+            f"seed={self.moved(seed_offset).seed}",
             f"ramp_ms={round(self.ramp_s * 1000)}",
             f"after_ms={round(self.after_s * 1000)}",
         )
@@ -112,6 +116,7 @@ def check_load(load: Load, where: str) -> None:
         raise UserError(f"{where}: ready_timeout_s = {load.ready_timeout_s}: must be above 0")
     if load.intensity and not _AMOUNT.fullmatch(load.intensity):
         raise UserError(f"{where}: intensity = {load.intensity!r}: must be a number, or like 95%")
+    _check_range(load, where)
     if load.disk_mib < 0 or load.disk_times_ram < 0:
         raise UserError(f"{where}: disk_mib and disk_times_ram must not be below 0")
     if load.filesystem and not load.disk_mib:
@@ -138,6 +143,28 @@ def check_pressures(combination: str, loads: Mapping[str, Load]) -> None:
         if pressure.intensity and _kind(pressure.intensity) != _kind(load.intensity):
             told = f"must be like its default, {load.intensity}" if load.intensity else "has none"
             raise UserError(f"load '{pressure}': intensity {pressure.intensity}: {told}")
+        if pressure.intensity:
+            _check_intensity(load, pressure.intensity, f"load '{pressure}': intensity")
+
+
+def _check_range(load: Load, where: str) -> None:
+    if load.intensity_range is None:
+        return
+    least, most = load.intensity_range
+    if not load.intensity:
+        raise UserError(f"{where}: intensity_range: needs intensity, what there is by default")
+    if not 1 <= least <= most:
+        raise UserError(f"{where}: intensity_range = [{least}, {most}]: must be least and most")
+    _check_intensity(load, load.intensity, f"{where}: intensity =")
+
+
+def _check_intensity(load: Load, intensity: str, where: str) -> None:
+    if load.intensity_range is None:
+        return
+    least, most = load.intensity_range
+    if not least <= int(intensity.rstrip("%")) <= most:
+        unit = "%" if load.intensity.endswith("%") else ""
+        raise UserError(f"{where} {intensity}: must be {least}{unit} to {most}{unit}")
 
 
 def _kind(intensity: str) -> str:

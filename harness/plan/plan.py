@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import get_args
 
-from harness.host.paths import Checkout
+from harness.host.paths import Checkout, expanded
 from harness.model.errors import UserError
 from harness.model.jsonio import suggest
 from harness.model.values import NO_SERIES, AccelChoice, Plan
@@ -97,6 +97,11 @@ def parse_text(value: object) -> str:
     return value.strip()
 
 
+def parse_mirrors(value: object) -> str:
+    """Return Debian mirrors, each MAIN or MAIN,SECURITY, with blanks between."""
+    return " ".join(parse_text(part) for part in (value if isinstance(value, list) else [value]))
+
+
 def parse_count(lowest: int) -> Callable[[object], int]:
     """Return what converts a whole number from *lowest* up: 2 or "2"."""
 
@@ -133,7 +138,8 @@ def check_plan(plan: Plan, checkout: Checkout, *, archs: Collection[str], where:
     if plan.base and not re.fullmatch(r"[a-z][a-z0-9]*:\S.*", plan.base):
         raise UserError(
             f"{where}base '{plan.base}' is no source: allowed are debian:VERSION, dir:PATH, "
-            "tar:PATH#sha256=HEX, git:PATH#REF"
+            "tar:PATH#sha256=HEX, git:PATH#REF",
+            hint=_meant_base(plan.base),
         )
     _check_names("architecture", plan.arch, archs or plan.arch, where)
     _check_loads(plan, checkout, where)
@@ -146,6 +152,16 @@ def check_plan(plan: Plan, checkout: Checkout, *, archs: Collection[str], where:
     return plan
 
 
+def _meant_base(base: str) -> str:
+    """Return the spec that a *base* without a scheme may mean, "" where nothing is near."""
+    path = expanded(base.partition("#")[0])
+    if path.is_dir():
+        at = f"git:{base}" if "#" in base else f"git:{base}#HEAD"
+        here = () if "#" in base else (f"dir:{base}",)
+        return ", or ".join((*here, *((at,) if (path / ".git").exists() or not here else ())))
+    return f"debian:{base}" if re.fullmatch(r"\d+\.\d+(\.\d+)?", base) else ""
+
+
 def _check_series(series: str, checkout: Checkout, where: str) -> None:
     """Check that a name is a folder below patches/ and a path exists; git checks its ranges."""
     names = described_below(checkout.patches, "series.toml")
@@ -154,13 +170,19 @@ def _check_series(series: str, checkout: Checkout, where: str) -> None:
             f"{checkout.patches / NO_SERIES}: '{NO_SERIES}' stands for no series",
             hint="give it another name",
         )
-    if series == NO_SERIES or series in names or Path(series).expanduser().exists():
+    if series == NO_SERIES or series in names or expanded(series).exists():
         return
     if series.startswith("edits:"):
         return
     if series.startswith("git:"):
         if ".." not in series:
-            raise UserError(f"{where}series '{series}': allowed is git:REPOSITORY#FIRST..LAST")
+            repository, _, ref = series.removeprefix("git:").partition("#")
+            ends = f"{ref}~1..{ref}" if ref else "A..B"
+            raise UserError(
+                f"{where}series '{series}': allowed is git:REPOSITORY#FIRST..LAST: the commit "
+                "before the first patch, and that of the last",
+                hint=f"git:{repository or 'REPO'}#{ends}",
+            )
     elif "/" in series or series.startswith("~") or Path(series).suffix:
         raise UserError(f"{where}series '{series}': there is no such file or folder")
     else:

@@ -21,6 +21,7 @@ _LABELS = {
     "stuck.txt": "stacks and memory of the stuck guest",
     "samples.jsonl": "samples",
     "argv.txt": "argv",
+    "argv-by-hand.txt": "argv to run by hand",
     "qemu.log": "QEMU's messages",
     "boot-console.log": BOOT_CONSOLE,
     "boot-argv.txt": BOOT_ARGV,

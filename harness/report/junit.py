@@ -32,9 +32,11 @@ from junit_xml import TestCase, TestSuite, to_xml_report_string
 from harness.host.files import write_whole
 from harness.model.results import CaseResult, CellResult, KernelRecord, RunRecord
 from harness.model.text import clip, one_line, visible
-from harness.model.values import Cell, Verdict
+from harness.model.values import Cell, Verdict, base_name
 from harness.report.excerpts import LOG_LIMIT, exhibits, read_excerpt
+from harness.report.failures import failed_cases
 from harness.report.matrix import verdict_text
+from harness.report.reproduce import run_command, shell_command
 from harness.report.splat_text import splat_line
 from harness.verdict.flaky import Tally, tallies
 from harness.verdict.splat import is_death
@@ -72,11 +74,11 @@ def _suite(
     results: Sequence[CellResult],
     repeated: Sequence[Tally],
 ) -> TestSuite:
-    series = record.plan.series
+    series = record.name
     kernel = next((k for k in record.kernels if (k.arch, k.position) == (arch, position)), None)
-    cases = [case for result in results for case in _cases(series, folder, result)]
+    cases = [case for result in results for case in _cases(record, folder, result)]
     cases += [
-        _all_runs(series, tally)
+        _all_runs(record, tally)
         for tally in repeated
         if (tally.cell.arch, tally.cell.position) == (arch, position)
     ]
@@ -95,6 +97,9 @@ def _properties(
         "run": record.id,
         "tree": record.tree_version,
         "tree_origin": record.tree_origin,
+        "series": record.plan.series,
+        "base": record.plan.base,
+        "base_commit": record.base_commit,
         "harness": record.harness_version,
         "host": record.host,
         "qemu": ", ".join(sorted({r.qemu_version for r in results if r.qemu_version})),
@@ -106,34 +111,49 @@ def _properties(
             facts[f"expected_{verdict.value}"] = str(count)
     if kernel is not None:
         facts["patch"] = kernel.patch_title
+        facts["commit"] = record.commit_at(kernel.position)
         facts["patchset_hash"] = kernel.patchset_hash
         facts["config_sha256"] = kernel.config_sha256
         facts["compiler"] = kernel.compiler
     return {name: one_line(value) for name, value in facts.items() if value}
 
 
-def class_name(series: str, cell: Cell) -> str:
-    """Return the flat dotted class name of *cell*; each part is free of dots and spaces."""
-    base = "+".join((cell.base.replace(":", "-"), *cell.config))
-    parts = [series, cell.arch, f"p{cell.position}", base, f"{cell.ram_mib}M", cell.test]
+def class_name(record: RunRecord, cell: Cell) -> str:
+    """Return the flat dotted class name of *cell*; each part is free of dots and spaces.
+
+    The history of a test in a CI goes by it: it is the same for each range of a repository.
+    """
+    base = cell.base
+    if record.plan.series.startswith(("git:", "edits:")):  # then it moves with the range
+        base = base.partition("#")[0]
+    base = "+".join((base_name(base), *cell.config))
+    parts = [record.name, cell.arch, f"p{cell.position}", base, f"{cell.ram_mib}M", cell.test]
     parts += [] if cell.load == "none" else [cell.load]
     parts += [f"run{cell.repeat + 1}"] if cell.repeat else []
     return ".".join("_".join(visible(p).replace(".", "_").split()) for p in parts)
 
 
-def _cases(series: str, folder: Path, result: CellResult) -> list[TestCase]:
-    name = class_name(series, result.cell)
+def _cases(record: RunRecord, folder: Path, result: CellResult) -> list[TestCase]:
+    name = class_name(record, result.cell)
     whole = TestCase(WHOLE, name, result.seconds, _cell_output(folder, result))
     if not result.as_expected:
-        _mark(whole, result.verdict, verdict_text(result), result.reason, _crashed(result))
+        why = (result.reason, *(case.text for case in failed_cases(result)))
+        again = (
+            f"run it again: {run_command(record, result.cell)}",
+            f"a shell in its guest: {shell_command(record, result.cell)}",
+        )
+        text = "\n".join((*why, *again))
+        verdict = verdict_text(result)
+        message = f"{verdict}: {result.reason}" if result.reason.strip() else verdict
+        _mark(whole, result.verdict, message, text, _crashed(result))
     elif result.verdict is Verdict.SKIP:
         whole.add_skipped_info(one_line(result.reason) or "skipped")
     return [whole, *(_case(name, case) for case in result.cases)]
 
 
-def _all_runs(series: str, tally: Tally) -> TestCase:
+def _all_runs(record: RunRecord, tally: Tally) -> TestCase:
     """Return the test case of all runs of a cell: a failure where they differ."""
-    entry = TestCase("(all runs)", class_name(series, tally.cell), None, tally.text)
+    entry = TestCase("(all runs)", class_name(record, tally.cell), None, tally.text)
     if tally.flaky:
         entry.add_failure_info(tally.text, tally.text, "FLAKY")
     return entry
@@ -146,17 +166,16 @@ def _case(class_name: str, case: CaseResult) -> TestCase:
     output = f"verdict: {verdict}\n{diagnostics}".rstrip()
     entry = TestCase(one_line(case.name), class_name, None, output)
     if not case.as_expected:
-        _mark(entry, case.verdict, verdict, diagnostics)
+        message = f"{verdict}: {diagnostics}" if diagnostics.strip() else verdict
+        _mark(entry, case.verdict, message, diagnostics)
     elif case.verdict is Verdict.SKIP:
         entry.add_skipped_info(one_line(case.diagnostics[0]) if case.diagnostics else "skipped")
     return entry
 
 
-def _mark(
-    case: TestCase, verdict: Verdict, difference: str, text: str, crashed: bool = False
-) -> None:
+def _mark(case: TestCase, verdict: Verdict, message: str, text: str, crashed: bool = False) -> None:
     """Mark *case* as not as expected: an error where no check of the test failed."""
-    message = one_line(f"{difference}: {text}" if text.strip() else difference)
+    message = one_line(message)
     if crashed:
         case.add_error_info(message, visible(text), "crash")
     elif verdict in (Verdict.ERROR, Verdict.MISS):
@@ -195,6 +214,6 @@ def _cell_output(folder: Path, result: CellResult) -> str:
 
 def _unfinished(record: RunRecord) -> TestSuite:
     """Return the suite of a run that was stopped, which must not look like a passed one."""
-    case = TestCase("(run)", f"{record.plan.series}.run", record.seconds)
+    case = TestCase("(run)", f"{record.name}.run", record.seconds)
     case.add_error_info(one_line(record.error) or "the run was stopped before its end", "", "MISS")
-    return TestSuite(visible(f"{record.plan.series}.run"), [case])
+    return TestSuite(visible(f"{record.name}.run"), [case])

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.model.results import CellResult, RunRecord
+from harness.model.text import one_line
 from harness.model.values import NO_SERIES, Cell, Verdict
+from harness.verdict.flaky import kind_of
 
 
 @dataclass(frozen=True)
@@ -120,9 +123,51 @@ def lay_out(
     )
 
 
-def differences(record: RunRecord) -> tuple[CellResult, ...]:
+@dataclass(frozen=True)
+class Difference:
+    """A cell that is not as expected; of several runs that went wrong alike, the first.
+
+    A kernel that does not apply, build or boot is one difference, and not one of each of its tests.
+    """
+
+    result: CellResult
+    count: int  # runs that went wrong like this one
+    runs: int  # of the cell
+    more: int = 0  # further cells of a kernel that no test could run on
+
+    @property
+    def times(self) -> str:
+        """How many runs of a repeated cell: "3 of 20 runs"; "" of another one."""
+        return f"{self.count} of {self.runs} runs" if self.runs > 1 and not self.more else ""
+
+    @property
+    def others(self) -> str:
+        """How many further cells it stands for: " and 3 more cells of this kernel", or ""."""
+        plural = "s" if self.more > 1 else ""
+        return f" and {self.more} more cell{plural} of this kernel" if self.more else ""
+
+
+def differences(record: RunRecord) -> tuple[Difference, ...]:
     """Return the cells that are not as expected, as the run has them in order."""
-    return tuple(r for r in record.cells if not r.as_expected)
+    runs = Counter(replace(r.cell, repeat=0) for r in record.cells)
+    alike: dict[tuple[object, object], list[CellResult]] = {}
+    for result in record.cells:
+        if result.as_expected:
+            continue
+        cell = replace(result.cell, repeat=0)
+        if result.fault is not None:
+            alike.setdefault(((cell.arch, cell.position), result.fault.what), []).append(result)
+        else:
+            alike.setdefault((cell, kind_of(result)), []).append(result)
+    return tuple(
+        Difference(
+            found[0],
+            len(found),
+            runs[replace(found[0].cell, repeat=0)],
+            len(found) - 1 if found[0].fault else 0,
+        )
+        for found in alike.values()
+    )
 
 
 def headline(record: RunRecord) -> str:
@@ -134,6 +179,17 @@ def headline(record: RunRecord) -> str:
     if not record.cells:
         return "stopped before the first verdict"
     return f"stopped before the end; {found} so far"
+
+
+def summary(record: RunRecord) -> str:
+    """Return the outcome of the run for a list of runs: "140 as declared", "3 of 140 differ"."""
+    differ = sum(not result.as_expected for result in record.cells)
+    count = len(record.cells)
+    words = f"{differ} of {count} differ" if differ else f"{count} as declared"
+    if not record.finished:
+        why = record.error or "stopped before its end"
+        words = f"{why}: {words} so far" if count else why
+    return one_line("; ".join(filter(None, (words, record.about))))
 
 
 def must_pass(record: RunRecord) -> str:

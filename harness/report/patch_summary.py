@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.model.results import RunRecord
+from harness.model.results import KernelFault, RunRecord, Stop
 from harness.model.values import Verdict
 from harness.verdict.changes import Change, PatchEffect, effects
 
@@ -29,6 +29,7 @@ class PatchEntry:
     title: str
     sentences: tuple[Sentence, ...]
     quiet: bool  # it changed no verdict
+    tested: bool = True  # some test has verdicts before and after it
 
 
 @dataclass(frozen=True)
@@ -49,15 +50,57 @@ def patch_entries(record: RunRecord) -> tuple[PatchEntry, ...]:
 
 
 def _entry(record: RunRecord, effect: PatchEffect) -> PatchEntry:
-    sentences = [
+    sentences = list(_of_kernel(record, effect.changes))
+    changes = [c for c in effect.changes if not c.stopped and not c.mended]
+    sentences += [
         Sentence(_sentence(turn, where), bad=turn.after is Verdict.FAIL is not turn.before)
-        for turn, changes in _by_turn(effect.changes).items()
-        for where in _places(record, turn.test, changes)
+        for turn, of_turn in _by_turn(changes).items()
+        for where in _places(record, turn.test, of_turn)
     ]
     if not sentences:
         untested = "not tested: no test has verdicts before and after it"
         sentences = [Sentence("changes no verdict" if effect.judged else untested, bad=False)]
-    return PatchEntry(effect.number, effect.title, tuple(sentences), not effect.changes)
+    return PatchEntry(
+        effect.number, effect.title, tuple(sentences), not effect.changes, effect.judged
+    )
+
+
+def untested_together(entries: Sequence[PatchEntry]) -> tuple[tuple[PatchEntry, ...], ...]:
+    """Return *entries* in order, each alone; those of patches that were not tested as one."""
+    untested = tuple(entry for entry in entries if not entry.tested)
+    return tuple(
+        untested if entry in untested else (entry,)
+        for entry in entries
+        if entry.tested or entry is untested[0]
+    )
+
+
+def _of_kernel(record: RunRecord, changes: Sequence[Change]) -> Iterator[Sentence]:
+    """Yield what a patch did to the kernel itself, once for all tests that tell of it."""
+    found: dict[tuple[str, bool, str], set[str]] = {}
+    for c in changes:
+        fault = c.stopped or c.mended
+        if fault is not None:
+            among = _among(c.since, c.patch)
+            found.setdefault((_deed(fault, c), c.stopped is not None, among), set()).update(c.archs)
+    for (deed, bad, among), archs in found.items():
+        order = [*record.plan.arch, *sorted(archs)]
+        where = ", ".join(sorted(archs, key=order.index))
+        yield Sentence(f"{deed} (on {where}){among}", bad)
+
+
+_AGAIN = {Stop.APPLY: "applies", Stop.BUILD: "builds", Stop.BOOT: "boots"}
+
+
+def _deed(fault: KernelFault, change: Change) -> str:
+    if change.mended:
+        return f"mends the kernel: it {_AGAIN[fault.stage]} again"
+    at = f" ({fault.place})" if fault.place and fault.place not in fault.what else ""
+    return f"{fault.what}{at}"
+
+
+def _among(since: int, patch: int) -> str:
+    return f" (this or another of patches {since + 1} to {patch})" if patch - since > 1 else ""
 
 
 def _by_turn(changes: Iterable[Change]) -> dict[_Turn, list[Change]]:
@@ -78,9 +121,7 @@ def _sentence(turn: _Turn, where: str) -> str:
         text = f"leaves {turn.test} at {turn.after.value} but turns its {cases} {names} {where}"
     else:
         text = f"turns {turn.test} from {turn.before.value} to {turn.after.value} {where}"
-    if turn.patch - turn.since > 1:
-        text += f" (this or another of patches {turn.since + 1} to {turn.patch})"
-    return text
+    return text + _among(turn.since, turn.patch)
 
 
 def _places(record: RunRecord, test: str, changes: Sequence[Change]) -> list[str]:

@@ -98,7 +98,7 @@ def boot_artifacts(
         arch, workspace.checkout, workspace.cache, ready.plan.mirror, workspace.report
     )
     fragments = topic_files(workspace.checkout.kconfigs, arch.name, ready.plan.config)
-    build = build_folder(ready.tree, ready.series, arch, fragments, workspace.cache)
+    build = build_folder(ready.tree, arch, fragments, workspace.cache)
     debug = DebugSource(kernel, arch, ready.tree, ready.series, build, workspace.store)
     return GuestArtifacts(kernel, image, image.parent / SSH, debug)
 

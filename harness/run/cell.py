@@ -12,17 +12,17 @@ import contextlib
 import hashlib
 import os
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.cache.store import Store
 from harness.guest import samples
-from harness.guest.guest import MODULES, BootFailure, Guest
+from harness.guest.boot_examination import EVIDENCE as OF_DEATH
+from harness.guest.guest import BY_HAND, MODULES, Guest
 from harness.guest.qemu.argv import symbolic_argv
 from harness.guest.qemu.process import qemu_version
-from harness.guest.template import KEPT_OF_BOOT, Templates
+from harness.guest.template import KEPT_OF_BOOT
 from harness.host.files import digest_files, key_of
 from harness.model.errors import GuestError, HarnessError
 from harness.model.jsonio import from_json, to_json
@@ -46,13 +46,13 @@ from harness.run.folder import RunFolder
 from harness.run.guest_test import run_test
 from harness.run.prepare import ResolvedPlan
 from harness.run.symbolize import DebugSource, decode
-from harness.verdict.judge import judge, judge_boot_failure, missed_result, skipped_result
+from harness.verdict.judge import judge, judge_fault, missed_result, skipped_result, splats_of
 from harness.verdict.phases import eventful, log_of
 from harness.verdict.splat import unexpected
 
 # Part of every observation's key: raise it when the way a guest is booted or driven changes,
 # so that nothing seen by an older harness is reused.
-CACHE_VERSION = "6"
+CACHE_VERSION = "7"
 OBSERVATIONS, OBSERVED = "observation", "observation.json"
 BUILD_ERRORS = "build-errors.txt"  # why a test or load could not be built
 AROUND = "around.log"  # what the kernel said before and after the test, where that matters
@@ -61,6 +61,8 @@ AROUND = "around.log"  # what the kernel said before and after the test, where t
 KEPT_ENDS = (Ended.DONE, Ended.DIED, Ended.STUCK)
 # Called around the test, with its guest.
 Around = Callable[[Guest], contextlib.AbstractContextManager[object]]
+# Gives a guest with its evidence in a folder, as Templates.guest does.
+Guests = Callable[[GuestSpec, Path], contextlib.AbstractContextManager[Guest]]
 
 
 @dataclass(frozen=True)
@@ -136,12 +138,21 @@ def cell_job(
     )
 
 
+# Runs a job's test, with its evidence in a folder.
+Look = Callable[[CellJob, Path], Observation]
+
+
 def run_cell(
-    job: CellJob, run: RunFolder, store: Store, templates: Templates, *, fresh: bool = False
+    job: CellJob,
+    run: RunFolder,
+    store: Store,
+    look: Look,
+    *,
+    fresh: bool = False,
 ) -> CellResult:
     """Return *job*'s verdict, by an earlier observation of the same experiment or a new one.
 
-    ``fresh`` runs it in a guest whatever is known.
+    *look* makes a new one, with its evidence in a folder. ``fresh`` asks for one whatever is known.
     """
     folder = run.cell(job.cell)
     if folder.exists():  # of an earlier run that was given the same folder: nobody's evidence
@@ -157,12 +168,12 @@ def run_cell(
         result = judged(job, from_json(Observation, text))
     else:
         try:
-            seen = observe(job, folder, templates)
+            seen = look(job, folder)
         except GuestError as error:
             result = missed_result(job.cell, job.test, job.series.name, error.what)
         else:
             (folder / OBSERVED).write_text(to_json(seen, indent=None), encoding="utf-8")
-            if seen.outcome is not None and worth_keeping(seen.outcome):
+            if seen.fault or (seen.outcome is not None and worth_keeping(seen.outcome)):
                 store.put(OBSERVATIONS, job.key, lambda into: _copy(folder, into))
             result = judged(job, seen)
     result = replace(
@@ -193,35 +204,38 @@ def unfit_result(job: CellJob, folder: Path) -> CellResult | None:
 
 def judged(job: CellJob, seen: Observation) -> CellResult:
     """Return the verdict that *seen* is worth."""
-    if seen.outcome is None:
-        result = judge_boot_failure(job.cell, job.test, job.series.name, seen.boot_console)
+    about = (job.cell, job.test, job.series.name)
+    if seen.outcome is not None:
+        result = judge(*about, seen.outcome, job.tolerated_splats)
     else:
-        result = judge(job.cell, job.test, job.series.name, seen.outcome, job.tolerated_splats)
+        missed = missed_result(*about, seen.note)
+        result = judge_fault(*about, seen.fault) if seen.fault else missed
+        result = replace(result, splats=splats_of(seen.boot_console))
     if job.debug is not None and result.splats:
         ordinary = job.tolerated_splats | job.test.tolerated_at(job.series.name, job.cell.position)
         mattering = unexpected(result.splats, ordinary)
         modules = (job.module, *(each.program for each in job.loads if each.load.module))
         decoded = dict(zip(mattering, decode(mattering, job.debug, *modules), strict=True))
         result = replace(result, splats=tuple(decoded.get(s, s) for s in result.splats))
-    reason = "; ".join(filter(None, (result.reason, seen.note)))
+    note = seen.note if seen.outcome is not None else ""
+    reason = "; ".join(filter(None, (result.reason, note)))
     return replace(result, argv=seen.argv, seconds=seen.seconds, boot=seen.boot, reason=reason)
 
 
 def observe(
-    job: CellJob, folder: Path, templates: Templates, around: Around = contextlib.nullcontext
+    job: CellJob,
+    folder: Path,
+    guests: Guests,
+    around: Around = contextlib.nullcontext,
 ) -> Observation:
-    """Run *job*'s test in a fresh guest, within *around*, and return what was seen.
+    """Run *job*'s test in a fresh guest of *guests*, within *around*, and return what was seen.
 
     Raises:
+        BootFailure: the kernel did not come up.
         GuestError, InfraError: it could not be run, for a reason of ours.
     """
-    started = time.monotonic()
-    try:
-        with templates.guest(job.spec, folder) as guest:
-            seen = _test(job, guest, folder, around)
-    except BootFailure as failure:
-        seen = Observation(None, failure.console)
-    return replace(seen, seconds=time.monotonic() - started)
+    with guests(job.spec, folder) as guest:
+        return _test(job, guest, folder, around)
 
 
 def worth_keeping(outcome: TestOutcome) -> bool:
@@ -283,8 +297,9 @@ def _fetch_artifacts(job: CellJob, guest: Guest, folder: Path) -> str:
 def _evidence(run: RunFolder, folder: Path) -> tuple[tuple[str, str], ...]:
     names = (
         *("console.log", "kmsg.log", "test.log", AROUND, samples.NAME, diagnose.NAME),
-        *("loads.txt", "argv.txt", "qemu.log", BUILD_ERRORS),
+        *("loads.txt", "argv.txt", BY_HAND, "qemu.log", BUILD_ERRORS),
         *(copy for _, copy in KEPT_OF_BOOT),
+        *OF_DEATH,
     )
     files = [folder / n for n in names if (folder / n).is_file()]
     files += sorted(folder.glob("fsck-*.txt"))

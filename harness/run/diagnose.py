@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.guest.machine import Machine
+from harness.guest.qemu.threads import describe_threads
 from harness.guest.transport.agent import NoAnswer
 from harness.host.deadline import Deadline
 from harness.model.errors import GuestError
 from harness.model.results import Stuck
-from harness.run.stall import STARVED_S, describe_threads
+from harness.run.stall import STARVED_S
 from harness.verdict.task_dump import (
     Symbols,
     culprit,

@@ -9,7 +9,6 @@ a hang are faults of the kernel; an emulator that broke is not.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from harness.guest.transport.protocol import lines_of
 from harness.host.deadline import Deadline
 from harness.model.errors import GuestError, HarnessError, UserError
 from harness.model.jsonio import suggest
-from harness.model.printk import STAMP_TIME
+from harness.model.printk import STAMP
 from harness.model.results import Ended, Phase, Splat, Stuck
 from harness.model.values import SplatKind, Verdict
 from harness.run.diagnose import Diagnosis
@@ -36,7 +35,6 @@ TOLERABLE = (*(kind.value for kind in SplatKind), DEATH)
 WHILE_BOOTED, WHILE_DRIVEN = "while it booted", "while it was driven"
 WHILE_POWERED_OFF = "while it powered off"
 LOOK_S = 10.0  # for a last look at a guest that hangs, at reference speed
-_STAMPED = re.compile(STAMP_TIME)
 _NOBODY = "-"  # no module is called so: a guest that hangs is looked at without a suspect
 
 
@@ -170,7 +168,7 @@ def seen_on_console(
     Only what has printk's time stamp is the kernel's.
     """
     lines = log.decode("utf-8", "backslashreplace").splitlines()
-    stamps = ((line, _STAMPED.search(line)) for line in lines)
+    stamps = ((line, STAMP.search(line)) for line in lines)
     spoken = [line[stamp.start() :] for line, stamp in stamps if stamp]
     splats = _timeless(_odd(read_log(spoken).splats, tolerated))
     died = DEATH not in tolerated and any(map(is_death, splats))

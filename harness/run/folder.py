@@ -6,6 +6,7 @@
     runs/20261123-112355-vmalloc-nofail/
       run.json                         RunRecord; reports read nothing else but what it names
       report.html  junit.xml
+      patches/0001-mm-vmalloc-....patch
       kernels/arm64-p2/{config,build.log}
       cells/arm64/debian-5.10/p2/128M/vmalloc-nofail-sweep+anon/
         result.json console.log kmsg.log argv.txt ...
@@ -22,10 +23,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.host.files import write_whole
+from harness.host.paths import require_writable
 from harness.model.errors import UserError
 from harness.model.jsonio import to_json
-from harness.model.results import CellResult
-from harness.model.values import Cell, Kernel, Plan
+from harness.model.results import CellResult, PatchRecord
+from harness.model.values import Cell, Kernel, Plan, Series, path_safe
+from harness.source.series import short_name
+
+LATEST = "latest"  # below a checkout's runs: a link to the last one that was begun
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,28 @@ class RunFolder:
         shutil.copyfile(kernel.build_log, folder / "build.log")
         return self.relative(folder / "config"), self.relative(folder / "build.log")
 
+    def save_patches(self, series: Series) -> tuple[PatchRecord, ...]:
+        """Copy the patches of *series*; return their records."""
+        folder = self.path / "patches"
+        if folder.exists():  # of an earlier run that was given the same folder
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+        records = []
+        for patch in series.patches:
+            copy = folder / f"{patch.number:04d}-{path_safe(patch.file.stem)}.patch"
+            shutil.copyfile(patch.file, copy)
+            records.append(
+                PatchRecord(
+                    number=patch.number,
+                    title=patch.title,
+                    sha256=patch.sha256,
+                    commit=patch.commit,
+                    author=patch.author,
+                    file=self.relative(copy),
+                )
+            )
+        return tuple(records)
+
     def save_result(self, result: CellResult) -> None:
         """Write a cell's ``result.json``; it appears whole or not at all."""
         folder = self.cell(result.cell)
@@ -67,8 +94,10 @@ def run_folder(
 ) -> Iterator[RunFolder]:
     """Give the folder of one run: *out*, else a new one below *runs*, whose name ends in *kind*.
 
-    A run that ends by an exception before it has written anything leaves no empty folder.
+    A run that ends by an exception before it has written anything leaves no empty folder, and
+    ``latest`` as it was.
     """
+    before = _latest(runs)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         run = RunFolder(out.resolve())
@@ -79,14 +108,18 @@ def run_folder(
     except BaseException:
         if not any(run.path.iterdir()):
             run.path.rmdir()
+            if before and _latest(runs) == run.path.name:
+                _point_latest(runs, before)
+            elif _latest(runs) == run.path.name:
+                (runs / LATEST).unlink()
         raise
 
 
 def new_run_folder(runs: Path, plan: Plan, kind: str = "") -> RunFolder:
     """Make a folder for a new run below *runs* and let ``latest`` point to it."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    name = Path(plan.series.rstrip("/")).stem.replace(":", "-") or "series"
-    name += f"-{kind}" if kind else ""
+    name = short_name(plan.series) + (f"-{kind}" if kind else "")
+    require_writable(runs, "--out")
     runs.mkdir(parents=True, exist_ok=True)
     for attempt in range(100):
         path = runs / (f"{stamp}-{name}" + (f"-{attempt}" if attempt else ""))
@@ -94,16 +127,24 @@ def new_run_folder(runs: Path, plan: Plan, kind: str = "") -> RunFolder:
             path.mkdir()
         except FileExistsError:
             continue  # another run began within the same second
-        _point_latest(runs, path)
+        _point_latest(runs, path.name)
         return RunFolder(path)
     raise UserError(f"cannot make a folder for the run in {runs}", hint="pass --out FOLDER")
 
 
-def _point_latest(runs: Path, path: Path) -> None:
+def _point_latest(runs: Path, name: str) -> None:
     link = runs / f".latest.{os.getpid()}"
     link.unlink(missing_ok=True)
-    link.symlink_to(path.name)
-    link.replace(runs / "latest")
+    link.symlink_to(name)
+    link.replace(runs / LATEST)
+
+
+def _latest(runs: Path) -> str:
+    """Return the name of the run that ``latest`` points to, "" where there is none."""
+    try:
+        return (runs / LATEST).readlink().name
+    except OSError:
+        return ""
 
 
 def find_run(runs: Path, name: str) -> RunFolder:
@@ -115,6 +156,27 @@ def find_run(runs: Path, name: str) -> RunFolder:
     for path in (Path(name), runs / name):
         if (path / "run.json").is_file():
             return RunFolder(path.resolve())
+    there = next((p for p in (Path(name), runs / name) if p.is_dir()), None)
+    if there is not None:
+        raise _no_plan_run(there.resolve())
     known = sorted(p.parent.name for p in runs.glob("*/run.json") if not p.parent.is_symlink())
-    there = f"newest: {', '.join(known[-3:])}" if known else f"none yet in {runs}"
-    raise UserError(f"no finished run '{name}'", hint=f"give a run's folder or id ({there})")
+    newest = f"newest: {', '.join(known[-3:])}" if known else f"none yet in {runs}"
+    raise UserError(f"no finished run '{name}'", hint=f"give a run's folder or id ({newest})")
+
+
+def other_reports(folder: Path) -> list[Path]:
+    """Return the pages of a run that was no run of a plan: of mutants, coverage, RAM sizes."""
+    return sorted(page for kind in ("md", "html", "svg") for page in folder.glob(f"*.{kind}"))
+
+
+def _no_plan_run(folder: Path) -> UserError:
+    """Return what is wrong with *folder*, which has no ``run.json``: what else it holds."""
+    pages = other_reports(folder)
+    if pages:
+        return UserError(
+            f"{folder.name} has no verdicts of a plan to report", hint=f"it has {pages[0]}"
+        )
+    return UserError(
+        f"no finished run in {folder}",
+        hint="it goes on, or was killed before its end: run the same command to go on",
+    )

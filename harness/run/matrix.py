@@ -17,17 +17,18 @@ from datetime import UTC, datetime
 from harness import __version__
 from harness.host import resources
 from harness.host.files import write_whole
-from harness.model.errors import BuildError, HarnessError, Interrupted
+from harness.model.errors import BuildError, HarnessError, Interrupted, KernelBuildError
 from harness.model.events import CellDone, Note
 from harness.model.jsonio import to_json
-from harness.model.results import CellResult, KernelRecord, RunRecord
+from harness.model.results import CellResult, KernelFault, KernelRecord, RunRecord, Stop
 from harness.model.values import Arch, Cell, Kernel, Plan, Verdict
 from harness.run.cell import CellJob
 from harness.run.folder import RunFolder
+from harness.run.kernel_failed import KernelFailed
 from harness.run.lab import Lab
 from harness.run.prepare import ResolvedPlan, prepare
 from harness.run.workspace import Workspace
-from harness.verdict.judge import missed_result
+from harness.verdict.judge import judge_fault, missed_result
 
 
 def run_plan(plan: Plan, workspace: Workspace, run: RunFolder, *, fresh: bool = False) -> RunRecord:
@@ -44,12 +45,17 @@ def run_prepared(
     ready: ResolvedPlan, workspace: Workspace, run: RunFolder, *, fresh: bool = False
 ) -> RunRecord:
     """Run a plan whose names are resolved already; else as :func:`run_plan`."""
+    with Lab(ready, workspace) as lab:
+        return run_in(lab, run, fresh=fresh)
+
+
+def run_in(lab: Lab, run: RunFolder, *, fresh: bool = False) -> RunRecord:
+    """Run the plan of *lab*, which stays open; else as :func:`run_plan`."""
     clock = time.monotonic()
-    matrix = _Matrix(Lab(ready, workspace), run, fresh)
-    record = _opening(ready, run)
+    matrix = _Matrix(lab, run, fresh)
+    record = _opening(lab.ready, run)
     try:
-        with matrix.lab:
-            matrix.fill()
+        matrix.fill()
     except (KeyboardInterrupt, Interrupted):
         record = replace(record, finished=False, error="interrupted")
         raise Interrupted(
@@ -82,6 +88,9 @@ def _opening(ready: ResolvedPlan, run: RunFolder) -> RunRecord:
         tree_origin=ready.tree.origin,
         tree_digest=ready.tree.digest,
         host=resources.describe(),
+        series_name=ready.series.name,
+        base_commit=ready.tree.commit,
+        patches=run.save_patches(ready.series),
     )
 
 
@@ -103,15 +112,27 @@ class _Matrix:
 
     def fill(self) -> None:
         """Build every kernel, run every cell, and wait for the last one."""
+        undecided: list[tuple[Arch, int, KernelBuildError]] = []
+        if self.lab.unapplied is not None:
+            self._tell(self.lab.unapplied.what, self.lab.unapplied.detail)
         for position in self.ready.positions:
             for arch in self.ready.archs:
                 self._raise_early()
                 try:
                     kernel = self._kernel(arch, position)
-                except BuildError as error:
-                    self._unbuilt(arch, position, error)
+                except KernelFailed as failed:
+                    self._failed(arch, position, failed.fault)
+                except KernelBuildError as error:
+                    undecided.append((arch, position, error))
                 else:
                     self._opened.append(self.lab.submit(self._open, arch, position, kernel))
+        for arch, position, unclear in undecided:
+            # A later position that builds clears the host.
+            fault = self.lab.build_fault(arch, position, unclear)
+            if fault is None:
+                self._unbuilt(arch, position, unclear)
+            else:
+                self._failed(arch, position, fault)
         for opened in self._opened:
             for cell in futures.as_completed(opened.result()):
                 cell.result()
@@ -160,12 +181,22 @@ class _Matrix:
             patchset_hash=self.ready.series.patchset_hash(position),
         )
 
+    def _tell(self, *texts: str) -> None:
+        self.lab.workspace.report(Note("\n".join(filter(None, texts)), "warning"))
+
+    def _failed(self, arch: Arch, position: int, fault: KernelFault) -> None:
+        """A position that has no kernel by its own fault is a FAIL of its cells."""
+        if fault.stage is not Stop.APPLY:  # that was told at the start
+            self._tell(f"{arch.name} position {position}: {fault.what}", fault.detail)
+        self._record(replace(self._blank_record(arch, position), error=fault.what, fault=fault))
+        series = self.ready.series.name
+        for cell in self.ready.cells(arch, position):
+            self._enter(judge_fault(cell, self.ready.test(cell.test), series, fault))
+
     def _unbuilt(self, arch: Arch, position: int, error: BuildError) -> None:
         """A position that cannot be built is a MISS of its cells; the others still run."""
         what = "\n".join(filter(None, (error.what, error.detail)))
-        self.lab.workspace.report(
-            Note(f"{arch.name} position {position}: {what}\n{error.hint}".rstrip(), "warning")
-        )
+        self._tell(f"{arch.name} position {position}: {what}", error.hint)
         with self._lock:
             made = [k for k in self.kernels if (k.arch, k.position) == (arch.name, position)]
         if not made:
@@ -194,7 +225,18 @@ class _Matrix:
         return [self.lab.submit(self.lab.templates.warm, spec) for spec in specs]
 
     def _run(self, job: CellJob) -> None:
-        self._enter(self.lab.run(job, self.run, fresh=self.fresh))
+        result = self.lab.run(job, self.run, fresh=self.fresh)
+        if result.fault is not None:
+            self._mark(result.cell, result.fault)
+        self._enter(result)
+
+    def _mark(self, cell: Cell, fault: KernelFault) -> None:
+        """Note in the record of *cell*'s kernel that it does not boot, once."""
+        with self._lock:
+            for number, kernel in enumerate(self.kernels):
+                of_cell = (kernel.arch, kernel.position) == (cell.arch, cell.position)
+                if of_cell and kernel.fault is None:
+                    self.kernels[number] = replace(kernel, fault=fault)
 
     def _enter(self, result: CellResult) -> None:
         with self._lock:

@@ -9,10 +9,15 @@ from pathlib import Path
 
 from harness.arch import load_arch
 from harness.build.kconfig import read_fragments, topics_of
-from harness.host.paths import Checkout
+from harness.host import packages, process
+from harness.host.paths import Checkout, require_usable
 from harness.model.errors import UserError
+from harness.model.events import Note
+from harness.model.text import one_line
 from harness.model.values import (
+    COMMIT_SHOWN,
     NO_LOAD,
+    NO_SERIES,
     Arch,
     Cell,
     GuestTest,
@@ -28,7 +33,7 @@ from harness.run.workspace import Workspace
 from harness.source.fetch import fetch, known
 from harness.source.git_repository import SCHEME as GIT
 from harness.source.git_series import EDITS, range_base
-from harness.source.series import series_from
+from harness.source.series import check_series, series_from
 
 
 def completed(plan: Plan, checkout: Checkout) -> Plan:
@@ -139,29 +144,50 @@ class ResolvedPlan:
 
 
 def prepare(plan: Plan, workspace: Workspace) -> ResolvedPlan:
-    """Resolve every name of *plan*: fetch the source, read series, tests and loads.
+    """Check the host, and resolve every name of *plan*: source, series, tests and loads.
 
     Raises:
         UserError: a name means nothing here, or a position is outside the series.
-        InfraError: the source cannot be had.
+        InfraError: the host lacks something, or the source cannot be had.
     """
+    check_series(plan.series)  # at once: to get a base may take minutes
     plan = completed(plan, workspace.checkout)
+    require_usable(workspace.cache)
+    if ignored := process.ignored_build_settings():
+        said = f"set, but without effect on what the harness builds: {', '.join(ignored)}"
+        workspace.report(Note(one_line(said), "warning"))
     archs = tuple(load_arch(name) for name in plan.arch)
+    packages.require(archs)
     tests = select_tests(load_tests(workspace.checkout), plan.tests)
     loads = load_loads(workspace.checkout)
     tree = known(plan.base, workspace.cache)
     tree = tree or fetch(plan.base, workspace.cache, plan.mirror, workspace.report)
     series = series_from(plan.series, workspace.checkout, tree, workspace.store)
+    workspace.report(Note(subject(plan, series, tree)))
     return ResolvedPlan(
         plan=plan,
         tree=tree,
         series=series,
         archs=archs,
         positions=checked_positions(series, plan.positions),
-        tests=tests,
+        # A path may hold some of the patches of a series whose name it has.
+        tests=checked_claims(tests, series) if plan.series == series.name else tests,
         loads=tuple(loads[name] for name in loads_named(plan.loads)),
         topics=_topics(workspace.checkout),
     )
+
+
+def subject(plan: Plan, series: Series, tree: SourceTree) -> str:
+    """Return what a run is about, on one line: series, base, their commits, kernel version."""
+    base = plan.base + (f" (commit {tree.commit[:COMMIT_SHOWN]})" if tree.commit else "")
+    on = f"Linux {tree.version}, {base}"
+    if plan.series == NO_SERIES:
+        return f"no series: {on}, as it is"
+    count = len(series.patches)
+    ids = [patch.commit[:COMMIT_SHOWN] for patch in series.patches if patch.commit]
+    words = f"{count} patch{'es' if count != 1 else ''}"
+    words += f", {'..'.join(dict.fromkeys((ids[0], ids[-1])))}" if ids else ""
+    return f"series {plan.series} ({words}) on {on}"
 
 
 def _topics(checkout: Checkout) -> dict[str, frozenset[str]]:
@@ -170,6 +196,23 @@ def _topics(checkout: Checkout) -> dict[str, frozenset[str]]:
         fragment.topic: frozenset(s for s, value in fragment.values.items() if value == "y")
         for fragment in read_fragments(files)
     }
+
+
+def checked_claims(tests: tuple[GuestTest, ...], series: Series) -> tuple[GuestTest, ...]:
+    """Return *tests*, of which none claims to prove a patch that *series* does not have.
+
+    Raises:
+        UserError: one does.
+    """
+    last = len(series.patches)
+    for test in tests:
+        for number, claim in enumerate(test.proves):
+            if claim.series == series.name and claim.patch > last:
+                raise UserError(
+                    f"{test.folder / 'test.toml'}: proves[{number}].patch = {claim.patch}: "
+                    f"series '{series.name}' for {series.covers} has {last} patches"
+                )
+    return tests
 
 
 def checked_positions(series: Series, wanted: tuple[int, ...]) -> tuple[int, ...]:

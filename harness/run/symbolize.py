@@ -48,6 +48,7 @@ OBJECT = "debug-object"
 CACHE_VERSION = "1"
 # The kind of store entry that a module is built against.
 _PREFIX = re.compile(r".*/(?:kit|headers/[0-9a-f]{64})/(?:source/)?")
+_SYMBOL = re.compile(r"(?P<name>[^+\s]+)\+0x(?P<at>[0-9a-f]{1,16})/0x(?P<size>[0-9a-f]{1,16})")
 _NM = re.compile(
     r"(?:(?P<file>[^:]+):)?(?P<at>[0-9a-f]+) (?:(?P<size>[0-9a-f]+) )?"
     r"(?P<type>[A-Za-z]) (?P<name>\S+)$"
@@ -81,6 +82,25 @@ def decode(splats: Sequence[Splat], source: DebugSource, *modules: Path) -> tupl
         for splat, some in zip(heeded, spots, strict=True)
     ]
     return (*decoded, *splats[MAX_SPLATS:])
+
+
+def decode_frames(frames: Sequence[Frame], source: DebugSource) -> tuple[Frame, ...]:
+    """Return *frames* of the kernel with the places they lie at in source, as :func:`decode`."""
+    spots = [_spot_of(frame) for frame in frames]
+    found = _Search(source, ()).places(spot for spot in spots if spot is not None)
+    return tuple(
+        frame if spot is None else replace(frame, places=found.get(_asked(spot), ()))
+        for frame, spot in zip(frames, spots, strict=True)
+    )
+
+
+def _spot_of(frame: Frame) -> Spot | None:
+    """Return what *frame* names; None where its symbol has no offset and size."""
+    match = _SYMBOL.fullmatch(frame.symbol)
+    if match is None:
+        return None
+    name, offset, size = match["name"], int(match["at"], 16), int(match["size"], 16)
+    return Spot(frame.line, name, offset, size, frame.module, frame.exact)
 
 
 _Asked = tuple[str, str, int, int]  # module, function, size, address

@@ -7,10 +7,11 @@ does not apply has changed nothing, and no position depends on the one before.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +76,56 @@ def contents_at(tree: SourceTree, series: Series, position: int) -> dict[str, Co
     names = sorted({name for patch in applied for name in patch.touches})
     if not names:
         return {}
+    with _working_copy(tree, names) as root:
+        for patch in applied:
+            _apply(patch, root, tree)
+        return {name: read_content(root, name) for name in names}
+
+
+def versions_of(
+    tree: SourceTree, series: Series, position: int, name: str
+) -> list[tuple[int, bytes]]:
+    """Return the text of file *name* as the base has it (0) and after each patch that touches it.
+
+    By number of the patch, up to *position*; a file that is not there is empty.
+
+    Raises:
+        PatchError: a patch does not apply.
+    """
+    applied = series.applied(position)
+    names = sorted({name for patch in applied for name in patch.touches} | {name})
+
+    def text() -> bytes:
+        content = read_content(root, name)
+        return content.data if content is not None and not content.link else b""
+
+    with _working_copy(tree, names) as root:
+        versions = [(0, text())]
+        for patch in applied:
+            _apply(patch, root, tree)
+            if name in patch.touches:
+                versions.append((patch.number, text()))
+    return versions
+
+
+def unapplied(tree: SourceTree, series: Series) -> PatchError | None:
+    """Return why the first patch of *series* that does not apply to *tree* does not; None: all do.
+
+    Raises:
+        PatchError: it is a base patch, without which there is no position at all.
+    """
+    try:
+        contents_at(tree, series, series.positions[-1])
+    except PatchError as error:
+        if not error.number:
+            raise
+        return error
+    return None
+
+
+@contextlib.contextmanager
+def _working_copy(tree: SourceTree, names: Iterable[str]) -> Iterator[Path]:
+    """Give a temporary folder with the files *names* of *tree*, as far as it has them."""
     process.require_tool("git")
     with tempfile.TemporaryDirectory(prefix="harness-patch-") as folder:
         root = Path(folder)
@@ -82,9 +133,7 @@ def contents_at(tree: SourceTree, series: Series, position: int) -> dict[str, Co
             content = read_content(tree.path, name)
             if content is not None:
                 write_content(root, name, content)
-        for patch in applied:
-            _apply(patch, root, tree)
-        return {name: read_content(root, name) for name in names}
+        yield root
 
 
 def _apply(patch: Patch, root: Path, tree: SourceTree) -> None:
@@ -96,11 +145,13 @@ def _apply(patch: Patch, root: Path, tree: SourceTree) -> None:
     # Applied again with --reject, git names the hunks that fail.
     trial = _git_apply(root, patch.file, "--reject", "--verbose")
     where = _where(done.stderr, trial.stderr)
-    raise PatchError(
+    error = PatchError(
         f"patch {patch.file.name} does not apply to kernel {tree.version}: {where}",
         hint=_advice(patch, tree),
         detail=done.stderr.strip(),
     )
+    error.number = patch.number
+    raise error
 
 
 def _git_apply(root: Path, patch: Path, *options: str) -> process.Finished:

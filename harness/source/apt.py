@@ -19,13 +19,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.cache.lease import use
 from harness.cache.store import hold, touch
 from harness.host import process
 from harness.host.disk_space import clear_when_full, full, says_full
-from harness.host.files import sha256_of, write_whole
+from harness.host.files import key_of, sha256_of, write_whole
 from harness.host.paths import Cache
 from harness.model.errors import HarnessError, InfraError, UserError
 from harness.model.events import Note, Report, Stage
@@ -38,8 +38,15 @@ from harness.source.apt_sources import (
     parse_list,
 )
 
+T = TypeVar("T")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 LISTS_FRESH_S = 24 * 3600.0
+MIRRORS = "KERNEL_PATCH_HARNESS_MIRROR"  # of the environment: mirrors, as in Apt.mirror
+_MOVED = (
+    "a suite past its support moves to Debian's archive: name that with --mirror MAIN,SECURITY "
+    "(or 'MAIN,' where none is for security); several are tried in order, also from a plan's "
+    f"mirror and {MIRRORS}"
+)
 # Suites that stand alone: no security archive goes with them.
 _ALONE = frozenset(("sid", "unstable", "experimental", "rc-buggy"))
 _URI_LINE = re.compile(
@@ -59,7 +66,11 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Apt:
-    """apt on the cache. ``mirror`` is MAIN or MAIN,SECURITY; "" takes the host's own."""
+    """apt on the cache.
+
+    ``mirror`` is MAIN or MAIN,SECURITY, or several of them with blanks between, tried in order. ""
+    takes those of $KERNEL_PATCH_HARNESS_MIRROR, or else the host's own.
+    """
 
     cache: Cache
     mirror: str = ""
@@ -77,7 +88,9 @@ class Apt:
             UserError: the suite has no such package, or the host has no Debian mirror.
             InfraError: no network, or apt does not trust what it got.
         """
-        instance = self._instance(suite, arch)
+        return self._at_first_of(suite, arch, lambda instance: self._find(instance, package))
+
+    def _find(self, instance: _Instance, package: str) -> Candidate:
         with self._held(instance):
             fresh = self._refresh(instance)
             found = self._look(instance, package)
@@ -85,7 +98,7 @@ class Apt:
                 self._update(instance)
                 found = self._look(instance, package)
         if found is None:
-            raise UserError(f"Debian {instance.suite} has no package {package} for {arch}")
+            raise UserError(f"Debian {instance.suite} has no package {package} for {instance.arch}")
         return found
 
     def download(self, package: str, *, suite: str | None, arch: str) -> Path:
@@ -94,13 +107,15 @@ class Apt:
         Raises:
             UserError, InfraError: as :meth:`find`; InfraError also when the disk is full.
         """
-        found = self.find(package, suite, arch)
+        return self._at_first_of(suite, arch, lambda instance: self._download(instance, package))
+
+    def _download(self, instance: _Instance, package: str) -> Path:
+        found = self._find(instance, package)
         kept = self.cache.downloads / found.file
         use(self.cache.downloads, found.file)
         if kept.is_file() and found.sha256 in ("", sha256_of(kept)):
             touch(kept)
             return kept
-        instance = self._instance(suite, arch)
         with self._held(instance), clear_when_full(self.cache.downloads, found.file):
             self.cache.downloads.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".new-", dir=self.cache.downloads) as new:
@@ -112,10 +127,37 @@ class Apt:
 
     # ------------------------------------------------------------ instances
 
-    def _instance(self, suite: str | None, arch: str) -> _Instance:
-        mirrors = mirrors_given(self.mirror) if self.mirror else host_mirrors()
-        suite = suite or mirrors.suite or host_suite()
-        return _Instance(self.cache.apt / f"{suite}-{arch}", suite, arch, mirrors)
+    def _instances(self, suite: str | None, arch: str) -> tuple[_Instance, ...]:
+        """Return an apt for each mirror; each has lists of its own, good as long as it is named."""
+        given = (self.mirror or os.environ.get(MIRRORS, "")).split()
+        made = []
+        for mirrors in [mirrors_given(text) for text in given] or [host_mirrors()]:
+            name = suite or mirrors.suite or host_suite()
+            of = f"-{key_of(mirrors.main, mirrors.security)[:8]}" if given else ""
+            made.append(_Instance(self.cache.apt / f"{name}-{arch}{of}", name, arch, mirrors))
+        return tuple(made)
+
+    def _at_first_of(self, suite: str | None, arch: str, work: Callable[[_Instance], T]) -> T:
+        """Return what *work* gives for the first mirror that serves it."""
+        failures: list[HarnessError] = []
+        instances = self._instances(suite, arch)
+        for instance in instances:
+            try:
+                return work(instance)
+            except (InfraError, UserError) as error:
+                failures.append(error)
+                if instance is not instances[-1]:
+                    self.report(Note(f"{error.what}; trying the next mirror", "warning"))
+        # One that could not be asked may have it, so that the request is not to blame.
+        failures.sort(key=lambda error: isinstance(error, UserError))
+        first, *others = failures
+        if not others:
+            raise first
+        raise type(first)(
+            f"none of {len(failures)} mirrors serves it: {first.what}",
+            hint=first.hint,
+            detail="\n".join((first.detail, *(error.what for error in others))).strip(),
+        )
 
     def _held(self, instance: _Instance) -> AbstractContextManager[None]:
         def waiting() -> None:
@@ -305,7 +347,7 @@ def _explain(instance: _Instance, done: process.Finished) -> HarnessError:
     if "is expired" in text:
         return InfraError(
             f"the Release file of {where} is expired",
-            hint="the mirror is stale: give another with --mirror, or set "
+            hint="the mirror is stale, or no longer updated: give another with --mirror, or set "
             'Acquire::Check-Valid-Until "false" in the host\'s apt configuration',
             detail=detail,
         )
@@ -318,12 +360,12 @@ def _explain(instance: _Instance, done: process.Finished) -> HarnessError:
     if "does not have a Release file" in text and "404" in text:
         return InfraError(
             f"{where}: the mirror has no such suite",
-            hint="give another with --mirror MAIN or --mirror MAIN,SECURITY",
+            hint=_MOVED,
             detail=detail,
         )
     return InfraError(
         f"no network, or the mirror does not answer: {where}",
-        hint="check the network, or give another mirror with --mirror https://HOST/debian",
+        hint=f"check the network; else {_MOVED}",
         detail=detail,
     )
 

@@ -12,7 +12,7 @@ import pkgutil
 from dataclasses import replace
 from types import ModuleType
 
-from harness.host.paths import Cache
+from harness.host.paths import Cache, require_usable
 from harness.model.errors import UserError
 from harness.model.events import Report
 from harness.model.values import SourceTree
@@ -29,10 +29,11 @@ def schemes() -> dict[str, ModuleType]:
 def fetch(spec: str, cache: Cache, mirror: str, report: Report) -> SourceTree:
     """Return the pristine kernel tree that *spec* names; what is in the cache is not fetched again.
 
-    *mirror* is a Debian mirror, "" for the host's own.
+    *mirror* is a Debian mirror, or several with blanks between, "" for the host's own.
 
     Raises:
-        UserError: no such scheme, version, folder, archive or ref; or not a kernel tree.
+        UserError: no such scheme, version, folder, archive or ref; or not a kernel tree; or a
+            cache that no kernel can be built in.
         InfraError: no network and not in the cache, no space, or a tool is missing.
     """
     scheme, colon, rest = spec.partition(":")
@@ -40,6 +41,7 @@ def fetch(spec: str, cache: Cache, mirror: str, report: Report) -> SourceTree:
     if scheme not in known or not colon or not rest:
         forms = "; ".join(f"{name}:{module.HELP}" for name, module in known.items())
         raise UserError(f"'{spec}' is no kernel source", hint=f"allowed are {forms}")
+    require_usable(cache)
     tree: SourceTree = known[scheme].fetch(rest, cache, mirror, report)
     return replace(tree, spec=spec)
 

@@ -17,7 +17,14 @@ from harness.host import process
 from harness.host.files import key_of, sha256_of
 from harness.model.errors import UserError
 from harness.model.values import Patch
-from harness.source.git_series import cut_series, slug
+from harness.source.git_series import (
+    CACHE_VERSION,
+    commit_in,
+    commit_of,
+    cut_series,
+    keep_commits,
+    slug,
+)
 
 QUILT = "series"
 _PREFIX = re.compile(r"^(?:\s*\[[^\]]*\])+\s*")
@@ -76,8 +83,9 @@ def from_mbox(file: Path, store: Store) -> list[Path]:
         for number, (_, title, text) in enumerate(found, 1):
             (into / f"{number:04d}-{slug(title)}.patch").write_bytes(text)
         shutil.rmtree(mails)
+        keep_commits(into)
 
-    return cut_series(store, key_of("mbox", sha256_of(file)), cut)
+    return cut_series(store, key_of("mbox", CACHE_VERSION, sha256_of(file)), cut)
 
 
 def _mail(file: Path) -> tuple[int | None, str, bytes] | None:
@@ -90,9 +98,12 @@ def _mail(file: Path) -> tuple[int | None, str, bytes] | None:
     if not info.ok or not diff.is_file() or not diff.read_bytes().strip():
         return None
     head = dict(line.partition(": ")[::2] for line in info.stdout.splitlines() if ": " in line)
-    place = _PLACE.search(_header(file.read_bytes(), "Subject"))
+    mail = file.read_bytes()
+    place = _PLACE.search(_header(mail, "Subject"))
     title = head.get("Subject", file.name)
+    commit = commit_in(mail)
     lines = (
+        *((f"From {commit} Mon Sep 17 00:00:00 2001",) if commit else ()),
         f"From: {head.get('Author', '')} <{head.get('Email', '')}>",
         f"Subject: {title}",
         f"Date: {head.get('Date', '')}",
@@ -120,6 +131,8 @@ def read_patch(file: Path) -> Patch:
         title=_PREFIX.sub("", _header(raw, "Subject")).strip() or file.stem,
         sha256=sha256_of(file),
         touches=_touched(file, raw.decode("utf-8", errors="replace")),
+        commit=commit_of(file, raw),
+        author=_header(raw, "From"),
     )
 
 

@@ -13,15 +13,31 @@ from typing import ClassVar
 import pydantic
 
 from harness.cache.store import Store
-from harness.host.paths import Checkout
+from harness.host.paths import Checkout, expanded
 from harness.model.errors import UserError
 from harness.model.jsonio import suggest
-from harness.model.values import NO_SERIES, Patch, Series, SourceTree
+from harness.model.values import (
+    NO_SERIES,
+    Patch,
+    Series,
+    SourceTree,
+    path_safe,
+    place_name,
+)
 from harness.source.git_repository import SCHEME as GIT
-from harness.source.git_series import EDITS, from_edits, from_range
-from harness.source.patch_files import below, from_folder, from_mbox, from_quilt, read_patch
+from harness.source.git_repository import is_url
+from harness.source.git_series import EDITS, check_edits, check_range, from_edits, from_range
+from harness.source.patch_files import (
+    QUILT,
+    below,
+    from_folder,
+    from_mbox,
+    from_quilt,
+    read_patch,
+)
 
 ABOUT = "series.toml"
+_MAIL = re.compile(r"\.[A-Za-z]+$")  # of a file with mails: .mbox, .patch
 
 
 @dataclass(frozen=True)
@@ -65,17 +81,63 @@ def series_from(spec: str, checkout: Checkout, tree: SourceTree, store: Store) -
         return _loose(spec, from_range(spec, store), tree)
     if spec.startswith(f"{EDITS}:"):
         return _loose(spec, from_edits(spec, store), tree, may_be_empty=True)
+    _no_repository(expanded(spec))
     named = checkout.patches / spec
     if (named / ABOUT).is_file():
         return load_series(named, tree.version)
-    path = Path(spec).expanduser()
+    path = expanded(spec)
     if path.is_dir():
         if (path / ABOUT).is_file():
             return load_series(path.resolve(), tree.version)
-        return _loose(path.resolve().name, from_folder(path.resolve()), tree)
+        return _loose(str(path.resolve()), from_folder(path.resolve()), tree)
     if path.is_file():
-        return _loose(path.stem, from_mbox(path.resolve(), store), tree)
+        return _loose(str(path.resolve()), from_mbox(path.resolve(), store), tree)
     raise UserError(f"unknown series '{spec}'", hint=suggest(spec, series_names(checkout)))
+
+
+def check_series(spec: str) -> None:
+    """Check what can be told of a series before its base is there, and takes no time.
+
+    Raises:
+        UserError: a git range that is no line of commits, or a repository without a range.
+    """
+    if spec.startswith(f"{GIT}:"):
+        check_range(spec)
+    elif spec.startswith(f"{EDITS}:"):
+        check_edits(spec)
+    else:
+        _no_repository(expanded(spec))
+
+
+def _no_repository(path: Path) -> None:
+    """Refuse a git repository, with a work tree or bare, that is no folder of patches."""
+    bare = (path / "HEAD").is_file() and (path / "objects").is_dir()
+    if not (bare or (path / ".git").exists()):
+        return
+    if (path / ABOUT).is_file() or (path / QUILT).is_file() or from_folder(path):
+        return
+    raise UserError(
+        f"'{path}' is a git repository: which of its commits are the series?",
+        hint=f"{GIT}:{path}#A..B names them"
+        + ("" if bare else f", {EDITS}:{path} what is not committed yet"),
+    )
+
+
+def short_name(spec: str) -> str:
+    """Return the name of the series *spec*: no path of the host, and no commits of a range.
+
+    It is the same for each range of a repository, so that whoever compares runs of them can.
+    """
+    scheme, _, rest = spec.partition(":")
+    if scheme in (GIT, EDITS):
+        place = rest.partition("#")[0]
+        if not is_url(place):
+            place = str(expanded(place).resolve())
+        return "-".join(filter(None, (scheme, place_name(place))))
+    path = expanded(spec)
+    # Of a folder all of it: "v6.1" has no suffix.
+    name = path.resolve().name if path.is_dir() or not _MAIL.search(path.name) else path.stem
+    return path_safe(name) or "series"
 
 
 def _nothing(checkout: Checkout, tree: SourceTree) -> Series:
@@ -152,14 +214,14 @@ def _read_about(folder: Path) -> _About:
 
 
 def _loose(
-    name: str, files: Sequence[Path], tree: SourceTree, *, may_be_empty: bool = False
+    spec: str, files: Sequence[Path], tree: SourceTree, *, may_be_empty: bool = False
 ) -> Series:
     """Return a series without a series.toml, taken to be for *tree*."""
     if not files and not may_be_empty:
-        raise UserError(f"series '{name}' holds no patch")
+        raise UserError(f"series '{spec}' holds no patch")
     return Series(
-        name=re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-."),
-        title=name,
+        name=short_name(spec),
+        title=spec if spec.startswith((f"{GIT}:", f"{EDITS}:")) else Path(spec).name,
         folder=files[0].parent if files else Path(),
         covers=tree.version,
         prepare=(),

@@ -14,6 +14,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from harness.cache.lease import use
@@ -57,10 +58,12 @@ def kept(cache: Cache, spec: str, *, look: bool = True) -> SourceTree | None:
     With *look*, also where a file of it is not as it was unpacked; takes about 0.3 s.
     """
     try:
-        digest = str(json.loads(_pin(cache, spec).read_text())["digest"])
-    except (OSError, ValueError, KeyError, TypeError):
+        pin = json.loads(_pin(cache, spec).read_text())
+        digest, commit = str(pin["digest"]), str(pin.get("commit", ""))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return _load(cache, spec, digest, look=look)
+    tree = _load(cache, spec, digest, look=look)
+    return replace(tree, commit=commit) if tree else None
 
 
 def unpacked(cache: Cache, spec: str, digest: str) -> SourceTree | None:
@@ -75,8 +78,11 @@ def keep(
     origin: str,
     fill: Callable[[Path], None],
     report: Report,
+    commit: str = "",
 ) -> SourceTree:
     """Return the tree with *digest*, filled by *fill* if the cache has none; remember *spec*.
+
+    Remembered with it is the *commit* of a git repository that *spec* was resolved to.
 
     *fill* gets an empty folder and puts the tree's top level into it.
 
@@ -97,8 +103,9 @@ def keep(
             if tree is None:
                 raise InfraError(f"{cache.sources} does not keep what is written to it")
             report(Stage(f"source {spec}", f"{origin} is unpacked", finished=True))
-    write_whole(_pin(cache, spec), json.dumps({"spec": spec, "digest": digest}))
-    return tree
+    pin = {"spec": spec, "digest": digest} | ({"commit": commit} if commit else {})
+    write_whole(_pin(cache, spec), json.dumps(pin))
+    return replace(tree, commit=commit)
 
 
 def _make(cache: Cache, spec: str, digest: str, origin: str, fill: Callable[[Path], None]) -> None:

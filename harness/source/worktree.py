@@ -9,7 +9,6 @@ files whose content changed.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,27 +21,29 @@ from harness.host.files import write_whole
 from harness.host.paths import Cache
 from harness.model.errors import InfraError
 from harness.model.events import Note, Report, Stage
-from harness.model.values import Series, SourceTree
+from harness.model.values import SourceTree
 from harness.source.apply import Contents, read_content, write_content
 
 # Folders of a tree, and the files that positions change; a copy without links takes a whole tree.
 _LINKED_BYTES = 200 * 2**20
 _COPIED_BYTES = int(1.6 * 2**30)
+SHARED = "all-series"  # the folder of a tree's one work tree
 
 
 class WorkTree:
-    """A writable copy of *tree* for one series, locked inside the ``with`` block."""
+    """A writable copy of *tree*, for all series on it, locked inside the ``with`` block.
 
-    def __init__(
-        self, tree: SourceTree, series: Series, cache: Cache, report: Report = lambda _: None
-    ) -> None:
-        slug = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{series.name}-{series.covers}")
+    Whatever a series is called, and from which branch it was cut, only files that differ from what
+    was built last are built again.
+    """
+
+    def __init__(self, tree: SourceTree, cache: Cache, report: Report = lambda _: None) -> None:
         self.tree = tree
-        self._name = f"{tree.digest[:12]}/{slug}"
+        self._name = f"{tree.digest[:12]}/{SHARED}"
         self.folder = cache.work / self._name  # build folders lie here too
         self.path = self.folder / "tree"
         self._state = self.folder / "state.json"
-        self._lock_name = f"work-{tree.digest[:12]}-{slug}"
+        self._lock_name = f"work-{tree.digest[:12]}"
         self._cache = cache
         self._report = report
         self._stack = ExitStack()

@@ -8,12 +8,14 @@ change across it has more than one suspect.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness.model.results import CellResult, RunRecord
+from harness.model.results import CellResult, KernelFault, RunRecord, Stop
 from harness.model.values import Cell, Verdict
 
+_NUMBER = re.compile(r"(?<=:)\d+\b")  # of a line: patches move it
 _CONCLUSIVE = (Verdict.PASS, Verdict.FAIL)
 
 
@@ -30,6 +32,8 @@ class Change:
     before: Verdict  # of the test as a whole
     after: Verdict
     cases: tuple[str, ...]  # that changed; only these, where before is after
+    stopped: KernelFault | None = None  # what keeps the kernel from being tested, from `patch` on
+    mended: KernelFault | None = None  # what kept it from that up to `since`
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,8 @@ def _tracks(record: RunRecord) -> Iterator[Sequence[CellResult]]:
 def _change(before: CellResult, after: CellResult) -> Change | None:
     old, new = _verdicts(before), _verdicts(after)
     cases = tuple(name for name, verdict in new.items() if name in old and old[name] is not verdict)
-    if before.verdict is after.verdict and not cases:
+    same_fault = _what(before.fault) == _what(after.fault)
+    if before.verdict is after.verdict and not cases and same_fault:
         return None
     cell = after.cell
     return Change(
@@ -123,7 +128,13 @@ def _change(before: CellResult, after: CellResult) -> Change | None:
         before=before.verdict,
         after=after.verdict,
         cases=cases,
+        stopped=None if same_fault else after.fault,
+        mended=None if same_fault or after.fault else before.fault,
     )
+
+
+def _what(fault: KernelFault | None) -> tuple[Stop, str] | None:
+    return (fault.stage, _NUMBER.sub("", fault.what)) if fault else None
 
 
 def _verdicts(result: CellResult) -> Mapping[str, Verdict]:

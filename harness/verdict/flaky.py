@@ -59,6 +59,11 @@ def wilson(hits: int, runs: int) -> tuple[float, float]:
     return low, 1.0 if hits == runs else min(1.0, middle + spread)
 
 
+def kind_of(result: CellResult) -> tuple[object, ...]:
+    """Return what two runs of a cell that agree have in common: the verdicts."""
+    return (result.verdict, tuple((case.name, case.verdict) for case in result.cases))
+
+
 def tallies(record: RunRecord) -> tuple[Tally, ...]:
     """Return a tally for each cell with repeated runs, in the order of the run."""
     found: dict[Cell, list[CellResult]] = {}
@@ -71,8 +76,7 @@ def _tally(cell: Cell, results: list[CellResult]) -> Tally:
     verdicts = [result.verdict for result in results]
     kinds: dict[object, CellResult] = {}
     for result in results:
-        kind = (result.verdict, tuple((case.name, case.verdict) for case in result.cases))
-        kinds.setdefault(kind, result)
+        kinds.setdefault(kind_of(result), result)
     first_of_kind = {id(result) for result in kinds.values()}
     return Tally(
         cell=cell,

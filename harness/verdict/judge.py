@@ -16,7 +16,14 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import chain
 
-from harness.model.results import CaseResult, CellResult, Ended, Splat, TestOutcome
+from harness.model.results import (
+    CaseResult,
+    CellResult,
+    Ended,
+    KernelFault,
+    Splat,
+    TestOutcome,
+)
 from harness.model.values import Cell, GuestTest, SplatKind, Verdict
 from harness.verdict.klog import LogLine, log_lines
 from harness.verdict.ktap import KtapResult
@@ -25,11 +32,6 @@ from harness.verdict.oom import Victim, kills_in, victim_of_splat
 from harness.verdict.phases import death, ends_of, read_phases, verdict_of_end
 from harness.verdict.splat import find_splats, is_death
 
-# Panics before a guest is ready that are due to our initramfs, our PID 1 or too little RAM.
-_NOT_UP = re.compile(
-    r"Unable to mount root|No working init|Requested init|Attempted to kill init"
-    r"|System is deadlocked on memory|Out of memory"
-)
 _REFUSALS = re.compile(r"Unknown symbol|disagrees about version|version magic|no symbol version")
 # Verdict of an OOM kill that is not tolerated. Without a task of the harness in the guest, nobody
 # has seen all that the kernel did.
@@ -113,6 +115,7 @@ def judge(
         *_of_end(test, outcome, facts),
         *_of_splats(splats, tolerated, outcome.ended),
         *_of_results(test, outcome, facts.ktap),
+        *_of_claims(test, series, outcome, facts.ktap),
         *_of_splats(titled, tolerated, Ended.DIED if died else Ended.DONE),
         *_of_loads(outcome, kills.of_loads if SplatKind.OOM_KILL in tolerated else ()),
         *_of_lost(outcome),
@@ -125,7 +128,9 @@ def judge(
         cell=cell,
         verdict=verdict,
         expected=expected,
-        reason=("; ".join(a.text for a in anomalies) or _summary(cases)) + _note(outcome),
+        reason="; ".join([a.text for a in anomalies] or [_summary(cases)])
+        + _unmet(cases, test, series)
+        + _note(outcome),
         cases=cases,
         splats=facts.splats + around,
         seconds=outcome.seconds,
@@ -134,22 +139,17 @@ def judge(
     )
 
 
-def judge_boot_failure(
-    cell: Cell, test: GuestTest, series: str, console: Iterable[str]
-) -> CellResult:
-    """Return the verdict of a cell whose guest never became ready.
+def judge_fault(cell: Cell, test: GuestTest, series: str, fault: KernelFault) -> CellResult:
+    """Return the FAIL of a cell on whose kernel no test could run, by the kernel's own *fault*."""
+    at = f" ({fault.place})" if fault.place and fault.place not in fault.what else ""
+    reason = ", ".join(filter(None, (f"{fault.what}{at}", fault.leads_to)))
+    missed = missed_result(cell, test, series, reason)
+    return replace(missed, verdict=Verdict.FAIL, fault=fault)
 
-    FAIL where *console* has the kernel's own panic or oops; a guest that was silent, or that died
-    of what the harness gave it, is a MISS.
-    """
-    lines = tuple(log_lines(console))
-    splats = find_splats(lines)
-    death = next((splat for splat in splats if is_death(splat)), None)
-    if death is None or (death.kind is SplatKind.PANIC and _NOT_UP.search(death.title)):
-        text = f"the guest did not come up: {death.title if death else _last_words(lines)}"
-        return replace(missed_result(cell, test, series, text), splats=splats)
-    text = f"the kernel died before it was ready: {death.title}"
-    return replace(missed_result(cell, test, series, text), verdict=Verdict.FAIL, splats=splats)
+
+def splats_of(console: Iterable[str]) -> tuple[Splat, ...]:
+    """Return what the kernel complained of on its *console*."""
+    return find_splats(tuple(log_lines(console)))
 
 
 def missed_result(cell: Cell, test: GuestTest, series: str, reason: str) -> CellResult:
@@ -271,7 +271,7 @@ def _of_results(test: GuestTest, outcome: TestOutcome, ktap: KtapResult) -> Iter
         yield _Anomaly(Verdict.ERROR, f"module {test.module} loaded but printed no KTAP")
         return
     suites = [suite.name for suite in ktap.tests]
-    if test.suite not in suites:
+    if test.suite not in suites and not ktap.skipped:
         found = ", ".join(suites[:_NAMED])
         yield _Anomaly(Verdict.ERROR, f"no results of suite {test.suite}, but of {found}")
     elif ktap.missing:
@@ -283,6 +283,20 @@ def _of_results(test: GuestTest, outcome: TestOutcome, ktap: KtapResult) -> Iter
         yield _Anomaly(Verdict.ERROR, outcome.reason)
     for problem in ktap.problems[:_NAMED]:
         yield _Anomaly(Verdict.ERROR, f"unsound KTAP: {problem}")
+
+
+def _of_claims(
+    test: GuestTest, series: str, outcome: TestOutcome, ktap: KtapResult
+) -> Iterator[_Anomaly]:
+    """Yield what the test claims of cases that it does not have, once all are known."""
+    if outcome.ended is not Ended.DONE or not ktap.complete or ktap.skipped:
+        return
+    cases = [case.name for case in ktap.cases()]
+    for number, claim in enumerate(test.proves):
+        for pattern in claim.cases if claim.series == series else ():
+            if not any(fnmatchcase(case, pattern) for case in cases):
+                text = f'{_claim(test, number)}: no case of the module matches "{pattern}"'
+                yield _Anomaly(Verdict.ERROR, text)
 
 
 def _of_loads(outcome: TestOutcome, killed: Collection[str]) -> Iterator[_Anomaly]:
@@ -314,6 +328,22 @@ def _note(outcome: TestOutcome) -> str:
     return f"; {found} kernel log records were lost, and read from the console" if found else ""
 
 
+def _unmet(cases: Iterable[CaseResult], test: GuestTest, series: str) -> str:
+    """Return which claims have cases fail that passed."""
+    early = [c.name for c in cases if (c.verdict, c.expected) == (Verdict.PASS, Verdict.FAIL)]
+    numbers = {number for name in early if (number := test.claim_on(series, name)) is not None}
+    text = ""
+    for number in sorted(numbers):
+        claim = test.proves[number]
+        globs = ", ".join(f'"{pattern}"' for pattern in claim.cases)
+        text += f"; {_claim(test, number)}: cases {globs} fail before patch {claim.patch}"
+    return text
+
+
+def _claim(test: GuestTest, number: int) -> str:
+    return f"{test.name}/test.toml: proves[{number}]"
+
+
 def _summary(cases: Sequence[CaseResult]) -> str:
     """Return one line about cases that ran to their end."""
     for verdict, verb in ((Verdict.FAIL, "failed"), (Verdict.ERROR, "broke")):
@@ -325,8 +355,3 @@ def _summary(cases: Sequence[CaseResult]) -> str:
     skipped = sum(case.verdict in _NO_JUDGMENT for case in cases)
     passed = f"{len(cases) - skipped} of {len(cases)} cases passed"
     return f"{passed}, {skipped} skipped" if skipped else passed
-
-
-def _last_words(lines: Sequence[LogLine]) -> str:
-    texts = [line.text for line in lines[-50:] if line.text.strip()]
-    return f"its console ended with '{texts[-1].strip()[:120]}'" if texts else "it was silent"

@@ -6,15 +6,16 @@ Accepts KTAP 1 and TAP 13 and 14, KUnit of 5.10 (four spaces, ``ok 1 - name``) t
 that ends early because the kernel died. A test without a result is ERROR.
 
 Indentation alone tells the level; the result line that closes a subtest stands one level further
-out and comes after the subtest's own lines.
+out and comes after the subtest's own lines. A log may be indented as a whole. As for KUnit's own
+parser, a test whose subtests failed is no PASS, nor is one that announced subtests and ran none.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from harness.model.results import CaseResult
 from harness.model.values import Verdict
@@ -26,13 +27,20 @@ MAX_RESULTS = 20_000
 MAX_DIAGNOSTICS = 200  # lines kept per case: the first and the last of them
 MAX_NAME = 200
 MAX_PROBLEMS = 50
-_VERSION = re.compile(r"K?TAP version \d+$")
+_FAILED = (Verdict.FAIL, Verdict.ERROR)
+ALL = "(all)"  # name of what stands for all tests, where "1..0 # SKIP" says that none ran
+_VERSION = re.compile(r"(?P<form>K?TAP) version \d+$")
 _SUBTEST = re.compile(r"# Subtest: *(?P<name>.*)$")
-_PLAN = re.compile(r"(?P<first>[01])\.\.(?P<last>\d{1,6})(?:\s*#.*)?$")
+_PLAN = re.compile(r"(?P<first>[01])\.\.(?P<last>\d{1,6})(?:\s*#\s*(?P<remark>.*))?$")
 _RESULT = re.compile(
     r"(?P<word>ok|not ok)(?:\s+(?P<number>\d{1,9})(?:\s+-)?|\s+-)(?:\s+(?P<rest>.*))?$"
 )
-_DIRECTIVE = re.compile(r"(?:^|\s)#\s*(?P<word>SKIP|TODO|XFAIL|TIMEOUT|ERROR)\w*\b", re.I)
+_UNNUMBERED = re.compile(r"(?P<word>ok|not ok)(?:\s+(?P<rest>.*))?$")  # TAP allows it, KTAP not
+# KTAP has directives in capitals; for a skip, other emitters of TAP have not.
+_SKIP = r"(?P<skip>SKIP\w*|[Ss]kip(?:ped)?(?![\w-]))"
+_DIRECTIVE = re.compile(rf"(?:^|\s)#\s*(?:{_SKIP}|(?P<word>TODO|XFAIL|TIMEOUT|ERROR)(?![\w-]))")
+_SKIPS_ALL = re.compile(_SKIP)
+_ESCAPED = re.compile(r"\\([\\#])")
 _BAIL_OUT = re.compile(r"Bail out!\s*(?P<reason>.*)$")
 _SPEAKER = re.compile(r"\s*# (?P<name>\w+)(?:\.\w+)?: ")  # KUnit: "# case_name: what it says"
 
@@ -79,6 +87,7 @@ class KtapResult:
     planned: int | None  # how many of these were announced
     problems: tuple[str, ...]  # what is wrong with the KTAP itself, one line each
     began: int = 0  # 1-based record of the log with its first line of KTAP; 0: none
+    skipped: bool = False  # a plan of no tests says that all are skipped
 
     @property
     def missing(self) -> int:
@@ -139,19 +148,72 @@ def _walk(test: KtapTest, path: str) -> Iterator[tuple[str, KtapTest]]:
         for leaf in _walk(child, f"{path}.{child.name}" if path else child.name)
     ]
     yield from below
-    failed = (Verdict.FAIL, Verdict.ERROR)
     # By its leaves: a subtest that was left without a result line blames none of its own.
-    blamed = any(leaf.verdict in failed for _, leaf in below)
-    if not test.tests or (test.finished and test.verdict in failed and not blamed):
+    blamed = any(leaf.verdict in _FAILED for _, leaf in below)
+    if not test.tests or (test.finished and test.verdict in _FAILED and not blamed):
         yield path or test.name or "(unnamed)", test
 
 
 def parse(lines: Iterable[LogLine]) -> KtapResult:
     """Read the KTAP in *lines*, a kernel's log or a program's output; never raises."""
-    reader = _Reader()
-    for line in lines:
+    log = tuple(map(_split, lines))
+    reader = _Reader(_margin(log))
+    for line in log:
         reader.read(line)
     return reader.finish()
+
+
+# ---------------------------------------------------------------- lines
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line of the log, and what of KTAP it is; nothing: not found."""
+
+    record: int
+    text: str
+    words: str  # without indentation
+    indent: int
+    result: re.Match[str] | None = None
+    version: re.Match[str] | None = None
+    subtest: re.Match[str] | None = None
+    plan: re.Match[str] | None = None
+
+    @property
+    def is_ktap(self) -> bool:
+        return bool(self.result or self.version or self.subtest or self.plan)
+
+
+def _split(line: LogLine) -> _Line:
+    text = line.text.expandtabs(8)
+    words = text.lstrip(" ")
+    plain = _Line(line.record, text, words, len(text) - len(words))
+    if line.quoted:
+        return replace(plain, words="#")  # a test's own words, whatever they are
+    return replace(
+        plain,
+        result=_RESULT.match(words),
+        version=_VERSION.match(words),
+        subtest=_SUBTEST.match(words),
+        plan=_PLAN.match(words),
+    )
+
+
+def _margin(log: Sequence[_Line]) -> int:
+    """Return how many spaces stand before the outermost KTAP of *log*.
+
+    The outermost line may be missing where a log begins or ends too early, so that a log is only
+    taken as indented as a whole where it begins as KTAP does, or by an odd number of spaces.
+    """
+    found = [line for line in log if line.is_ktap]
+    lowest = min((line.indent for line in found), default=0)
+    if not lowest or lowest % 2:
+        return lowest
+    first, *others = found
+    if first.version and others and others[0].subtest and others[0].indent == first.indent:
+        first = others[0]
+    whole = first.version or first.plan or (first.subtest and lowest < first.indent)
+    return lowest if whole else 0
 
 
 # ---------------------------------------------------------------- the reader
@@ -199,6 +261,7 @@ class _Level:
     planned: int | None = None
     tests: list[KtapTest] = field(default_factory=list)
     diagnostics: tuple[str, ...] = ()  # printed before its header
+    skipped: str | None = None  # why a plan of no tests says that all are skipped
 
     @property
     def begun(self) -> bool:
@@ -206,38 +269,45 @@ class _Level:
 
 
 class _Reader:
-    def __init__(self) -> None:
-        self._levels = [_Level(0)]
+    def __init__(self, margin: int) -> None:
+        self._levels = [_Level(margin)]
+        self._announced: _Level | None = None  # by a header; the next line tells where it belongs
         self._pending = _Kept()
         self._problems: list[str] = []
         self._results = 0
         self._began = 0
         self._record = 0  # that is being read
+        self._form = ""  # TAP or KTAP, as the first version line has it
 
-    def read(self, line: LogLine) -> None:
-        text = line.text.expandtabs(8)
-        words = text.lstrip(" ")
-        indent = len(text) - len(words)
-        if not words:
+    def read(self, line: _Line) -> None:
+        if not line.words:
             return
         self._record = line.record
-        if line.quoted:
-            self._pending.add(text)
-        elif found := _RESULT.match(words):
-            self._result(indent, found)
-        elif _VERSION.match(words):
-            self._header(indent, "")
-        elif found := _SUBTEST.match(words):
-            self._header(indent, found["name"][:MAX_NAME])
-        elif found := _PLAN.match(words):
-            self._plan(indent, int(found["last"]))
-        elif found := _BAIL_OUT.match(words):
+        if line.result:
+            self._result(line.indent, line.result)
+        elif line.version:
+            self._form = self._form or line.version["form"]
+            self._placed(line.indent)
+            self._header(line.indent, "")
+        elif line.subtest:
+            self._placed(line.indent)
+            self._header(line.indent, _unescaped(line.subtest["name"])[:MAX_NAME])
+        elif line.plan:
+            self._placed(line.indent)
+            self._plan(line.indent, int(line.plan["last"]), line.plan["remark"] or "")
+        elif found := _BAIL_OUT.match(line.words):
             self._problem(f"the test bailed out: {found['reason'] or 'no reason given'}")
+        elif found := _UNNUMBERED.match(line.words):
+            self._unnumbered(line, found)
         else:
-            self._pending.add(text)
+            self._pending.add(line.text)
 
     def finish(self) -> KtapResult:
         """Close what is open; the innermost level had a test running."""
+        if self._announced and len(self._levels) == 1:
+            self._levels[0].tests.append(_unfinished(self._announced))
+        elif self._announced:
+            self._placed(self._announced.indent)
         innermost = self._levels[-1]
         if len(self._levels) > 1:
             self._add_running(innermost)
@@ -245,7 +315,13 @@ class _Reader:
             self._abandon()
         root = self._levels[0]
         self._check_numbers(root, "the log", numbered=False)
-        return KtapResult(tuple(root.tests), root.planned, tuple(self._problems), self._began)
+        return KtapResult(
+            tuple(root.tests),
+            root.planned,
+            tuple(self._problems),
+            self._began,
+            root.skipped is not None,
+        )
 
     # -------- lines
 
@@ -253,22 +329,76 @@ class _Reader:
         """A version line or a "# Subtest:" line: a level begins, or a new one in its place."""
         self._began = self._began or self._record
         level = self._level(indent)
+        if name and (level is self._levels[0] or level.begun or level.name):
+            self._announced = _Level(indent, name)
+            return
         if level is self._levels[0]:
             return
-        if level.begun or (name and level.name):
+        if level.begun:
             self._abandon()
             level = self._level(indent)
         level.diagnostics += self._pending.take()
         level.name = level.name or name
 
-    def _plan(self, indent: int, planned: int) -> None:
+    def _placed(self, indent: int, name: str | None = None) -> _Level | None:
+        """Begin the level that was announced, before a line at *indent*.
+
+        KUnit writes a header as the first line in a level, TAP 14 above it. Returns the level
+        where the line is a result called *name* that ends it already.
+        """
+        level, self._announced = self._announced, None
+        if level is None:
+            return None
+        outer = self._level(level.indent)
+        if indent <= level.indent and name == level.name:
+            if indent < level.indent:
+                self._abandon()
+            return level
+        if indent < level.indent:
+            outer.tests.append(_unfinished(level))
+        elif indent > level.indent:
+            self._begin(replace(level, indent=indent))
+        elif outer is not self._levels[0]:
+            if outer.tests or outer.name:
+                self._abandon()
+                self._begin(level)
+            else:
+                outer.name = level.name  # its plan came first
+        return None
+
+    def _begin(self, level: _Level) -> None:
+        level.diagnostics += self._pending.take()
+        if len(self._levels) < MAX_DEPTH:
+            self._levels.append(level)
+
+    def _plan(self, indent: int, planned: int, remark: str) -> None:
         level = self._level(indent)
+        if not planned and (skip := _SKIPS_ALL.match(remark)):
+            level.skipped = remark[skip.end() :].strip(" :")
         if level is self._levels[0]:
-            level.planned = (level.planned or 0) + planned  # each module that loads has its own
+            # Each module that loads has its own.
+            level.planned = (level.planned or 0) + planned
+            if not planned and level.skipped is not None:
+                self._began = self._began or self._record
+                level.planned += 1
+                skipped = KtapTest(ALL, 0, Verdict.SKIP, True, "SKIP", level.skipped)
+                level.tests.append(replace(skipped, ended=self._record))
         elif level.planned is None:
             level.planned = planned
         elif level.planned != planned:
             self._problem(f"{level.name or 'a subtest'}: two plans, {level.planned} and {planned}")
+
+    def _unnumbered(self, line: _Line, found: re.Match[str]) -> None:
+        """A result without a number, if it is one: only TAP allows that, and then for all."""
+        level = self._levels[-1]
+        if not self._form or line.indent != level.indent:
+            self._pending.add(line.text)
+        elif self._form == "TAP" and not any(test.number for test in level.tests):
+            self._result(line.indent, found)
+        else:
+            if found["word"] != "ok":
+                self._problem(f"a result without a number: '{line.words[:MAX_NAME]}'")
+            self._pending.add(line.text)
 
     def _result(self, indent: int, found: re.Match[str]) -> None:
         if self._results >= MAX_RESULTS:
@@ -277,25 +407,21 @@ class _Reader:
         self._results += 1
         self._began = self._began or self._record
         name, directive, remark = _describe(found["rest"] or "")
-        number = int(found["number"] or 0)
-        inner = self._close_subtest(indent, name)
+        digits = found.groupdict().get("number")
+        inner = self._placed(indent, name) or self._close_subtest(indent, name)
         level = self._level(indent)
-        verdict = _verdict(found["word"] == "ok", directive)
-        if verdict is Verdict.FAIL and inner and inner.planned and not inner.tests:
-            verdict = Verdict.ERROR  # its set-up failed: no case ran that could have failed
-        level.tests.append(
-            KtapTest(
-                name=name or (inner.name if inner else "") or f"case {number}",
-                number=number,
-                verdict=verdict,
-                directive=directive,
-                remark=remark,
-                diagnostics=(inner.diagnostics if inner else ()) + self._pending.take(),
-                planned=inner.planned if inner else None,
-                tests=tuple(inner.tests) if inner else (),
-                ended=self._record,
-            )
+        test = KtapTest(
+            name=name or (inner.name if inner else "") or f"case {digits or len(level.tests) + 1}",
+            number=int(digits or 0),
+            verdict=_verdict(found["word"] == "ok", directive),
+            directive=directive,
+            remark=remark,
+            diagnostics=(inner.diagnostics if inner else ()) + self._pending.take(),
+            planned=inner.planned if inner else None,
+            tests=tuple(inner.tests) if inner else (),
+            ended=self._record,
         )
+        level.tests.append(_with_subtests(test, inner.skipped) if inner else test)
 
     # -------- levels
 
@@ -325,17 +451,8 @@ class _Reader:
         """Close the innermost level without its result line."""
         level = self._levels.pop()
         self._check_numbers(level, level.name or "a subtest")
-        self._levels[-1].tests.append(
-            KtapTest(
-                name=level.name or "(unnamed)",
-                number=0,
-                verdict=Verdict.ERROR,
-                finished=False,
-                diagnostics=level.diagnostics + self._pending.take(),
-                planned=level.planned,
-                tests=tuple(level.tests),
-            )
-        )
+        level.diagnostics += self._pending.take()
+        self._levels[-1].tests.append(_unfinished(level))
 
     def _add_running(self, level: _Level) -> None:
         """Add the test that *level* was at when the log ended, if it was at one."""
@@ -370,16 +487,58 @@ class _Reader:
             self._problems.append(text)
 
 
+def _unfinished(level: _Level) -> KtapTest:
+    return KtapTest(
+        name=level.name or "(unnamed)",
+        number=0,
+        verdict=Verdict.ERROR,
+        finished=False,
+        diagnostics=level.diagnostics,
+        planned=level.planned,
+        tests=tuple(level.tests),
+    )
+
+
+def _with_subtests(test: KtapTest, skipped: str | None) -> KtapTest:
+    """Return *test*, which announced subtests, with the verdict that they leave it.
+
+    ``skipped`` is why none was to run; None: some were.
+    """
+    if test.directive not in ("", "SKIP"):
+        return test
+    if test.directive:
+        test = replace(test, remark=test.remark or skipped or "")
+    failed = tuple(t.verdict for t in test.tests if t.verdict in _FAILED)
+    if failed:
+        return replace(test, verdict=Verdict.worst(failed))
+    if test.verdict is Verdict.FAIL and test.planned and not test.tests:
+        return replace(test, verdict=Verdict.ERROR)  # its set-up failed: no case ran
+    if test.verdict is not Verdict.PASS:
+        return test
+    if not test.tests and skipped is not None:
+        return replace(test, verdict=Verdict.SKIP, directive="SKIP", remark=skipped)
+    if not test.tests:
+        return replace(test, verdict=Verdict.ERROR, remark=test.remark or "no test ran")
+    if test.missing:
+        lacks = "1 test has" if test.missing == 1 else f"{test.missing} tests have"
+        return replace(test, verdict=Verdict.ERROR, remark=test.remark or f"{lacks} no result")
+    return test
+
+
 def _describe(rest: str) -> tuple[str, str, str]:
     """Split what follows a result's number into name, directive and remark."""
     found = _DIRECTIVE.search(rest)
     if found:
-        name, directive = rest[: found.start()], found["word"].upper()
+        name, directive = rest[: found.start()], found["word"] or "SKIP"
         remark = rest[found.end() :].strip(" :")
     else:
         name, _, remark = rest.partition(" # ")
         directive = ""
-    return name.strip()[:MAX_NAME], directive, remark.strip()
+    return _unescaped(name.strip())[:MAX_NAME], directive, remark.strip()
+
+
+def _unescaped(name: str) -> str:
+    return _ESCAPED.sub(r"\1", name)
 
 
 def _verdict(ok: bool, directive: str) -> Verdict:

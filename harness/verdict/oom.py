@@ -21,30 +21,42 @@ MAX_LINE = 1000
 MAX_ZONES = 64
 _COMM = 15  # characters that the kernel keeps of a program's name: TASK_COMM_LEN without its zero
 _ZONES_NAMED = 3
+_NAME = 64  # characters of a task's name: 15 bytes, of which each may be written as "\\xff"
+_NAME_LINES = 4  # lines that a name with newlines is looked for on
+_NEWLINE = r"\x0a"  # in a name, as /dev/kmsg writes it: a report's words are one line
 _ASKED = re.compile(
-    r"(?P<asker>\S.{0,63}?) invoked oom-killer: gfp_mask=0x[0-9a-f]{1,16}"
+    # The name may be empty, and hold spaces and colons.
+    rf"(?P<asker>.{{0,{_NAME}}}?) invoked oom-killer: gfp_mask=0x[0-9a-f]{{1,16}}"
     r"(?:\((?P<gfp>[\w|]{1,400})\))?.{0,80}?\border=(?P<order>-?\d{1,3})\b"
 )
 # 6.12 has the UID in between.
-_ASKER_PID = re.compile(r"CPU: \d{1,5} (?:UID: \d{1,10} )?PID: (\d{1,10}) Comm: ")
-_CONSTRAINT = re.compile(r"oom-kill:constraint=CONSTRAINT_([A-Z_]{1,20})\b")
-_GROUP = re.compile(r",oom_memcg=(/.{0,200}?),task_memcg=")
+_ASKER_PID = re.compile(
+    r"\s{0,8}CPU: \d{1,5} (?:UID: \d{1,10} )?PID: (?P<pid>\d{1,10}) Comm: "
+    rf"(?:(?P<name>.{{0,{_NAME}}}?) (?:Kdump: \w{{1,10}} )?(?:Not t|T)ainted)?"
+)
+_TAINTED = re.compile(rf".{{0,{_NAME}}}? (?:Kdump: \w{{1,10}} )?(?:Not t|T)ainted")
+_CONSTRAINT = re.compile(r"\s{0,8}oom-kill:constraint=CONSTRAINT_([A-Z_]{1,20})\b")
+_GROUP = re.compile(r",oom_memcg=(/.{0,800}?),task_memcg=")
 # 6.1 has the boost in between.
 _ZONE = re.compile(
-    r"(?P<name>(?:Node \d{1,4} )?\w{1,10}) free:(?P<free>\d{1,15})kB "
-    r"(?:boost:\d{1,15}kB )?min:(?P<min>\d{1,15})kB "
+    r"\s{0,8}(?P<name>(?:Node \d{1,4},? )?\w{1,10}) free:(?P<free>\d{1,15})kB "
+    r"(?:\w{1,20}:\d{1,15}[kK]B ){0,2}?min:(?P<min>\d{1,15})kB "
 )
-_FREE_PAGES = re.compile(r" free:(\d{1,15}) free_pcp:")
+_FREE_PAGES = re.compile(r"(?:^|\s)free:(\d{1,15}) free_pcp:")
 # Of a memory cgroup, instead of the zones.
-_LIMIT = re.compile(r"memory: usage (\d{1,15})kB, limit (\d{1,15})kB")
+_LIMIT = re.compile(r"\s{0,8}memory: usage (\d{1,20})kB, limit (\d{1,20})kB")
+_OUT = r"\s{0,8}(?P<group>Memory cgroup o|O)ut of memory(?: \([\w.]{1,60}\))?"
+_KILLING = re.compile(rf"{_OUT}: Killed process (?P<pid>\d{{1,10}}) \(")
+# A name may have brackets of its own, and no other follow; one that is cut off may lack them.
 _KILLED = re.compile(
-    r"(?P<group>Memory cgroup o|O)ut of memory(?: \(\w{1,60}\))?: Killed process (?P<pid>\d{1,10}) "
-    # A name may have brackets of its own; one that is cut off may lack them.
-    r"\((?:(?P<victim>.{0,64})\) total-vm:|(?P<cut>.{0,64}?)(?:\)|$))"
+    rf"{_KILLING.pattern}(?:(?P<victim>.{{0,{_NAME}}})\) total-vm:"
+    rf"|(?P<bare>.{{0,{_NAME}}})\)|(?P<cut>.{{0,{_NAME}}}))"
 )
+_TOTAL = re.compile(rf".{{0,{_NAME}}}\) total-vm:")
 _RSS = re.compile(r"\b(?:anon|file|shmem)-rss:(\d{1,15})kB")
-_NOBODY = re.compile(r"Out of memory and no killable processes")
-_SPARED = re.compile(r"(?:Memory cgroup o|O)ut of memory: OOM victim \d")  # it was dying already
+_NOBODY = re.compile(r"\s{0,8}Out of memory and no killable processes")
+_SPARED = re.compile(rf"{_OUT}: OOM victim \d")  # it was dying already
+_PANIC = re.compile(r"\s{0,8}Kernel panic - not syncing: ")  # with panic_on_oom, before a kill
 
 
 @dataclass(frozen=True)
@@ -85,8 +97,7 @@ class OomReport:
 def oom_reports(lines: Iterable[str]) -> Iterator[OomReport]:
     """Yield every report in *lines*, a kernel's log without time stamps, in order. Never raises."""
     report: OomReport | None = None
-    for raw in lines:
-        line = raw[:MAX_LINE]
+    for line in _with_whole_names(raw[:MAX_LINE] for raw in lines):
         if match := _ASKED.match(line):
             if report is not None:
                 yield report  # it was never finished
@@ -97,13 +108,41 @@ def oom_reports(lines: Iterable[str]) -> Iterator[OomReport]:
         elif _NOBODY.match(line):
             yield replace(report or OomReport(), nobody_left=True)
             report = None
-        elif report is not None and _SPARED.match(line):
+        elif report is not None and (_SPARED.match(line) or _PANIC.match(line)):
             yield report
             report = None
         elif report is not None:
             report = _filled(report, line)
     if report is not None:
         yield report
+
+
+def _with_whole_names(lines: Iterable[str]) -> Iterator[str]:
+    """Yield *lines*, but as one those in which a task's name has newlines, if it is of use."""
+    parts: list[str] = []  # with a name that has not ended
+    rest: re.Pattern[str] | None = None  # of the line in which it does
+    for line in lines:
+        within = rest is not None and not _KILLING.match(line)
+        if rest and within and rest.match(line):
+            yield _NEWLINE.join((*parts, line))
+            parts, rest = [], None
+        elif within and len(parts) < _NAME_LINES and len(line) <= _NAME:
+            parts.append(line)
+        else:
+            yield from parts
+            rest = _name_without_end(line)
+            parts = [line] if rest else []
+            yield from () if rest else (line,)
+    yield from parts
+
+
+def _name_without_end(line: str) -> re.Pattern[str] | None:
+    """Return what the last line matches of those that *line* begins; None: it is whole."""
+    if (killing := _KILLING.match(line)) and ")" not in line[killing.end() :]:
+        return _TOTAL
+    if (asker := _ASKER_PID.match(line)) and asker["name"] is None:
+        return _TAINTED
+    return None
 
 
 def oom_report(text: str) -> OomReport | None:
@@ -114,14 +153,16 @@ def oom_report(text: str) -> OomReport | None:
 def _filled(report: OomReport, line: str) -> OomReport:
     """Return *report* with what *line* adds to it."""
     if (match := _ASKER_PID.match(line)) and report.asker_pid is None:
-        return replace(report, asker_pid=int(match[1]))
+        name = match["name"] or ""
+        whole = name if name.endswith(_NEWLINE + report.asker) else report.asker
+        return replace(report, asker=whole, asker_pid=int(match["pid"]))
     if match := _ZONE.match(line):
         known = {zone.name for zone in report.zones}
         if match["name"] in known or len(known) >= MAX_ZONES:
             return report
         zone = Zone(match["name"], int(match["free"]), int(match["min"]))
         return replace(report, zones=(*report.zones, zone))
-    if (match := _FREE_PAGES.match(line)) and report.free_pages is None:
+    if (match := _FREE_PAGES.search(line)) and report.free_pages is None:
         return replace(report, free_pages=int(match[1]))
     if match := _LIMIT.match(line):
         limits = int(match[1]), int(match[2])
@@ -138,7 +179,7 @@ def _killed(report: OomReport, match: re.Match[str]) -> OomReport:
     in_group = match["group"].startswith("Memory")
     return replace(
         report,
-        victim=match["victim"] if match["victim"] is not None else match["cut"],
+        victim=next(n for n in match.group("victim", "bare", "cut") if n is not None),
         victim_pid=int(match["pid"]),
         rss_kib=sum(map(int, held)) if held else None,
         constraint=report.constraint or ("memcg" if in_group else ""),

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.model.results import Stuck
+from harness.verdict.crash_function import waits_or_interrupts
 from harness.verdict.klog import log_lines
 from harness.verdict.symbols import plain_name
 
@@ -35,16 +36,6 @@ _SYMBOL = re.compile(r"([0-9a-f]{16}) [tTwW] (\S{1,200})$", re.M)
 _COUNTER = re.compile(r"\b(?:RIP|PC)=([0-9a-f]{16})\b")
 _FRAME_POINTER = re.compile(r"\b(?:RBP|X29)=([0-9a-f]{16})\b")
 _WORDS = re.compile(r": (0x[0-9a-f]{1,16}) (0x[0-9a-f]{1,16})\s*$")
-# Functions by which a task waits; the first other one is where it waits.
-_WAITING = re.compile(
-    r"_*(?:schedule\w*|__switch_to\w*|context_switch|_*cond_resched|preempt_schedule\w*"
-    r"|io_schedule\w*|(?:rt_)?mutex_lock\w*|(?:do_)?wait_for_com\w*|rwsem_\w+|down\w*|_*down_\w+"
-    r"|_raw_(?:spin|read|write)\w*|queued_\w+_slowpath|do_raw_\w+|might_resched|rcu_all_qs)$"
-)
-_INTERRUPTED = re.compile(
-    r"(?:a?sm_\w+|el1h?_\w+|gic_\w+|handle_domain_irq|\w*do_IRQ|irq_exit\w*|__do_softirq|do_softirq"
-    r"|common_interrupt|\w*sysvec_\w+|(?:raw_)?irqentry_\w+|arm64_(?:enter|exit|preempt)_\w+)$"
-)
 _RUNS_OTHERS = re.compile(r"kunit_try_catch_run|wait_for_com")
 
 
@@ -117,7 +108,7 @@ def culprit(tasks: Sequence[Task], module: str, kind: Stuck) -> Task | None:
 def top_of(stack: Sequence[Frame]) -> str:
     """Return the innermost function of *stack* outside of scheduler, locks and interrupts."""
     for frame in stack:
-        if not (_WAITING.match(frame.function) or _INTERRUPTED.match(frame.function)):
+        if not waits_or_interrupts(frame.function):
             return frame.function
     return stack[0].function if stack else ""
 

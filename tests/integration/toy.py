@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.arch import load_arch
 from harness.build.kernel import build_kernel
 from harness.host.paths import Cache
 from harness.model.events import Event, Note
@@ -50,6 +51,10 @@ def toy_arch() -> Arch:
         console="",
         cmdline=(),
         lone_cpu_cmdline=(),
+        early_console=(),
+        ram_at=0,
+        text_at=0,
+        registers=load_arch("x86_64").registers,
         probe=b"",
         probe_argv=(),
         probe_exit=0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from harness.host.paths import Checkout
 from harness.model.results import CellResult
 from harness.model.values import Plan, SplatKind, Verdict
 from harness.run.artifacts import guest_artifacts, make_kernel
-from harness.run.cell import CellJob, cell_job, run_cell
+from harness.run.cell import CellJob, Look, cell_job, observe, run_cell
 from harness.run.folder import RunFolder
 from harness.run.prepare import prepare
 from harness.run.workspace import Workspace
@@ -34,7 +35,7 @@ class Stage:
     """Cells of one architecture, where the only guest test is that of tests/qemu/oom."""
 
     jobs: dict[str, CellJob]  # by load
-    templates: Templates
+    look: Look
 
     def play(self, folder: Path, *params: str, load: str = "none", own: bool = False) -> CellResult:
         """Run the test, told *params*; with *own*, kills of its own programs are tolerated."""
@@ -42,7 +43,7 @@ class Stage:
         tolerated_splats = (SplatKind.OOM_KILL,) if own else ()
         job = replace(job, test=replace(job.test, params=params, tolerated_splats=tolerated_splats))
         store = Store(folder / "store")
-        return run_cell(job, RunFolder(folder / "run"), store, self.templates, fresh=True)
+        return run_cell(job, RunFolder(folder / "run"), store, self.look, fresh=True)
 
 
 @pytest.fixture(scope="module", params=arch_names())
@@ -66,7 +67,7 @@ def stage(
     bench = guest_artifacts(ready, arch, make_kernel(ready, arch, POSITION, own), own)
     cells = ready.cells(arch, POSITION)
     jobs = {cell.load: cell_job(ready, arch, bench, cell, "tcg") for cell in cells}
-    return Stage(jobs, templates)
+    return Stage(jobs, partial(observe, guests=templates.guest))
 
 
 def test_oom_kill_of_a_load_is_tolerated(stage: Stage, tmp_path: Path) -> None:

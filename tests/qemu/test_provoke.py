@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from harness.host.paths import Checkout
 from harness.model.results import CellResult
 from harness.model.values import Plan, SplatKind, Verdict
 from harness.run.artifacts import guest_artifacts, make_kernel
-from harness.run.cell import CellJob, cell_job, run_cell
+from harness.run.cell import CellJob, cell_job, observe, run_cell
 from harness.run.folder import RunFolder
 from harness.run.prepare import prepare
 from harness.run.workspace import Workspace
@@ -95,7 +96,8 @@ def provoke(provoking: Provoking, kind: str, tmp_path: Path) -> CellResult:
     test = replace(job.test, params=(f"kind={kind}",), knobs=KNOBS.get(kind, ()))
     job = replace(job, test=test, spec=replace(job.spec, cpus=CPUS.get(kind, 1)))
     run = RunFolder(tmp_path / "run")
-    return run_cell(job, run, Store(tmp_path / "store"), templates, fresh=True)
+    look = partial(observe, guests=templates.guest)
+    return run_cell(job, run, Store(tmp_path / "store"), look, fresh=True)
 
 
 PLAIN = [(name, ()) for name in arch_names()]

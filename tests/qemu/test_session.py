@@ -18,9 +18,11 @@ import pytest
 from harness.arch import arch_names, load_arch
 from harness.guest.guest import BootFailure, boot
 from harness.guest.qemu.accel import choose_accel, probe
+from harness.guest.template import clone, make_template
+from harness.guest.transport.console import FROM_CONSOLE
 from harness.host.deadline import Deadline
 from harness.model.errors import GuestError
-from harness.model.results import Ended
+from harness.model.results import Death, Ended
 from harness.model.values import GuestSpec, GuestTest, Plan
 from harness.run.artifacts import boot_artifacts, guest_spec, make_kernel
 from harness.run.guest_test import run_test
@@ -72,6 +74,32 @@ def test_a_person_can_use_the_console(spec: GuestSpec, tmp_path: Path) -> None:
         guest.console.expect(rf"42 /dev/{spec.arch.console}\r", Deadline(30))
 
 
+@pytest.mark.parametrize("cloned", [False, True])
+def test_command_by_hand_boots_the_same_kernel(
+    spec: GuestSpec, workspace: Workspace, tmp_path: Path, cloned: bool
+) -> None:
+    spec = replace(spec, disks_mib=(8,))
+    made = clone(make_template(spec, workspace.store), tmp_path) if cloned else boot(spec, tmp_path)
+    with made as guest:
+        version = guest.read("/proc/version").strip()
+    (tmp_path / "elsewhere").mkdir()
+    shell = subprocess.Popen(
+        ("sh", tmp_path / "argv-by-hand.txt"),
+        cwd=tmp_path / "elsewhere",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    with shell:
+        assert shell.stdin is not None
+        shell.stdin.write(b"cat /proc/version; cat /sys/block/vda/size; poweroff -f\n")
+        shell.stdin.flush()
+        printed = shell.communicate(timeout=120)[0].decode()
+    assert shell.returncode == 0, printed
+    assert printed.count(version) == 2  # in the log of the boot, and from its shell
+    assert "\n16384" in printed.replace("\r", "")
+
+
 def test_nothing_gets_out_of_a_guest(spec: GuestSpec, tmp_path: Path) -> None:
     # 10.0.2.2 is the host's own loopback, where QEMU lets guests out that are not restricted.
     with socket.create_server(("127.0.0.1", 0)) as host, boot(spec, tmp_path) as guest:
@@ -101,6 +129,11 @@ def test_a_guest_that_dies_in_a_test_is_noticed_at_once(
     if key == "c":
         # Only the console has it: PID 1 died with the kernel.
         assert any("Kernel panic - not syncing" in record for record in outcome.log)
+        kmsg = (tmp_path / "kmsg.log").read_text()
+        before, _, after = kmsg.partition(f"{FROM_CONSOLE}\n")
+        assert "Linux version" in before
+        assert "Kernel panic - not syncing: sysrq triggered crash" in after
+        assert not set(before.splitlines()) & set(after.splitlines())
 
 
 def test_a_module_that_is_not_there_is_refused(spec: GuestSpec, tmp_path: Path) -> None:
@@ -127,7 +160,8 @@ def test_a_kernel_that_cannot_boot_is_a_boot_failure(spec: GuestSpec, tmp_path: 
         boot(broken, tmp_path),
     ):
         pass
-    assert caught.value.kind == "panic"
+    assert caught.value.death.kind is Death.INIT
+    assert not caught.value.death.attributable
     assert any("Kernel panic" in line for line in caught.value.console)
 
 

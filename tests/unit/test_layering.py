@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -258,3 +259,12 @@ def test_imports_inside_functions_are_seen(tmp_path: Path) -> None:
     file = tmp_path / "module.py"
     file.write_text("def f():\n    from harness.cache import store\n    import subprocess\n")
     assert list(imports(file)) == [("harness.cache.store", 2), ("subprocess", 3)]
+
+
+def test_no_folder_of_tests_is_passed_over(pytestconfig: pytest.Config) -> None:
+    """pytest skips folders of some names without a word, "build" among them by default."""
+    patterns = pytestconfig.getini("norecursedirs")
+    folders = {file.parent for file in (ROOT / "tests").rglob("test_*.py")}
+    parts = {part for folder in folders for part in folder.relative_to(ROOT).parts}
+    assert parts
+    assert [p for p in sorted(parts) if any(fnmatchcase(p, pattern) for pattern in patterns)] == []

@@ -33,14 +33,13 @@ from harness.analysis.coverage.record import (
     TestSeen,
 )
 from harness.guest.guest import Guest
-from harness.guest.template import Templates
 from harness.host.files import key_of
 from harness.model.errors import GuestError, UserError
 from harness.model.events import Stage
 from harness.model.jsonio import from_json, to_json
 from harness.model.results import CellResult, Ended, Observation
 from harness.model.values import Arch, Kernel, Plan
-from harness.run.cell import OBSERVED, CellJob, judged, observe, unfit_result, worth_keeping
+from harness.run.cell import OBSERVED, CellJob, judged, unfit_result, worth_keeping
 from harness.run.folder import RunFolder
 from harness.run.lab import Lab
 from harness.run.prepare import ResolvedPlan, prepare
@@ -160,7 +159,7 @@ def _count(
     kernel = lab.kernel(arch, position, sources)
     counted = counted_sources(kernel, sources)
     artifacts = lab.guest_artifacts(arch, kernel)
-    one = _Counting(arch, kernel, counted, lab.workspace, run, lab.templates)
+    one = _Counting(arch, kernel, counted, lab, run)
     jobs = [lab.job(arch, artifacts, cell) for cell in lab.ready.cells(arch, position)]
     waiting = [lab.submit(one.try_test, job) for job in jobs]
     tested: list[_Tested] = []
@@ -184,9 +183,8 @@ class _Counting:
     arch: Arch
     kernel: Kernel
     sources: tuple[str, ...]
-    workspace: Workspace
+    lab: Lab
     run: RunFolder
-    templates: Templates
 
     def try_test(self, job: CellJob) -> _Tested:
         """Return what *job*'s test executed, or why there is nothing to execute."""
@@ -195,7 +193,7 @@ class _Counting:
 
     def test(self, job: CellJob) -> _Tested:
         """Return what *job*'s test executed, from the store where it is known."""
-        store, key = self.workspace.store, key_of(CACHE_VERSION, job.key, *self.sources)
+        store, key = self.lab.workspace.store, key_of(CACHE_VERSION, job.key, *self.sources)
         kept = store.get(KIND, key)
         if kept is not None:
             seen = from_json(Observation, (kept / OBSERVED).read_text(encoding="utf-8"))
@@ -212,7 +210,7 @@ class _Counting:
                 counters.update(read_counters(guest, self.sources))
 
         try:
-            seen = observe(job, folder, self.templates, around)
+            seen = self.lab.observe(job, folder, around)
         except GuestError as error:
             result = missed_result(job.cell, job.test, job.series.name, error.what)
             return _Tested(result, {}, False, False)

@@ -23,21 +23,20 @@ from harness.guest.template import KIND as TEMPLATE
 from harness.guest.template import template_key
 from harness.host.deadline import Deadline
 from harness.host.files import digest_files, key_of
-from harness.model.errors import BuildError, GuestError, UserError
+from harness.model.errors import GuestError, UserError
 from harness.model.events import Note, Stage
 from harness.model.jsonio import from_json, to_json
 from harness.model.results import CellResult
 from harness.model.values import Arch, GuestSpec, Kernel, Series, Verdict
 from harness.run.artifacts import GuestArtifacts
 from harness.run.folder import RunFolder
+from harness.run.kernel_failed import KernelFailed
 from harness.run.lab import Lab
 from harness.run.prepare import ResolvedPlan
 from harness.run.workspace import Workspace
 from harness.source.apply import contents_at, read_content
 from harness.source.patch_files import read_patch
 
-# From launch to ready; the right code takes half a second. Some mutants never get there.
-BOOT_S = 15.0
 KIND = "mutant"
 RESULT = "result.json"
 # Raise it when the same mutant would meet another fate for a reason that no key has.
@@ -185,8 +184,9 @@ class _Round:
             return
         try:
             kernel = lab.kernel(subject.arch, subject.position + 1)
-        except BuildError as error:
-            self._decide(number, key, replace(result, fate=Fate.UNBUILDABLE, by=error.what), begun)
+        except KernelFailed as failed:
+            by = failed.fault.what
+            self._decide(number, key, replace(result, fate=Fate.UNBUILDABLE, by=by), begun)
             return
         if kernel.image_sha256 == subject.kernel.image_sha256:
             self._forget(kernel)
@@ -229,7 +229,7 @@ class _Round:
         kernel: Kernel,
     ) -> None:
         try:
-            fate, by = self._boot(kernel)
+            fate, by = self._boot(number, lab, kernel)
             if fate is not Fate.KILLED:
                 artifacts = lab.guest_artifacts(self._subject.arch, kernel)
                 fate, by = self._fate(lab, artifacts)
@@ -237,15 +237,17 @@ class _Round:
             self._forget(kernel)
         self._decide(number, key, replace(result, fate=fate, by=by), begun)
 
-    def _boot(self, kernel: Kernel) -> tuple[Fate, str]:
-        """Boot a mutant once: a hang at boot must not cost every test its time.
-
-        The right code gets ready under the same conditions, so one that is silent is found out.
-        """
+    def _boot(self, number: int, lab: Lab, kernel: Kernel) -> tuple[Fate, str]:
+        """Boot a mutant: one that does not come up must not cost every test its time."""
+        spec = self._spec(kernel)
         try:
-            self._subject.lab.templates.make(self._spec(kernel), BOOT_S)
+            with lab.boots.guest(spec, self._subject.run.path / "mutants" / f"{number:03d}"):
+                lab.boots.came_up(spec, f"mutant {number}")
         except BootFailure as failure:
-            return Fate.KILLED, f"the boot: {failure.reason}"
+            judged = lab.judge_boot(lab.ready.positions[0], spec, failure)
+            if judged.fault is None:
+                return Fate.UNDECIDED, judged.why
+            return Fate.KILLED, f"the boot: {judged.fault.what}"
         except GuestError as error:
             return Fate.UNDECIDED, error.what
         return Fate.UNDECIDED, ""

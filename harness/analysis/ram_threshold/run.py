@@ -31,6 +31,7 @@ from harness.model.text import one_line
 from harness.model.values import Arch, Cell, Kernel, Verdict
 from harness.run.artifacts import GuestArtifacts
 from harness.run.folder import RunFolder
+from harness.run.kernel_failed import KernelFailed
 from harness.run.lab import Lab
 from harness.run.prepare import ResolvedPlan
 from harness.run.workspace import Workspace
@@ -93,8 +94,8 @@ class _Searches:
         """Build a kernel, and search beside the next one's build."""
         try:
             kernel = self._lab.kernel(arch, position)
-        except BuildError as error:
-            missing = Threshold(None, f"no kernel: {error.what}", finished=False)
+        except (KernelFailed, BuildError) as error:
+            missing = Threshold(None, f"no kernel: {error}", finished=False)
             self._enter(ThresholdRow(arch.name, position, BOOT, "none", missing))
             return
         self._submit(self._boots, arch, position, kernel)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-import tempfile
 import time
 from dataclasses import replace
 from functools import partial
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness.cli.single_guest import guest_from, print_fault
+from harness.cli.single_guest import guest_folder, guest_from, print_fault
 from harness.guest.guest import BootFailure, Guest, boot
 from harness.guest.template import clone, make_template
 from harness.model.errors import GuestError, UserError
@@ -42,6 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="run COMMAND in the guest over SSH; may be given again")  # fmt: skip
     parser.add_argument("--tolerate", action="append", default=[], metavar="KIND",
                         help=f"of the kernel's complaints: {', '.join(TOLERABLE)}")  # fmt: skip
+    parser.add_argument("--out", type=Path, metavar="FOLDER",
+                        help="keep the guest's logs there")  # fmt: skip
     parser.add_argument("--profile", action="store_true",
                         help="show where the time of the boot goes")  # fmt: skip
     parser.add_argument("--json", action="store_true",
@@ -68,14 +69,14 @@ def execute(args: argparse.Namespace, workspace: Workspace) -> int:
             _print_ready(guest, spec)
         if args.profile:
             profile = _profile(guest, spec, clock.ready_s)
-            cloned = _clone_s(plain, workspace, Path(folder, "clone"))
+            cloned = _clone_s(plain, workspace, folder / "clone")
             _show(replace(profile, clone_s=cloned), as_json=args.json)
         code = _run_all(guest, args.exec) if args.exec else 0
 
-    with tempfile.TemporaryDirectory(prefix="kph-") as folder:
+    with guest_folder(args.out) as folder:
         try:
             with (
-                boot(spec, Path(folder), report=clock) as guest,
+                boot(spec, folder, report=clock) as guest,
                 Drive(guest, single.debug, tolerated, *single.modules) as drive,
             ):
                 seen = driven(drive, partial(use, guest))

@@ -7,6 +7,7 @@ import argparse
 
 from harness.model.errors import HarnessError
 from harness.plan.options import add_plan_options, plan_of
+from harness.run.kernel_failed import KernelFailed
 from harness.run.lab import Lab
 from harness.run.prepare import prepare
 from harness.run.workspace import Workspace
@@ -22,6 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     """Build every position and architecture asked for; print where the images are.
 
+    1: one does not apply or build, by its own doing.
+
     Raises:
         HarnessError: a guest test or a load does not build; all else was built.
     """
@@ -29,9 +32,15 @@ def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     lines = []
     broken: list[HarnessError] = []
     lab = Lab(ready, workspace)
+    failed = 0
     for position in ready.positions:
         for arch in ready.archs:
-            kernel = lab.kernel(arch, position)
+            try:
+                kernel = lab.kernel(arch, position)
+            except KernelFailed as failure:
+                failed += 1
+                lines.append(failure.text)
+                continue
             artifacts = lab.guest_artifacts(arch, kernel)
             broken += artifacts.broken.values()
             how = "reused" if kernel.reused else f"built in {kernel.seconds:.0f} s"
@@ -42,4 +51,4 @@ def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     print("\n".join(lines))
     for error in broken:
         raise error
-    return 0
+    return 1 if failed else 0

@@ -34,14 +34,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace, workspace: Workspace) -> int:
-    """Print the state of the host; 0 when nothing needed is missing, else 3."""
+    """Print the state of the host; 0 when nothing needed is missing or unfit, else 3."""
     console = Console(highlight=False)
     archs = all_archs()
     wanted = packages.requirements(archs) + (packages.BROWSER if args.tests else ())
     if args.install:
         packages.install(packages.missing_packages(wanted))
-    missing = packages.missing_packages([r for r in wanted if not r.optional])
-    if args.brief and not missing:
+    needed = [r for r in wanted if not r.optional]
+    missing = packages.missing_packages(needed)
+    unfit = [r for r in needed if r.unfit]
+    if args.brief and not missing and not unfit:
         return 0
     console.print(_requirements(wanted))
     console.print()
@@ -52,8 +54,10 @@ def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     free = shutil.disk_usage(workspace.cache.root).free // 2**30
     low = "" if free >= WANTED_GIB else f" (a first run wants {WANTED_GIB} GiB)"
     console.print(f"cache {workspace.cache.root}: {free} GiB free{low}")
+    for r in unfit:
+        print(f"\n{r.where} does not do: {r.unfit}\n  {packages.better(r)}")
     if not missing:
-        return 0
+        return 3 if unfit else 0
     # Not through rich: a command that a person copies must stay on one line.
     print(f"\nmissing; run: harness doctor --install, or: {packages.install_command(missing)}")
     return 3
@@ -63,6 +67,7 @@ def _requirements(wanted: tuple[packages.Requirement, ...]) -> Table:
     table = Table("", "needs", "found", "for", title="host", title_justify="left", box=None)
     for r in wanted:
         mark = "ok" if r.where else ("-" if r.optional else "MISSING")
+        mark = "UNFIT" if r.unfit else mark
         table.add_row(mark, r.what, r.where or f"package {' '.join(r.packages)}", r.why)
     return table
 

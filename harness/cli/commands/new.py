@@ -13,6 +13,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from harness.host.paths import require_writable
 from harness.model.errors import UserError
 from harness.run.workspace import Workspace
 
@@ -45,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare kind and name."""
     parser.add_argument("kind", choices=sorted(SCAFFOLDS))
     parser.add_argument("name", help="lower case letters, digits, '-', '_' and '.'")
+    parser.add_argument("--out", type=Path, metavar="FOLDER",
+                        help="write below FOLDER, and not into the checkout")  # fmt: skip
 
 
 def execute(args: argparse.Namespace, workspace: Workspace) -> int:
@@ -55,16 +58,15 @@ def execute(args: argparse.Namespace, workspace: Workspace) -> int:
             hint="use lower case letters, digits, '-', '_' and '.', a letter first",
         )
     words = {"name": args.name, "symbol": re.sub(r"[^a-z0-9]", "_", args.name)}
-    files = [
-        (workspace.checkout.root / path.format(**words), template)
-        for path, template in SCAFFOLDS[args.kind]
-    ]
+    root = args.out or workspace.checkout.root
+    require_writable(root, "--out")
+    files = [(root / path.format(**words), template) for path, template in SCAFFOLDS[args.kind]]
     for path, _ in files:
         if path.exists():
             raise UserError(f"{path} exists", hint="choose another name, or edit that file")
     for path, template in files:
         _write(path, template, words)
-        print(path.relative_to(workspace.checkout.root))
+        print(path if args.out else path.relative_to(root))
     return 0
 
 

@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+from pathlib import Path
 
 from rich.console import Console
 
+from harness.host.paths import require_writable
 from harness.model.errors import UserError
 from harness.plan.plan import parse_names
 from harness.report import write_reports
@@ -29,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="a run's folder or id (default: latest)",
     )
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write into a copy of it there")
     parser.add_argument(
         "--figures", action="store_true", help="print also the figures that cases measured"
     )
@@ -42,10 +46,14 @@ def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     if args.test and not args.figures:
         raise UserError("--test selects figures to print", hint="give --figures as well")
     tests = parse_names(args.test) if args.test else ("*",)
-    run = find_run(workspace.checkout.runs, args.run)
-    record = read_json(run.path)
+    folder = find_run(workspace.checkout.runs, args.run).path
+    record = read_json(folder)
+    if args.out is not None and args.out.resolve() != folder:
+        shutil.copytree(folder, args.out, dirs_exist_ok=True)
+        folder = args.out
+    require_writable(folder, "--out")
     console = Console(highlight=False)
-    print_record(console, record, write_reports(record, run.path))
+    print_record(console, record, write_reports(record, folder))
     if args.figures:
         print_measures(console, record, tests)
     return exit_code(record)

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from harness.cli.single_guest import guest_from, print_fault
-from harness.guest.qemu.argv import Channels, gdb_stub_argv, qemu_argv
+from harness.guest.qemu.argv import SHELL, Channels, gdb_stub_argv, qemu_argv
 from harness.model.errors import InfraError
 from harness.plan.options import add_plan_options
 from harness.run.driven import TOLERABLE, parse_tolerated, seen_on_console
@@ -47,7 +47,7 @@ def _kept(log: Path) -> bytes:
 def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     """Connect the terminal to the guest's console until it ends; 1 where the kernel is at fault."""
     tolerated = parse_tolerated(args.tolerate, "--tolerate")
-    single = guest_from(args, workspace, "harness.shell", furnished=True)
+    single = guest_from(args, workspace, SHELL, furnished=True)
     spec = single.spec
     workspace.settle()
     print(f"{spec.arch.name}, {spec.ram_mib} MiB; Ctrl-A x ends it", file=sys.stderr)

@@ -19,6 +19,7 @@ from pathlib import Path
 from rich.console import Console
 
 from harness.cli.watch_files import Watcher, watched_paths
+from harness.host.paths import require_writable
 from harness.model.errors import HarnessError, PatchError, UserError
 from harness.model.results import RunRecord
 from harness.model.values import Plan
@@ -51,6 +52,7 @@ def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     plan = completed(plan_of(vars(args), workspace.checkout, args.plan), workspace.checkout)
     workspace.settle()
     out = (args.out or workspace.checkout.runs / FOLDER).resolve()
+    require_writable(out, "--out")
     out.mkdir(parents=True, exist_ok=True)
     checkout = workspace.checkout
     folders = (checkout.guest_tests, checkout.kconfigs, checkout.patches / plan.series)

@@ -57,6 +57,11 @@ def choose_accel(choice: AccelChoice, arch: Arch) -> tuple[AccelName, str]:
 
 @functools.cache
 def probe(arch: Arch, accel: AccelName) -> ProbeResult:
+    """Return what :func:`probe_now` found when it was asked first."""
+    return probe_now(arch, accel)
+
+
+def probe_now(arch: Arch, accel: AccelName) -> ProbeResult:
     """Run *arch*'s probe guest under *accel*, and say whether it really executed.
 
     Takes about 0.1 s where it works, at most a few seconds where it does not.

@@ -7,6 +7,7 @@ samples of its memory, and QMP.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from harness.model.values import AccelName, Arch, GuestSpec
 
 # The names by which PID 1 and its sampler find their ports.
 AGENT_PORT, SAMPLES_PORT = "harness.agent", "harness.samples"
+SHELL = "harness.shell"  # kernel parameter: PID 1 opens a shell on the console
 SSH_PORT = 22  # of the SSH server inside the guest
 # A guest kernel is what we test, so it may be broken in any way: QEMU itself gets no right
 # that emulating does not need.
@@ -58,6 +60,26 @@ def qemu_argv(
         *_board_argv(spec, channels, disks, ram, share=True),
         *("-kernel", str(spec.kernel), "-initrd", str(spec.initramfs)),
         *("-append", kernel_cmdline(spec)),
+    )
+
+
+def by_hand_script(spec: GuestSpec) -> str:
+    """Return a shell script that boots *spec* for a person, with a shell on its console.
+
+    Its scratch disks are files of the working folder, which the script makes.
+    """
+    shell = replace(spec, cmdline=(*spec.cmdline, SHELL))
+    disks = [Path(f"{disk_serial(number)}.img") for number in range(len(spec.disks_mib))]
+    made = [f"truncate -s {mib}M {disk}" for disk, mib in zip(disks, spec.disks_mib, strict=True)]
+    return "\n".join(
+        (
+            "# The same kernel, initramfs and machine, booted by hand: sh argv-by-hand.txt",
+            f"# The shell is on the guest's console, by {SHELL} on the kernel's command line; "
+            "Ctrl-A x ends it.",
+            *made,
+            shlex.join(qemu_argv(shell, Channels.by_hand(), disks=disks)),
+            "",
+        )
     )
 
 

@@ -109,6 +109,7 @@ class Agent:
         self.beat: Beat | None = None
         self.beat_at = 0.0  # monotonic
         self.closed = False
+        self.received = 0  # bytes
         self.bad_lines = 0  # were no messages, and were skipped
         self.stray = 0  # messages about requests that nobody made
         self.last_record: Record | None = None
@@ -127,6 +128,7 @@ class Agent:
     def feed(self, chunk: bytes) -> None:
         lines = self._cutter.feed(chunk)
         with self._vitals.changed:
+            self.received += len(chunk)
             for line in lines:
                 self._take(parse(line))
             self._vitals.changed.notify_all()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 import socket
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.guest.transport.lost_records import Gap, filled, stamped
+from harness.guest.transport.protocol import Record, lines_of
 from harness.guest.transport.reader import CappedLog, LineCutter, Vitals, Wait
 from harness.host.deadline import Deadline
 from harness.model.errors import GuestError
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 LOG_LIMIT = 16 * 2**20  # bytes of console.log
 LINE_LIMIT = 4096  # bytes of a line that are looked at
 TAIL_LINES = 4000  # the newest lines, kept in memory
+FROM_CONSOLE = "[harness: the guest sent no more of its log; what follows is from the console]"
 UNREAD_LIMIT = 2**20  # bytes kept for somebody who may want to `expect` them
 # Nothing but the kernel starts a line, or the text after its time stamp, like this.
 _PANIC = re.compile(rb"(?:^|\] ?)Kernel panic - not syncing: ?(.*)")
@@ -179,8 +182,26 @@ def newer_than(lines: Iterable[str], usec: int, known: Iterable[str]) -> list[st
     Lines stamped the very same microsecond count unless they are among *known*; lines without
     a stamp belong to the one before.
     """
+    return [text for _, text in _newer(lines, usec, known)]
+
+
+def complete_kmsg(log: Path, lines: Iterable[str], last: Record | None) -> None:
+    """Append to the kernel log file *log* what only the console got, of its newest *lines*.
+
+    *last* is the last record in it. A kernel that dies does so on its console: the port that its
+    log is sent on is gone before.
+    """
+    told = lines_of(last.text) if last else ()
+    newer = [line for line, _ in _newer(lines, last.usec if last else 0, told)]
+    if newer:
+        text = "\n".join((FROM_CONSOLE, *newer, ""))
+        with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:
+            file.write(text)
+
+
+def _newer(lines: Iterable[str], usec: int, known: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield the lines that :func:`newer_than` means, and the text of each."""
     seen = set(known)
-    newer: list[str] = []
     taking = False
     for line in lines:
         found = STAMP.search(line)
@@ -189,5 +210,4 @@ def newer_than(lines: Iterable[str], usec: int, known: Iterable[str]) -> list[st
             at = stamp_us(found)
             taking = at > usec or (at == usec and text not in seen)
         if taking:
-            newer.append(text)
-    return newer
+            yield line, text

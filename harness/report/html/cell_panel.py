@@ -5,19 +5,21 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
 from harness.guest import samples
-from harness.model.results import CaseResult, CellResult, KernelRecord
+from harness.model.results import CaseResult, CellResult, KernelFault, KernelRecord, RunRecord
 from harness.model.text import clip, one_line
 from harness.model.values import Verdict
 from harness.report.excerpts import LINKED, Excerpt, Exhibit, exhibits, inside, read_excerpt
+from harness.report.failures import FailedCase, failed_cases
 from harness.report.html.plots import Figure, make_figure
 from harness.report.html.timeline import parse_timeline
 from harness.report.matrix import difference, duration
 from harness.report.measures import Compared, side_by_side
+from harness.report.reproduce import run_command, shell_command
 from harness.report.splat_text import kill_of, stack_of, where_of
 
 SAMPLES_LIMIT = 8 * 1024 * 1024  # bytes of a cell's samples; of a longer file the two ends
@@ -126,12 +128,17 @@ class CellView:
     kernel_files: tuple[File, ...]
     strips: tuple[Strip, ...]
     runs: RunsView | None
+    fault: KernelFault | None = None  # of its kernel, fit to be shown
     measured: tuple[int, ...] = ()  # positions that `measures` has a value of
     measures: tuple[Compared, ...] = ()
+    failed: tuple[FailedCase, ...] = ()
+    run_again: str = ""  # the command
+    shell: str = ""
 
 
 def cell_view(
     folder: Path,
+    record: RunRecord,
     link: Link,
     suffix: str,
     strips: tuple[Strip, ...],
@@ -169,9 +176,20 @@ def cell_view(
         kernel_files=(kernel_files(folder, kernel) if kernel else ()) + _linked(folder, result),
         strips=strips,
         runs=runs,
+        fault=_fault(result.fault),
         measured=tuple(columns),
         measures=side_by_side(columns.values()),
+        failed=failed_cases(result),
+        run_again=run_command(record, result.cell),
+        shell=shell_command(record, result.cell),
     )
+
+
+def _fault(fault: KernelFault | None) -> KernelFault | None:
+    if fault is None:
+        return None
+    what, place = one_line(fault.what, 1000), one_line(fault.place)
+    return replace(fault, what=what, place=place, detail=clip(fault.detail, TEXT_LIMIT))
 
 
 def _columns(result: CellResult, strips: Sequence[Strip]) -> dict[int, tuple[CaseResult, ...]]:
@@ -232,13 +250,13 @@ def _plots(folder: Path, exhibit: Exhibit) -> list[Pane]:
     figure = make_figure(parse_timeline(excerpt.text)) if excerpt else None
     if figure is None:
         return []
-    file = File(exhibit.label, exhibit.name, _href(exhibit.name), None)
+    file = File(exhibit.label, exhibit.name, href_of(exhibit.name), None)
     return [Pane("plots", (file,), figure=figure)]
 
 
 def _linked(folder: Path, result: CellResult) -> tuple[File, ...]:
     return tuple(
-        File(exhibit.label, exhibit.name, _href(exhibit.name), None)
+        File(exhibit.label, exhibit.name, href_of(exhibit.name), None)
         for exhibit in exhibits(result.evidence)
         if exhibit.label in LINKED and inside(folder, exhibit.name)
     )
@@ -246,10 +264,10 @@ def _linked(folder: Path, result: CellResult) -> tuple[File, ...]:
 
 def _file(folder: Path, exhibit: Exhibit, limit: int) -> File:
     excerpt = read_excerpt(folder, exhibit.name, limit)
-    return File(exhibit.label, exhibit.name, _href(exhibit.name) if excerpt else "", excerpt)
+    return File(exhibit.label, exhibit.name, href_of(exhibit.name) if excerpt else "", excerpt)
 
 
-def _href(name: str) -> str:
+def href_of(name: str) -> str:
     """Return *name* as a relative link; whatever it holds, it leads below the run folder."""
     return quote(name, errors="replace")
 
@@ -270,5 +288,5 @@ def kernel_files(folder: Path, kernel: KernelRecord) -> tuple[File, ...]:
     """Return the links to config and build log of *kernel*, those that are there."""
     files = (("config", kernel.config), ("build log", kernel.build_log))
     return tuple(
-        File(label, name, _href(name), None) for label, name in files if inside(folder, name)
+        File(label, name, href_of(name), None) for label, name in files if inside(folder, name)
     )

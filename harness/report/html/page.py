@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.model.results import CellResult, KernelRecord, RunRecord
+from harness.model.results import CellResult, KernelRecord, RunRecord, Stop
 from harness.model.text import clip, one_line
 from harness.model.values import Cell, Verdict
 from harness.report.analysis.coverage_text import CoverageView, coverage_view
@@ -25,6 +25,7 @@ from harness.report.html.cell_panel import (
     cell_view,
     kernel_files,
 )
+from harness.report.html.patch_view import PatchView, patch_view
 from harness.report.matrix import (
     Matrix,
     Row,
@@ -35,7 +36,7 @@ from harness.report.matrix import (
     must_pass,
     verdict_text,
 )
-from harness.report.patch_summary import PatchEntry, patch_entries
+from harness.report.patch_summary import patch_entries
 from harness.verdict.flaky import Tally, tallies
 
 PAGE_BUDGET = 24 * 1024 * 1024  # bytes of logs in one page; more makes browsers slow
@@ -80,10 +81,12 @@ class KernelView:
     first: int
     compiler: str  # of all kernels of the architecture, where it is the same
     own_compiler: str  # of this one, where they differ
+    commit: str  # short id of the last patch applied, or of the base
     took: str
     warnings: str
     error_line: str
     error_more: str
+    error_from: str  # who says `error_more`
     files: tuple[File, ...]
 
 
@@ -98,9 +101,9 @@ class Page:
     lines: tuple[Line, ...]
     legend: tuple[LegendEntry, ...]
     any_turn: bool
-    differences: tuple[CellView, ...]
+    differences: tuple[tuple[CellView, str], ...]  # and in how many runs, of a repeated cell
     repeats: tuple[RepeatView, ...]
-    patches: tuple[PatchEntry, ...]
+    patches: tuple[PatchView, ...]
     kernels: tuple[KernelView, ...]
     run_facts: tuple[tuple[str, str], ...]
     views: tuple[CellView, ...]
@@ -129,6 +132,7 @@ def make_page(record: RunRecord, folder: Path) -> Page:
     views = tuple(
         cell_view(
             folder,
+            record,
             links[result.cell],
             matrix.suffix(Row.of(result.cell)),
             strips[Row.of(result.cell)],
@@ -138,9 +142,9 @@ def make_page(record: RunRecord, folder: Path) -> Page:
         )
         for result in shown
     )
-    odd = {id(result) for result in differences(record)}
+    by_result = {id(view.result): view for view in views}
     return Page(
-        series="" if record.unpatched else record.plan.series,
+        series="" if record.unpatched else record.name,
         headline=headline(record),
         facts=_facts(record, matrix),
         matrix=matrix,
@@ -148,8 +152,10 @@ def make_page(record: RunRecord, folder: Path) -> Page:
         repeats=_repeat_views(matrix, repeated, links),
         legend=_legend(matrix.results.values()),
         any_turn=any(s.turned for line in lines for block in line.blocks for s in block),
-        differences=tuple(view for view in views if id(view.result) in odd),
-        patches=patch_entries(record),
+        differences=tuple(
+            (by_result[id(d.result)], d.times + d.others) for d in differences(record)
+        ),
+        patches=tuple(patch_view(folder, record, entry) for entry in patch_entries(record)),
         kernels=_kernel_views(folder, record),
         run_facts=_run_facts(record),
         views=views,
@@ -261,6 +267,13 @@ def _kernel_of(record: RunRecord, result: CellResult) -> KernelRecord | None:
 # ---------------------------------------------------------------- kernels and run
 
 
+_SAYS = {
+    Stop.APPLY: "what git says",
+    Stop.BUILD: "compiler output",
+    Stop.BOOT: "end of the console",
+}
+
+
 def _kernel_views(folder: Path, record: RunRecord) -> tuple[KernelView, ...]:
     archs = [*record.plan.arch, *sorted({k.arch for k in record.kernels})]
     ordered = sorted(record.kernels, key=lambda k: (archs.index(k.arch), k.position))
@@ -273,16 +286,20 @@ def _kernel_views(folder: Path, record: RunRecord) -> tuple[KernelView, ...]:
         compilers = {k.compiler for k in ordered if k.arch == kernel.arch and k.compiler}
         same = len(compilers) == 1
         error_line, _, error_more = kernel.error.partition("\n")
+        if kernel.fault is not None:
+            error_line, error_more = kernel.fault.what, kernel.fault.detail
         views.append(
             KernelView(
                 kernel,
                 first,
                 compiler=next(iter(compilers)) if same else "",
                 own_compiler="" if same else kernel.compiler,
+                commit=record.commit_at(kernel.position),
                 took=duration(kernel.seconds),
                 warnings=clip("\n".join(kernel.warnings), TEXT_LIMIT),
                 error_line=one_line(error_line),
                 error_more=clip(error_more, TEXT_LIMIT),
+                error_from=_SAYS[kernel.fault.stage] if kernel.fault else "compiler output",
                 files=kernel_files(folder, kernel),
             )
         )
@@ -314,10 +331,12 @@ def _run_facts(record: RunRecord) -> tuple[tuple[str, str], ...]:
     reused = sum(r.reused for r in record.cells)
     facts = (
         ("Run", record.id),
+        ("Made by", f"harness {record.about.partition(':')[0]}" if record.about else ""),
         ("Started", f"{_day(record.started)}, took {duration(record.seconds)}"),
         ("Series", f"{plan.series}: {record.series_title}"),
         ("Tree", f"{record.tree_version} ({plan.base})"),
         ("Origin of the tree", record.tree_origin),
+        ("Commit of the base", record.base_commit),
         ("Digest of the tree", record.tree_digest),
         ("Guests", f"{', '.join(f'{ram} MiB' for ram in plan.ram_mib)}, {plan.cpus} CPU"),
         ("Accelerator", plan.accel),

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -17,8 +18,10 @@ from rich.text import Text
 from harness.model.events import Event
 from harness.model.results import RunRecord
 from harness.model.text import one_line
+from harness.report.failures import failed_cases
 from harness.report.matrix import differences, duration, headline, must_pass, verdict_text
-from harness.report.patch_summary import patch_entries
+from harness.report.patch_summary import patch_entries, untested_together
+from harness.report.reproduce import run_command, shell_command
 from harness.report.splat_text import splat_line
 from harness.report.terminal.progress import Board, RunState, end_lines, event_lines, running_lines
 from harness.report.terminal.table import fit, mark, matrix_table, where
@@ -27,6 +30,7 @@ from harness.verdict.flaky import tallies
 TICK_S = 1.0
 SPLATS_SHOWN = 3  # of one cell
 DIFFERENCES_SHOWN = 20
+CASES_SHOWN = 3  # of one cell, that failed
 
 
 class View:
@@ -142,8 +146,14 @@ def print_record(console: Console, record: RunRecord, paths: Iterable[Path] = ()
     _print_differences(console, record)
     _print_repeats(console, record)
     _print_lost(console, record)
-    for entry in patch_entries(record):
-        _emit(console, f"patch {entry.number}: {entry.title}", style="dim" if entry.quiet else "")
+    for entries in untested_together(patch_entries(record)):
+        entry = entries[0]
+        if len(entries) > 1:
+            numbers = _numbers([one.number for one in entries])
+            _emit(console, f"patches {numbers}: {entry.sentences[0].text}", style="dim")
+            continue
+        words = (f"patch {entry.number}:", record.commit_at(entry.number), entry.title)
+        _emit(console, " ".join(filter(None, words)), style="dim" if entry.quiet else "")
         for sentence in entry.sentences:
             style = "red" if sentence.bad else "dim" if entry.quiet else "bold"
             _emit(console, sentence.text, style, indent=2)
@@ -155,11 +165,24 @@ def print_record(console: Console, record: RunRecord, paths: Iterable[Path] = ()
         text += f", {reused} of them reused from earlier runs of the same content"
     good = record.as_expected and bool(record.cells)
     _emit(console, f"{headline(record)}: {text}", style="bold green" if good else "bold red")
+    if record.about:
+        _emit(console, record.about)
     if record.error:
         _emit(console, record.error, "red")
     for path in paths:
         text = f"  {_short(path)}"  # never wrapped, so that it can be copied
         console.print(Text(fit(text, ascii_only=console.options.ascii_only)), soft_wrap=True)
+
+
+def _numbers(numbers: Sequence[int]) -> str:
+    """Return *numbers*, which ascend, with their ranges: "1-3, 5"."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    return ", ".join(f"{p[0]}-{p[-1]}" if len(p) > 1 else str(p[0]) for p in parts)
 
 
 def _emit(console: Console, text: str, style: str = "", *, indent: int = 0) -> None:
@@ -170,18 +193,41 @@ def _emit(console: Console, text: str, style: str = "", *, indent: int = 0) -> N
         console.print(Text(" " * indent + line, style=style))
 
 
+def _emit_command(console: Console, command: str) -> None:
+    """Print *command* as a shell takes it: wrapped between its options, which stay whole."""
+    ascii_only = console.options.ascii_only
+    lines = [""]
+    for part in re.split(r" (?=--)", fit(one_line(command, 2000), ascii_only=ascii_only)):
+        if lines[-1] and len(f"   {lines[-1]} {part} \\") > console.width:
+            lines[-1] += " \\"
+            lines.append(f"  {part}")
+        else:
+            lines[-1] += f" {part}" if lines[-1] else part
+    for line in lines:
+        console.print(Text(f"   {line}", "dim"), soft_wrap=True)
+
+
 def _print_differences(console: Console, record: RunRecord) -> None:
     """Print a line for each cell that is not as expected, and its reason."""
     ascii_only = console.options.ascii_only
     odd = differences(record)
-    for result in odd[:DIFFERENCES_SHOWN]:
+    for one in odd[:DIFFERENCES_SHOWN]:
+        result = one.result
         line = mark(result.verdict, odd=True, ascii_only=ascii_only)
-        line.append(f" {fit(where(result), ascii_only=ascii_only)}", style="bold not reverse")
+        name = f" {fit(where(result), ascii_only=ascii_only)}{one.others}"
+        line.append(name, style="bold not reverse")
         console.print(line)
-        text = f"{verdict_text(result)}: {one_line(result.reason)}".rstrip(": ")
-        _emit(console, text, indent=3)
+        verdict = verdict_text(result) + (f", in {one.times}" if one.times else "")
+        _emit(console, f"{verdict}: {one_line(result.reason)}".rstrip(": "), indent=3)
+        failed = failed_cases(result)
+        for case in failed[:CASES_SHOWN]:
+            _emit(console, case.text, indent=3)
+        if len(failed) > CASES_SHOWN:
+            _emit(console, f"and {len(failed) - CASES_SHOWN} more cases", indent=3)
         for splat in result.splats[:SPLATS_SHOWN]:
             _emit(console, splat_line(splat), indent=3)
+        for command in (run_command(record, result.cell), shell_command(record, result.cell)):
+            _emit_command(console, command)
     if len(odd) > DIFFERENCES_SHOWN:
         console.print(Text(f"   and {len(odd) - DIFFERENCES_SHOWN} more: see the report"))
     if odd:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.host import process
 from harness.host.files import key_of, sha256_of, write_whole
-from harness.host.paths import Cache
+from harness.host.paths import Cache, expanded
 from harness.model.errors import UserError
 from harness.model.events import Report, Stage
 from harness.model.values import SourceTree
@@ -25,7 +25,7 @@ _BUILT_IN = (".config", "include/config")
 
 def fetch(rest: str, cache: Cache, mirror: str, report: Report) -> SourceTree:  # noqa: ARG001
     """Return a copy of the tree as it is now; its content decides whether it is a new one."""
-    folder = Path(rest).expanduser().absolute()
+    folder = expanded(rest).absolute()
     if not folder.is_dir():
         raise UserError(f"no folder {folder}", hint=f"{SCHEME}:{HELP}")
     tree_version(folder)

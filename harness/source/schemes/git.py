@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from harness.cache.lease import use
@@ -10,10 +11,10 @@ from harness.cache.store import hold
 from harness.host import process
 from harness.host.disk_space import full, says_full
 from harness.host.files import key_of
-from harness.host.paths import Cache
+from harness.host.paths import Cache, expanded
 from harness.model.errors import HarnessError, InfraError, UserError
 from harness.model.events import Report, Stage
-from harness.model.values import SourceTree
+from harness.model.values import COMMIT_SHOWN, SourceTree
 from harness.source.git_repository import HELP, SCHEME, git, git_dir, is_url, resolve
 from harness.source.trees import keep, kept, unpacked
 
@@ -21,29 +22,60 @@ from harness.source.trees import keep, kept, unpacked
 def fetch(rest: str, cache: Cache, mirror: str, report: Report) -> SourceTree:  # noqa: ARG001
     """Return the tree of a commit. At a path, REF is looked up each time; at a URL, once."""
     spec = f"{SCHEME}:{rest}"
-    repository, hash_sign, ref = rest.partition("#")
-    if not hash_sign or not ref or ref.startswith("-") or ".." in ref:
-        raise UserError(f"'{spec}' names no commit", hint=f"{SCHEME}:{HELP}")
+    repository, ref = _split(rest)
     if is_url(repository):
         tree = kept(cache, spec)
         if tree is not None:
-            return tree
+            return _of(tree, repository, ref)
         store, commit = _from_url(repository, ref, cache, report)
     else:
-        store = git_dir(Path(repository).expanduser())
+        store = git_dir(expanded(repository))
         commit = resolve(store, ref)
     content = _content(store, commit)
-    origin = f"{repository} {ref} ({commit[:12]})"
-    return keep(cache, spec, content, origin, lambda into: _check_out(store, commit, into), report)
+    origin = _origin(repository, ref, commit)
+
+    def fill(into: Path) -> None:
+        _check_out(store, commit, into)
+
+    return _of(keep(cache, spec, content, origin, fill, report, commit), repository, ref)
 
 
 def known(rest: str, cache: Cache) -> SourceTree | None:
     """Return the tree that *rest* means now, if the cache has it."""
-    repository, _, ref = rest.partition("#")
+    repository, ref = _split(rest)
+    spec = f"{SCHEME}:{rest}"
     if is_url(repository):
-        return kept(cache, f"{SCHEME}:{rest}", look=False)
-    store = git_dir(Path(repository).expanduser())
-    return unpacked(cache, f"{SCHEME}:{rest}", _content(store, resolve(store, ref)))
+        tree = kept(cache, spec, look=False)
+    else:
+        store = git_dir(expanded(repository))
+        commit = resolve(store, ref)
+        found = unpacked(cache, spec, _content(store, commit))
+        tree = replace(found, commit=commit) if found else None
+    return _of(tree, repository, ref) if tree else None
+
+
+def _of(tree: SourceTree, repository: str, ref: str) -> SourceTree:
+    """Return *tree* as the one of this commit: it may be kept for another with the same files."""
+    if not tree.commit:  # kept by an older harness
+        return tree
+    return replace(tree, origin=_origin(repository, ref, tree.commit))
+
+
+def _origin(repository: str, ref: str, commit: str) -> str:
+    return f"{repository} {ref} ({commit[:COMMIT_SHOWN]})"
+
+
+def _split(rest: str) -> tuple[str, str]:
+    """Return repository and ref.
+
+    Raises:
+        UserError: one of them is missing.
+    """
+    repository, _, ref = rest.partition("#")
+    if not repository or not ref or ref.startswith("-") or ".." in ref:
+        like = f"{SCHEME}:{repository or 'REPO'}#{ref.rpartition('..')[2].strip('.-') or 'HEAD'}"
+        raise UserError(f"'{SCHEME}:{rest}' names no commit", hint=f"{like}, as {SCHEME}:{HELP}")
+    return repository, ref
 
 
 def _content(store: Path, commit: str) -> str:

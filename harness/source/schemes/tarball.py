@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from harness.host.files import sha256_of
-from harness.host.paths import Cache
+from harness.host.paths import Cache, expanded
 from harness.model.errors import UserError
 from harness.model.events import Report
 from harness.model.values import SourceTree
@@ -20,7 +18,7 @@ def fetch(rest: str, cache: Cache, mirror: str, report: Report) -> SourceTree:  
     """Return the tree in the archive, after its sha256 was found to be the one asked for."""
     spec = f"{SCHEME}:{rest}"
     name, _, wanted = rest.partition("#sha256=")
-    archive = Path(name).expanduser().absolute()
+    archive = expanded(name).absolute()
     tree = kept(cache, spec)
     if tree is not None and tree.digest == wanted.lower():
         return tree

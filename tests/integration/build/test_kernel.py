@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.build import kernel as kernel_module
+from harness.build import kernel_devel
 from harness.build.kbuild import MARKER, Kbuild
-from harness.build.kernel import build_kernel, kernel_devel
-from harness.build.kernel import kernel as kernel_module
+from harness.build.kernel import build_kernel
 from harness.build.toolchain import find_toolchain
 from harness.cache.store import Store
 from harness.host.files import sha256_of
@@ -103,6 +104,17 @@ def test_kernel_of_the_next_position_rebuilds_only_what_changed(bench: Bench) ->
     two = bench.kernel(2)
     assert bench.compiled(two) == {"kernel/main.o"}
     assert len({base.key, one.key, two.key}) == 3
+
+
+def test_kernel_of_another_series_on_the_same_base_rebuilds_only_what_differs(
+    bench: Bench, tmp_path: Path
+) -> None:
+    bench.kernel(1)
+    writer = PatchWriter(tmp_path / "git-linux")
+    writer.add("one", VMALLOC, "\treturn -1;", "\treturn -13;")
+    bench.series = writer.series()
+    assert bench.compiled(bench.kernel(1)) == {"mm/vmalloc.o"}
+    assert len(list(bench.cache.work.glob("*/*/tree"))) == 1
 
 
 def test_kernel_built_elsewhere_is_identical(

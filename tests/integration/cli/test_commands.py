@@ -158,6 +158,24 @@ def test_a_report_has_the_figures_of_the_run_that_is_named(
     assert " 77" not in harness("report", str(folder)).stdout
 
 
+def test_program_that_does_not_do_is_told_by_doctor_and_before_anything_is_fetched(
+    harness: Harness, tmp_path: Path
+) -> None:
+    odd = tmp_path / "bin" / "setpriv"
+    odd.parent.mkdir()
+    odd.write_text("#!/bin/sh\necho unrecognized option >&2\nexit 1\n")
+    odd.chmod(0o755)
+    path = f"{odd.parent}:{os.environ['PATH']}"
+    done = harness("run", PATH=path)
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"harness: {odd} does not do: ")
+    assert not (tmp_path / "cache").exists()
+    done = harness("doctor", PATH=path)
+    assert done.returncode == 3
+    assert "UNFIT" in done.stdout
+    assert f"{odd} does not do" in done.stdout
+
+
 # ---------------------------------------------------------------- harness new
 
 
@@ -208,3 +226,55 @@ def test_new_refuses_files_that_exist(harness: Harness, checkout: Path) -> None:
     assert done.returncode == 2
     assert "exists" in done.stderr
     assert (checkout / "kconfigs/kunit.config").read_text() == before
+
+
+def test_build_settings_without_effect_are_named_before_anything_is_fetched(
+    harness: Harness,
+) -> None:
+    done = harness("build", "--mirror", "file:///none", LLVM="1", CC="clang", MAKELEVEL="1")
+    assert done.returncode == 3
+    (note,) = (line for line in done.stderr.splitlines() if "without effect" in line)
+    assert note.endswith("CC=clang, LLVM=1")
+    assert done.stderr.startswith(note)
+
+
+@pytest.mark.parametrize("command", ["run", "mutants", "coverage", "ram-threshold", "watch",
+                                     "boot", "new test x", "report"])  # fmt: skip
+def test_out_that_is_a_file_is_told_before_anything_is_done(
+    harness: Harness, tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "file").touch()
+    done = harness(*command.split(), "--out", str(tmp_path / "file"))
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("harness: --out names ")
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("command", ["cache verify", "cache", "list archs", "run"])
+def test_cache_that_is_a_file_is_told(harness: Harness, tmp_path: Path, command: str) -> None:
+    (tmp_path / "cache").touch()
+    done = harness(*command.split())
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("harness: --cache names ")
+
+
+@pytest.mark.parametrize("command", ["source", "build", "run"])
+def test_cache_in_a_path_that_no_kernel_can_be_built_in_gets_nothing(
+    harness: Harness, tmp_path: Path, command: str
+) -> None:
+    cache = tmp_path / "a b"
+    done = harness("--cache", str(cache), command)
+    assert done.returncode == 2, done.stderr
+    assert "the cache's path holds ' '" in done.stderr
+    assert not cache.exists()
+
+
+def test_new_and_report_write_where_they_are_told(harness: Harness, tmp_path: Path) -> None:
+    assert harness("new", "topic", "mine", "--out", str(tmp_path / "new")).returncode == 0
+    assert (tmp_path / "new/kconfigs/mine.config").is_file()
+    write_json(make_run(tmp_path / "run", differences=False), tmp_path / "run")
+    before = sorted((tmp_path / "run").iterdir())
+    done = harness("report", str(tmp_path / "run"), "--out", str(tmp_path / "copy"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "copy/report.html").is_file()
+    assert sorted((tmp_path / "run").iterdir()) == before

@@ -16,7 +16,7 @@ from harness.guest.transport import reader
 from harness.host.deadline import Deadline
 from harness.model.errors import GuestError, InfraError
 from harness.model.events import Stage
-from harness.model.results import Ended
+from harness.model.results import Death, Ended
 from harness.model.values import GuestSpec, Speed
 from harness.run.guest_test import run_test
 from tests.integration.fakeqemu import BOOTS, PASSES, READY, TEST, fake_guest, on
@@ -68,14 +68,14 @@ def test_boot_with_panic_is_boot_failure(tmp_path: Path, split: str) -> None:
     script = f"""{split}
     boot = [
         {{ console = "[    0.1] VFS: Cannot open root device\\r\\n" }},
-        {{ console = "[    0.2] Kernel panic - not syncing: VFS: Unable to mount root\\r\\n" }},
+        {{ console = "[    0.2] Kernel panic - not syncing: VFS: Unable to mount root fs\\r\\n" }},
         {{ console = "[    0.3] Call Trace:\\r\\n[    0.4] ---[ end Kernel panic" }},
         {{ exit = 0 }},
     ]"""
     error = failing(
         BootFailure, "VFS: Unable to mount root", fake_guest(tmp_path, script), tmp_path
     )
-    assert error.kind == "panic"
+    assert error.death.kind is Death.INITRAMFS
     # All of it, to the last byte before the end.
     assert error.console[-1] == "[    0.4] ---[ end Kernel panic"
 
@@ -83,7 +83,7 @@ def test_boot_with_panic_is_boot_failure(tmp_path: Path, split: str) -> None:
 def test_boot_with_reset_is_boot_failure(tmp_path: Path) -> None:
     script = 'boot = [{ console = "early\\r\\n" }, { exit = 0 }]'
     error = failing(BootFailure, "reset", fake_guest(tmp_path, script), tmp_path)
-    assert (error.kind, error.console) == ("reset", ("early",))
+    assert (error.death.kind, error.console) == (Death.RESET, ("early",))
 
 
 def test_boot_that_hangs_fails_as_silent(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_boot_that_hangs_fails_as_silent(tmp_path: Path) -> None:
         tmp_path,
         deadline=Deadline(0.5),
     )
-    assert error.kind == "silent"
+    assert error.death.kind is Death.SILENT
 
 
 def test_boot_with_dying_emulator_is_guest_error(tmp_path: Path) -> None:

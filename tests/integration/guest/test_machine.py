@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.guest.qemu.process import kill_all
+from harness.guest.transport.console import FROM_CONSOLE
 from harness.guest.transport.reader import Wait
 from harness.host.deadline import Deadline
 from tests.integration.fakeqemu import BOOTS, fake_machine
@@ -61,3 +62,32 @@ def test_stderr_ends_in_qemu_log(tmp_path: Path) -> None:
         machine.wait_end(Deadline(SOON))
         assert machine.stderr.strip() == "odd"
     assert (tmp_path / "qemu.log").read_text().strip() == "odd"
+
+
+OOPS = "[    2.000001] BUG: unable to handle page fault\\r\\n[    2.000002] Kernel panic: it\\r\\n"
+
+
+@pytest.mark.parametrize("last", ["BUG: unable to handle page fault", "one before"])
+def test_kmsg_log_ends_with_what_only_the_console_got(tmp_path: Path, last: str) -> None:
+    usec = 2000001 if last.startswith("BUG") else 2000000
+    actions = (
+        f'{{ agent = "kmsg 6,1,1000000;early" }}, {{ agent = "kmsg 6,2,{usec};{last}" }}, '
+        f'{{ console = "[    1.000000] early\\r\\n{OOPS}" }}, {{ exit = 0 }}'
+    )
+    with fake_machine(tmp_path, ended(actions)) as machine:
+        assert machine.wait_end(Deadline(SOON)) is Wait.MET
+    lines = (tmp_path / "kmsg.log").read_text().splitlines()
+    oops = ["[    2.000001] BUG: unable to handle page fault", "[    2.000002] Kernel panic: it"]
+    first = f"[    {usec / 1e6:.6f}] {last}"
+    rest = oops[1:] if first in oops else oops
+    assert lines == ["[    1.000000] early", first, FROM_CONSOLE, *rest]
+
+
+def test_kmsg_log_of_a_guest_that_told_all_is_left_as_it_is(tmp_path: Path) -> None:
+    actions = (
+        '{ console = "[    1.000000] early\\r\\n" }, { agent = "kmsg 6,1,1000000;early" }, '
+        "{ exit = 0 }"
+    )
+    with fake_machine(tmp_path, ended(actions)) as machine:
+        machine.wait_end(Deadline(SOON))
+    assert (tmp_path / "kmsg.log").read_text() == "[    1.000000] early\n"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from harness.model.errors import BuildError, Interrupted
 from harness.model.jsonio import from_json
 from harness.model.results import CellResult
 from harness.model.values import Cell, Kernel, Series, Verdict
-from harness.run.cell import OBSERVATIONS, CellJob, run_cell
+from harness.run.cell import OBSERVATIONS, CellJob, observe, run_cell
 from harness.run.folder import RunFolder
 from tests.integration.fakeqemu import TEST, fake_guest, on
 
@@ -40,7 +41,7 @@ class Cells:
         self.folder = folder
         self.store = Store(folder / "store")
         self.run = RunFolder(folder / "run")
-        self.templates = Templates(self.store, Capacity(1, 1))
+        self.look = partial(observe, guests=Templates(self.store, Capacity(1, 1)).guest)
 
     def job(self, verbs: str) -> CellJob:
         (module := self.folder / "m.ko").write_bytes(b"module")
@@ -61,7 +62,7 @@ class Cells:
         )
 
     def result(self, job: CellJob, *, fresh: bool = False) -> CellResult:
-        return run_cell(job, self.run, self.store, self.templates, fresh=fresh)
+        return run_cell(job, self.run, self.store, self.look, fresh=fresh)
 
     def kept(self) -> int:
         return len(list((self.store.root / OBSERVATIONS).glob("*")))

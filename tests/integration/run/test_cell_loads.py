@@ -3,22 +3,20 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import cast
 
 import pytest
 
 from harness.cache.store import Store
 from harness.guest.guest import Executed, Guest, boot
-from harness.guest.template import Templates
 from harness.model.results import CellResult
-from harness.model.values import Cell, GuestSpec, GuestTest, Kernel, Load, Series, Verdict
+from harness.model.values import Cell, GuestTest, Kernel, Load, Series, Verdict
 from harness.plan.loads import Pressure
 from harness.run import cell_loads
-from harness.run.cell import CellJob, run_cell
+from harness.run.cell import CellJob, observe, run_cell
 from harness.run.cell_loads import CellLoad
 from harness.run.folder import RunFolder
 from harness.run.scratch_fs import Checked
@@ -60,15 +58,6 @@ KILLED = '{ agent = "ok {id}" }, { nap = 0.5 }, { agent = "end {arg} signal:9" }
 STORM, MODULE = "storm", "hog"
 
 Run = Callable[..., CellResult]
-
-
-class Cold:
-    """Guests that are booted, each of its own."""
-
-    @contextlib.contextmanager
-    def guest(self, spec: GuestSpec, folder: Path) -> Iterator[Guest]:
-        with boot(spec, folder) as guest:
-            yield guest
 
 
 @pytest.fixture
@@ -122,7 +111,7 @@ def run(tmp_path: Path, store: Store, sound: list[Checked], monkeypatch: pytest.
             module=program,
             qemu_version="fake",
         )
-        return run_cell(job, RunFolder(tmp_path / "run"), store, cast(Templates, Cold()))
+        return run_cell(job, RunFolder(tmp_path / "run"), store, partial(observe, guests=boot))
 
     return run
 

@@ -217,6 +217,51 @@ def test_find_at_another_mirror_fetches_other_lists(apt: Apt, tmp_path: Path) ->
     assert again.find("toy", "toysuite", "amd64").version == "9"
 
 
+GONE = "file:/nonexistent/debian,"
+
+
+def test_mirrors_are_tried_in_order(
+    archive: Archive, tmp_path: Path, events: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = f"{GONE} {archive.mirror}"
+    apt = Apt(Cache(tmp_path / "cache"), several, events.append, TRUSTED)
+    assert apt.find("toy", "toysuite", "amd64").version == "1:2.0-1"
+    deb = apt.download("toy", suite="toysuite", arch="amd64")
+    (note, *_) = (event.text for event in events if isinstance(event, Note))
+    assert "trying the next mirror" in note
+    monkeypatch.setenv("KERNEL_PATCH_HARNESS_MIRROR", several)
+    by_environment = Apt(apt.cache, source_options=TRUSTED)
+    assert by_environment.download("toy", suite="toysuite", arch="amd64") == deb
+
+
+def test_mirror_without_the_package_is_passed_over(
+    apt: Apt, archive: Archive, tmp_path: Path
+) -> None:
+    other = Archive(tmp_path / "other", "toysuite")
+    other.add("else", "9", "amd64", tmp_path / "nine")
+    both = Apt(apt.cache, f"{other.mirror} {archive.mirror}", source_options=TRUSTED)
+    assert both.find("toy", "toysuite", "amd64").version == "1:2.0-1"
+    with pytest.raises(UserError, match=r"none of 2 mirrors serves it: .* no package none"):
+        both.find("none", "toysuite", "amd64")
+
+
+def test_mirror_that_is_named_again_has_its_lists_still(apt: Apt, archive: Archive) -> None:
+    deb = apt.download("toy", suite="toysuite", arch="amd64")
+    with pytest.raises(InfraError):
+        Apt(apt.cache, GONE, source_options=TRUSTED).find("toy", "toysuite", "amd64")
+    shutil.rmtree(archive.root)
+    assert apt.download("toy", suite="toysuite", arch="amd64") == deb
+
+
+def test_mirrors_that_all_fail_say_that_the_suite_may_have_moved(tmp_path: Path) -> None:
+    apt = Apt(Cache(tmp_path / "cache"), f"{GONE} file:/none,", source_options=TRUSTED)
+    with pytest.raises(InfraError, match="none of 2 mirrors serves it") as caught:
+        apt.find("toy", "toysuite", "amd64")
+    assert "archive" in caught.value.hint
+    assert "--mirror MAIN,SECURITY" in caught.value.hint
+    assert "/none" in caught.value.detail
+
+
 def test_find_without_a_keyring_names_its_package(
     tmp_path: Path, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:

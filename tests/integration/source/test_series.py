@@ -13,7 +13,7 @@ from harness.model.errors import UserError
 from harness.model.values import Series, SourceTree
 from harness.source.fetch import fetch
 from harness.source.git_series import range_base
-from harness.source.series import series_from, series_names
+from harness.source.series import check_series, series_from, series_names, short_name
 from tests.integration.toy import (
     HEADER,
     VMALLOC,
@@ -192,6 +192,54 @@ def test_series_in_an_empty_folder_is_refused(
     (tmp_path / "none").mkdir()
     with pytest.raises(UserError, match="holds no patch"):
         series_from(str(tmp_path / "none"), checkout, tree, store)
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_check_series_of_a_repository_without_a_range_names_the_spelling(
+    repository: Path, tmp_path: Path, bare: bool
+) -> None:
+    if bare:
+        git(tmp_path, "clone", "-q", "--bare", str(repository), str(tmp_path / "toy.git"))
+    place = tmp_path / "toy.git" if bare else repository
+    with pytest.raises(UserError, match="is a git repository") as caught:
+        check_series(str(place))
+    assert caught.value.hint.startswith(f"git:{place}#A..B")
+    assert ("edits:" in caught.value.hint) is not bare
+
+
+def test_check_series_of_patches_kept_in_a_repository(repository: Path, tmp_path: Path) -> None:
+    git(repository, "format-patch", "-q", "-o", str(tmp_path / "mine"), "base..two")
+    git(tmp_path / "mine", "init", "-q")
+    check_series(str(tmp_path / "mine"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        ("git:/src/linux#work~5..work", "git-linux"),
+        ("git:/src/linux/#v6.1..topic/my#1", "git-linux"),
+        ("git:/src/my linux.git#a..b", "git-my-linux"),
+        ("git:/src/linux/.git#a..b", "git-linux"),
+        ("edits:/src/linux", "edits-linux"),
+        ("/some/where/my-series/", "my-series"),
+        ("/some/where/v6.1", "v6.1"),
+        ("mails/fix?#50%.mbox", "fix-50"),
+        ("vmalloc-nofail", "vmalloc-nofail"),
+        ("~~~", "series"),
+    ],
+)
+def test_short_name_is_stable_and_fit_for_a_folder(spec: str, name: str) -> None:
+    assert short_name(spec) == name
+
+
+def test_series_name_of_two_ranges_of_a_repository_is_the_same(
+    checkout: Checkout, tree: SourceTree, store: Store, repository: Path
+) -> None:
+    names = {
+        series_from(f"git:{repository}#{span}", checkout, tree, store).name
+        for span in ("base..two", "one..two")
+    }
+    assert names == {"git-repository"}
 
 
 def test_patchset_hash_of_base_is_empty(tmp_path: Path) -> None:

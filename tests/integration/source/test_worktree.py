@@ -63,7 +63,7 @@ def test_show_writes_only_the_files_that_differ(
     tree: SourceTree, cache: Cache, tmp_path: Path
 ) -> None:
     series = two_patches(tmp_path / "toy")
-    with WorkTree(tree, series, cache) as work:
+    with WorkTree(tree, cache) as work:
         assert go_to(work, series, 0) == ()
         before = times(work.path)
         assert go_to(work, series, 1) == (VMALLOC,)
@@ -83,7 +83,7 @@ def test_show_of_an_earlier_position_gives_files_a_new_time(
     tree: SourceTree, cache: Cache, tmp_path: Path
 ) -> None:
     series = two_patches(tmp_path / "toy")
-    with WorkTree(tree, series, cache) as work:
+    with WorkTree(tree, cache) as work:
         go_to(work, series, 1)
         os.utime(work.path / VMALLOC, ns=(10**18, 10**18))
         go_to(work, series, 0)
@@ -96,7 +96,7 @@ def test_show_never_writes_the_pristine_tree(
 ) -> None:
     series = two_patches(tmp_path / "toy")
     before = texts(tree.path)
-    with WorkTree(tree, series, cache) as work:
+    with WorkTree(tree, cache) as work:
         go_to(work, series, 2)
         go_to(work, series, 1)
     assert texts(tree.path) == before
@@ -122,7 +122,7 @@ def test_show_of_new_removed_renamed_files_and_modes(
         f"{gone}",
     )
     series = writer.series()
-    with WorkTree(tree, series, cache) as work:
+    with WorkTree(tree, cache) as work:
         go_to(work, series, 2)
         assert (work.path / "lib/deep/new.c").read_text() == "int fresh;\n"
         assert not (work.path / "kernel/main.c").exists()
@@ -158,7 +158,7 @@ def test_patch_that_does_not_apply_is_named_and_changes_nothing(
     tree: SourceTree, cache: Cache, tmp_path: Path
 ) -> None:
     series = broken_series(tmp_path / "toy")
-    with WorkTree(tree, series, cache) as work:
+    with WorkTree(tree, cache) as work:
         go_to(work, series, 1)
         before = times(work.path)
         with pytest.raises(PatchError) as caught:
@@ -183,7 +183,7 @@ def test_patch_with_a_changed_context_line_is_refused(
     assert "\n \treturn size;\n" in patch.read_text()
     patch.write_text(patch.read_text().replace("\n \treturn size;\n", "\n \treturn  size;\n"))
     series = writer.series()
-    with WorkTree(tree, series, cache) as work, pytest.raises(PatchError, match="hunk 1"):
+    with WorkTree(tree, cache) as work, pytest.raises(PatchError, match="hunk 1"):
         go_to(work, series, 1)
 
 
@@ -199,7 +199,7 @@ def test_patch_that_is_applied_already_says_so(
     older.add("one", VMALLOC, "\treturn size + 0;", "\treturn size;")
     series = older.series()
     assert writer.folder == older.folder
-    with WorkTree(tree, series, cache) as work, pytest.raises(PatchError) as caught:
+    with WorkTree(tree, cache) as work, pytest.raises(PatchError) as caught:
         go_to(work, series, 1)
     assert "has the patch already" in caught.value.hint
 
@@ -211,7 +211,7 @@ def test_patch_of_a_missing_file_names_it(tree: SourceTree, cache: Cache, tmp_pa
         "Subject: x\n\n---\n--- a/mm/none.c\n+++ b/mm/none.c\n@@ -1 +1 @@\n-a\n+b\n",
     )
     series = writer.series()
-    with WorkTree(tree, series, cache) as work, pytest.raises(PatchError, match=r"mm/none\.c"):
+    with WorkTree(tree, cache) as work, pytest.raises(PatchError, match=r"mm/none\.c"):
         go_to(work, series, 1)
 
 
@@ -224,7 +224,7 @@ def test_patch_applies_inside_another_repository(
     subprocess.run(("git", "init", "-q", around), check=True)
     monkeypatch.setattr(tempfile, "tempdir", str(around / "tmp"))
     series = two_patches(tmp_path / "toy")
-    with WorkTree(tree, series, cache) as work:
+    with WorkTree(tree, cache) as work:
         assert go_to(work, series, 1) == (VMALLOC,)
 
 
@@ -232,7 +232,7 @@ def test_show_after_an_interrupted_one_repairs_the_tree(
     tree: SourceTree, cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     series = two_patches(tmp_path / "toy")
-    with WorkTree(tree, series, cache) as work:
+    with WorkTree(tree, cache) as work:
         go_to(work, series, 0)
         written: list[str] = []
 
@@ -248,7 +248,7 @@ def test_show_after_an_interrupted_one_repairs_the_tree(
         monkeypatch.undo()
     # The next harness does not even know this series any more: state alone must tell it.
     other = replace(series, patches=())
-    with WorkTree(tree, series, cache) as work:
+    with WorkTree(tree, cache) as work:
         assert go_to(work, other, 0) == tuple(written)
         assert texts(work.path) == texts(tree.path)
 
@@ -257,7 +257,7 @@ def test_show_repairs_a_touched_file_that_was_edited(
     tree: SourceTree, cache: Cache, tmp_path: Path
 ) -> None:
     series = two_patches(tmp_path / "toy")
-    with WorkTree(tree, series, cache) as work:
+    with WorkTree(tree, cache) as work:
         go_to(work, series, 1)
         write_content(work.path, VMALLOC, Content(b"int oops;\n"))
         go_to(work, series, 1)
@@ -268,11 +268,11 @@ def test_work_tree_without_its_state_is_made_again(
     tree: SourceTree, cache: Cache, tmp_path: Path
 ) -> None:
     series = two_patches(tmp_path / "toy")
-    with WorkTree(tree, series, cache) as work:
+    with WorkTree(tree, cache) as work:
         go_to(work, series, 2)
         folder = work.folder
     (folder / "state.json").unlink()
-    with WorkTree(tree, series, cache) as work:
+    with WorkTree(tree, cache) as work:
         assert texts(work.path) == texts(tree.path)
 
 
@@ -283,10 +283,10 @@ def test_work_tree_in_use_makes_a_second_user_wait(
     waiting, entered = threading.Event(), threading.Event()
 
     def second() -> None:
-        with WorkTree(tree, series, cache, lambda _: waiting.set()):
+        with WorkTree(tree, cache, lambda _: waiting.set()):
             entered.set()
 
-    with WorkTree(tree, series, cache) as work:
+    with WorkTree(tree, cache) as work:
         go_to(work, series, 0)
         thread = threading.Thread(target=second)
         thread.start()
@@ -306,7 +306,7 @@ def test_show_on_a_full_disk_is_one_clear_line(
 
     monkeypatch.setattr(worktree, "write_content", full)
     with (
-        WorkTree(tree, series, cache) as work,
+        WorkTree(tree, cache) as work,
         pytest.raises(InfraError, match="no space left"),
     ):
         go_to(work, series, 1)

@@ -1,7 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 from __future__ import annotations
 
-from harness.build.make_log import MakeLog, all_warnings, first_error, merge_warnings
+import pytest
+
+from harness.build.make_log import (
+    MakeLog,
+    all_warnings,
+    error_place,
+    first_error,
+    host_failure,
+    merge_warnings,
+)
 
 FAILED = """\
 make -C /src/tree
@@ -104,3 +113,37 @@ def test_merge_warnings_of_an_object_made_again_replaces_them() -> None:
 def test_warnings_of_modpost_count() -> None:
     log = read(["  MODPOST vmlinux.o", "WARNING: modpost: section mismatch"])
     assert all_warnings(log.warnings) == ("WARNING: modpost: section mismatch",)
+
+
+@pytest.mark.parametrize(
+    ("error", "place", "stable"),
+    [
+        ("lib/a.c:45:6: error: 'x'", "lib/a.c:45", "lib/a.c:45: error: 'x'"),
+        ("lib/a.c:45: Error: bad", "lib/a.c:45", "lib/a.c:45: Error: bad"),
+        ("arch/x/Kconfig:7: syntax error", "arch/x/Kconfig:7", "arch/x/Kconfig:7: syntax error"),
+        ("ld: lib/x.o: undefined reference to `f'", "", "ld: lib/x.o: undefined reference to `f'"),
+        ('ERROR: modpost: "f" undefined!', "", 'ERROR: modpost: "f" undefined!'),
+        ("", "", ""),
+    ],
+)
+def test_place_of_an_error_is_without_its_column(error: str, place: str, stable: str) -> None:
+    assert error_place(error) == (place, stable)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "gcc: fatal error: Killed signal terminated program cc1",
+        "gcc: internal compiler error: Killed (program cc1)",
+        "mm/vmalloc.c:3:1: internal compiler error: Segmentation fault",
+        "make[2]: *** [scripts/Makefile.build:286: mm/vmalloc.o] Error 137",
+        "make[2]: *** [scripts/Makefile.build:286: mm/vmalloc.o] Killed",
+        "make[2]: *** [scripts/Makefile.build:286: mm/vmalloc.o] Terminated",
+        "cc1: out of memory allocating 65536 bytes: Cannot allocate memory",
+        "/bin/sh: 1: fork: retry: Resource temporarily unavailable",
+        "fatal error: error writing to /tmp/x.s: Input/output error",
+    ],
+)
+def test_end_by_the_host_is_told_from_an_error_of_the_source(line: str) -> None:
+    assert host_failure(["  CC      mm/vmalloc.o", line, "make: *** [Makefile:1: mm] Error 2"])
+    assert host_failure(FAILED) == ""

@@ -90,3 +90,71 @@ def test_install_that_fails_shows_the_words_of_apt(monkeypatch: pytest.MonkeyPat
 def test_install_of_nothing_runs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packages, "may_install", lambda: pytest.fail("asked"))
     packages.install(())
+
+
+# ---------------------------------------------------------------- there, and of no use
+
+
+def program(folder: Path, body: str, name: str = "tool") -> Path:
+    folder.mkdir(exist_ok=True)
+    file = folder / name
+    file.write_text(f"#!/bin/sh\n{body}\n")
+    file.chmod(0o755)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("exit 0", ""),
+        ("echo tool 4.3", ""),
+        ("echo tool 10.0", ""),
+        ("echo tool 3.82", "it is version 3.82, and 4.0 or newer is needed"),
+        ("echo no such option >&2; exit 1", "it refuses --x y: no such option"),
+        ("exit 127", "it refuses --x y"),
+        ("kill -9 $$", "it refuses --x y"),
+    ],
+)
+def test_program_that_does_not_do_says_why(tmp_path: Path, body: str, why: str) -> None:
+    tool = program(tmp_path, body)
+    assert Requirement(str(tool), ("p",), "", trial=("--x", "y"), oldest=(4, 0)).unfit == why
+
+
+def test_program_for_another_machine_cannot_be_run(tmp_path: Path) -> None:
+    tool = program(tmp_path, "")
+    tool.write_bytes(b"\x7fELF")
+    assert "cannot be run" in Requirement(str(tool), ("p",), "", trial=("--x",)).unfit
+
+
+def test_missing_program_is_missing_and_not_unfit() -> None:
+    assert Requirement("no-such-program", ("p",), "", trial=("--x",)).unfit == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "says"),
+    [
+        ("setpriv", "echo 'unrecognized option: pdeathsig' >&2; exit 1", "pdeathsig"),
+        ("qemu-system-aarch64", "echo 'QEMU emulator version 6.2.0'", r"6\.2, and 7\.2 or newer"),
+        (
+            "qemu-system-aarch64",
+            '[ "$1" != -sandbox ] || { echo "-sandbox support is not enabled" >&2; exit 1; }',
+            "-sandbox support is not enabled",
+        ),
+    ],
+)
+def test_require_names_the_program_that_does_not_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, body: str, says: str
+) -> None:
+    arch = load_arch("arm64")
+    needed = [r for r in packages.requirements((arch,)) if r.what in ("setpriv", arch.qemu)]
+    monkeypatch.setattr(packages, "requirements", lambda _: tuple(needed))
+    for there in ("setpriv", "qemu-system-aarch64"):
+        program(tmp_path / "bin", "exit 0", there)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    packages.require((arch,))
+    program(tmp_path / "odd", body, name)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'odd'}:{tmp_path / 'bin'}:/usr/bin:/bin")
+    with pytest.raises(InfraError, match=says) as caught:
+        packages.require((arch,))
+    assert str(tmp_path / "odd" / name) in caught.value.what
+    assert "first in PATH" in caught.value.hint

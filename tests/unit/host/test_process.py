@@ -50,7 +50,8 @@ def test_run_of_a_command_with_bytes_that_are_no_text_replaces_them() -> None:
 
 
 def test_environ_leaves_out_settings_of_another_build(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("MAKEFLAGS", "ARCH", "KBUILD_OUTPUT", "LC_MESSAGES", "GIT_DIR", "KCFLAGS"):
+    for name in ("MAKEFLAGS", "ARCH", "KBUILD_OUTPUT", "LC_MESSAGES", "GIT_DIR", "KCFLAGS",
+                 "LLVM_IAS", "HOSTCFLAGS", "CONFIG_NUMA", "GNUMAKEFLAGS", "CPATH"):  # fmt: skip
         monkeypatch.setenv(name, "theirs")
     monkeypatch.setenv("http_proxy", "kept")
     done = process.run(("env",), env={"KBUILD_BUILD_USER": "ours"})
@@ -59,6 +60,56 @@ def test_environ_leaves_out_settings_of_another_build(monkeypatch: pytest.Monkey
     assert found["KBUILD_BUILD_USER"] == "ours"
     assert found["http_proxy"] == "kept"
     assert "theirs" not in found.values()
+
+
+@pytest.fixture
+def clean(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment without anything for a build."""
+    for name in list(os.environ):
+        if name not in ("PATH", "HOME"):
+            monkeypatch.delenv(name)
+    return monkeypatch
+
+
+SETTINGS = [
+    "LLVM",
+    "CC",
+    "ARCH",
+    "CROSS_COMPILE",
+    "KCFLAGS",
+    "KBUILD_OUTPUT",
+    "KCONFIG_ALLCONFIG",
+    "LD",
+    "HOSTCC",
+    "V",
+    "O",
+    "MAKEFLAGS",
+    "INSTALL_MOD_PATH",
+    "CONFIG_KASAN",
+    "LLVM_IAS",
+    "HOSTCFLAGS",
+]
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_build_setting_without_effect_is_told(clean: pytest.MonkeyPatch, name: str) -> None:
+    clean.setenv(name, "x")
+    assert process.ignored_build_settings() == (f"{name}=x",)
+    assert name not in process.environ()
+
+
+@pytest.mark.parametrize("name", ["LANG", "LC_ALL", "GIT_DIR", "http_proxy", "TERM", "EDITOR"])
+def test_other_settings_are_not_told(clean: pytest.MonkeyPatch, name: str) -> None:
+    clean.setenv(name, "x")
+    clean.setenv("CC", " ")
+    assert process.ignored_build_settings() == ()
+
+
+def test_what_a_make_around_the_harness_sets_is_not_told(clean: pytest.MonkeyPatch) -> None:
+    clean.setenv("MAKELEVEL", "1")
+    clean.setenv("MAKEFLAGS", "-j4 --jobserver-auth=3,4")
+    clean.setenv("V", "1")  # given to that make by a person
+    assert process.ignored_build_settings() == ("V=1",)
 
 
 def test_run_of_a_missing_program_names_doctor() -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,27 @@ def test_descriptions_of_the_checkout_are_sound() -> None:
         assert test.name == name
     for load in load_loads(own).values():
         assert load.summary
+
+
+def test_intensity_ranges_are_those_of_the_code() -> None:
+    """The program refuses what is outside with exit code 2, when the kernel is built long since."""
+    own = Checkout(Path(__file__).resolve().parents[3])
+    shared = {file.stem: file.read_text() for file in (own.loads / "_lib").glob("*.c")}
+    header = (own.loads / "_lib/load.h").read_text()
+    checked = []
+    for load in load_loads(own).values():
+        code = "".join(file.read_text() for file in load.folder.glob("*.c"))
+        code += "".join(text for stem, text in shared.items() if f"{stem}_main(" in code)
+        most = re.search(r"\.most = (\w+)", code)
+        if most is None:
+            continue  # a module
+        number = re.search(rf"#define {most[1]} (\d+)", code + header)
+        least = re.search(r"\.least = (\d+)", code) or re.search(r"\.least = (\d+)", header)
+        assert least
+        told = int(least[1]), int(number[1] if number else most[1])
+        assert (load.name, load.intensity_range) == (load.name, told)
+        checked.append(load.name)
+    assert len(checked) >= 11
 
 
 def test_old_key_of_a_description_means_the_new_one(tmp_path: Path) -> None:

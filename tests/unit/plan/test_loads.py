@@ -20,7 +20,7 @@ from harness.plan.loads import (
     pressures,
 )
 
-ANON = Load("anon", Path("anon"), "fills memory", intensity="125%")
+ANON = Load("anon", Path("anon"), "fills memory", intensity="125%", intensity_range=(1, 1000))
 TASKS = Load("tasks", Path("tasks"), "many tasks", intensity="300")
 PLAIN = Load("plain", Path("plain"), "has one size")
 LOADS = {load.name: load for load in (ANON, TASKS, PLAIN)}
@@ -83,6 +83,8 @@ def test_load_with_a_fault_is_refused_in_one_line(value: object, said: str) -> N
         ("anon:200", "must be like its default, 125%"),
         ("tasks:50%", "must be like its default, 300"),
         ("plain:50%", "has none"),
+        ("anon:999999%", "load 'anon:999999%': intensity 999999%: must be 1% to 1000%"),
+        ("tasks+anon:1001%:seed=3", "intensity 1001%: must be 1% to 1000%"),
     ],
 )
 def test_combination_with_a_wrong_load_or_intensity_is_refused(combination: str, said: str) -> None:
@@ -92,7 +94,8 @@ def test_combination_with_a_wrong_load_or_intensity_is_refused(combination: str,
 
 
 def test_combination_of_known_loads_passes() -> None:
-    for combination in ("none", "anon", "anon:80%+tasks:100+plain:seed=9"):
+    combinations = ("none", "anon", "anon:80%+tasks:100+plain:seed=9", "anon:1%", "anon:1000%")
+    for combination in (*combinations, "tasks:9999999"):
         check_pressures(combination, LOADS)
     assert loads_named(["none", "anon:1%+tasks", "anon"]) == ("anon", "tasks")
     assert pressures("none") == ()
@@ -114,6 +117,10 @@ def test_words_for_a_program_are_numbers_only() -> None:
         ({"name": "none"}, "stands for no load"),
         ({"ready_timeout_s": 0.0}, "ready_timeout_s = 0.0: must be above 0"),
         ({"intensity": "lots"}, "intensity = 'lots'"),
+        ({"intensity": "1001%"}, "load.toml: intensity = 1001%: must be 1% to 1000%"),
+        ({"intensity": ""}, "intensity_range: needs intensity"),
+        ({"intensity_range": (9, 1)}, "intensity_range = [9, 1]: must be least and most"),
+        ({"intensity_range": (0, 500)}, "intensity_range = [0, 500]: must be least and most"),
         ({"filesystem": "xfs"}, "'xfs': needs disk_mib"),
         ({"disk_times_ram": 2}, "disk_times_ram = 2: needs disk_mib"),
         ({"disk_mib": -1}, "must not be below 0"),
@@ -136,4 +143,4 @@ def test_disk_for_a_guest_grows_with_ram_from_the_size_asked_for() -> None:
 
 def test_cell_id_with_a_combination_is_fit_for_a_file() -> None:
     cell = Cell("x86_64", "debian:5.10", 4, (), 64, "sweep", "anon:95%:ramp=2.5+xfs-metadata")
-    assert cell.id == "x86_64/debian-5.10/p4/64M/sweep+anon~95pct~ramp=2.5+xfs-metadata"
+    assert cell.id == "x86_64/debian-5.10/p4/64M/sweep+anon.95pct.ramp-2.5+xfs-metadata"

@@ -59,7 +59,11 @@ VALUES: dict[str, tuple[str, str, object]] = {
     "--accel": ("auto", '"auto"', "auto"),
     "--jobs": ("3", '"3"', 3),
     "--repeat": ("4", "4", 4),
-    "--mirror": ("file:///srv/debian", '"file:///srv/debian"', "file:///srv/debian"),
+    "--mirror": (
+        "file:///a,file:///s file:///b",
+        '["file:///a,file:///s", "file:///b"]',
+        "file:///a,file:///s file:///b",
+    ),
     "--append": ('a=1,2 b="x y"', """'a=1,2 b="x y"'""", ("a=1,2", 'b="x y"')),
     "--qemu-arg": (
         "-device virtio-rng-pci,id=r",

@@ -240,3 +240,44 @@ def test_junit_missing_evidence_is_skipped(tmp_path: Path) -> None:
         file.unlink()
 
     assert len(list(parse(record, tmp_path).iter("testsuite"))) == 10
+
+
+def test_junit_failure_says_how_to_run_it_again(record: RunRecord, folder: Path) -> None:
+    result = find(record, "vmalloc-hygiene", "x86_64", 3, "anon")
+    failure = whole(record, result, folder).find("failure")
+    assert failure is not None
+    text = failure.text or ""
+    assert "no_leak: vmalloc-hygiene.c:118: 12 vmalloc pages more than before" in text
+    assert "run it again: harness run --series vmalloc-nofail --base debian:5.10 --arch" in text
+    assert "a shell in its guest: harness shell --series vmalloc-nofail" in text
+    assert "harness" not in failure.attrib["message"]
+
+
+def test_class_names_of_two_ranges_of_a_repository_are_the_same(
+    record: RunRecord, folder: Path
+) -> None:
+    def names(span: str, version: str) -> set[str]:
+        base = f"git:/home/me/linux#{span.partition('..')[0]}"
+        plan = replace(record.plan, series=f"git:/home/me/linux#{span}", base=base)
+        cells = tuple(replace(r, cell=replace(r.cell, base=base)) for r in record.cells[:4])
+        ranged = replace(record, plan=plan, cells=cells, series_name="git-linux")
+        root = parse(replace(ranged, tree_version=version), folder)
+        suites = {suite.attrib["name"] for suite in root.iter("testsuite")}
+        return suites | {case.attrib["classname"] for case in root.iter("testcase")}
+
+    one = names("v6.1~5..work", "6.1.1")
+    assert one == names("0123456789ab..topic/next", "6.1.2")
+    assert "git-linux.x86_64.p0.git-linux.128M.vmalloc-scope" in one
+    assert not any("home" in name or "work" in name or "v6" in name for name in one)
+
+
+def test_class_names_of_two_series_and_two_bases_differ(record: RunRecord, folder: Path) -> None:
+    def names(series: str, base: str) -> set[str]:
+        plan = replace(record.plan, series=series, base=base)
+        cells = tuple(replace(r, cell=replace(r.cell, base=base)) for r in record.cells[:4])
+        root = parse(replace(record, plan=plan, cells=cells, series_name=series), folder)
+        return {case.attrib["classname"] for case in root.iter("testcase")}
+
+    first = names("one", "git:/src/linux#v6.1")
+    assert not first & names("two", "git:/src/linux#v6.1")
+    assert not first & names("one", "git:/src/linux#v6.12")

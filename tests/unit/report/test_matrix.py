@@ -10,8 +10,17 @@ import pytest
 
 from harness.model.results import CaseResult, CellResult
 from harness.model.values import Verdict
-from harness.report.matrix import Matrix, Row, difference, duration, headline, lay_out, verdict_text
-from tests.unit.verdict.test_changes import run, track
+from harness.report.matrix import (
+    Matrix,
+    Row,
+    difference,
+    differences,
+    duration,
+    headline,
+    lay_out,
+    verdict_text,
+)
+from tests.unit.verdict.test_changes import run, stopped, track
 
 
 def with_expected(words: str, expected: str, **more: str) -> list[CellResult]:
@@ -84,3 +93,14 @@ def test_headline_of_finished_and_stopped_runs() -> None:
 )
 def test_duration(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_differences_a_kernel_with_a_fault_is_told_once() -> None:
+    tracks = [track("PF", test) for test in ("t", "u", "v")]
+    for one in tracks[:2]:
+        stopped(one, 1)
+    record = run(*tracks)
+    assert [(d.result.cell.test, d.others) for d in differences(record)] == [
+        ("t", " and 1 more cell of this kernel"),
+        ("v", ""),
+    ]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from harness.model.results import CaseResult, RunRecord
 from harness.model.values import Verdict
 from harness.report.patch_summary import patch_entries
-from tests.unit.verdict.test_changes import run, track
+from tests.unit.verdict.test_changes import run, stopped, track
 
 
 def sentences(record: RunRecord, patch: int) -> list[str]:
@@ -49,3 +49,20 @@ def test_patch_entries_without_change_and_without_test() -> None:
     assert sentences(run(track("PP")), 2) == [
         "not tested: no test has verdicts before and after it"
     ]
+
+
+def test_patch_entries_broken_kernel_is_one_sentence_for_all_tests() -> None:
+    tracks = [track("PFP", test, arch) for test in ("t", "u", "v") for arch in ("arm64", "x86_64")]
+    for one in tracks:
+        stopped(one, 1)
+    assert sentences(run(*tracks), 1) == ["does not build: a.c:4: error: x (on x86_64, arm64)"]
+    assert sentences(run(*tracks), 2) == ["mends the kernel: it builds again (on x86_64, arm64)"]
+    (entry, *_) = patch_entries(run(*tracks))
+    assert [sentence.bad for sentence in entry.sentences] == [True]
+
+
+def test_patch_entries_broken_kernel_has_all_its_suspects() -> None:
+    broken = track("P.F")
+    stopped(broken, 1)
+    text = "does not build: a.c:4: error: x (on arm64) (this or another of patches 1 to 2)"
+    assert sentences(run(broken), 1) == sentences(run(broken), 2) == [text]

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from harness.model.results import CaseResult, CellResult, RunRecord
+from dataclasses import replace
+
+from harness.model.results import CaseResult, CellResult, KernelFault, RunRecord, Stop
 from harness.model.values import Cell, Plan, Verdict
 from harness.verdict.changes import effects, what_changed
 
@@ -94,3 +96,36 @@ def test_what_changed_cases_within_a_failing_test() -> None:
 def test_what_changed_order_of_cells_does_not_matter() -> None:
     tracks = [*track("FFPPP"), *track("PPPFF", test="u")]
     assert what_changed(run(tracks)) == what_changed(run(tracks[::-1]))
+
+
+# ---------------------------------------------------------------- kernels with a fault
+
+
+def stopped(results: list[CellResult], *positions: int, what: str = "", line: int = 4) -> None:
+    """Give the results at *positions* a kernel that does not build."""
+    fault = KernelFault(Stop.BUILD, what or f"does not build: a.c:{line}: error: x", f"a.c:{line}")
+    for position in positions:
+        results[position] = replace(results[position], fault=fault)
+
+
+def test_what_changed_broken_build_is_told_from_a_failing_test() -> None:
+    broken = track("PFP")
+    stopped(broken, 1)
+    first, second = what_changed(run(broken))
+    assert (first.patch, first.stopped, first.mended) == (1, broken[1].fault, None)
+    assert (second.patch, second.stopped, second.mended) == (2, None, broken[1].fault)
+
+
+def test_what_changed_broken_build_counts_where_the_test_failed_before() -> None:
+    broken = track("FFF")
+    stopped(broken, 1)
+    assert [change.patch for change in what_changed(run(broken))] == [1, 2]
+
+
+def test_what_changed_same_fault_on_another_line_is_no_change() -> None:
+    broken = track("PFF")
+    stopped(broken, 1, line=4)
+    stopped(broken, 2, line=9)
+    assert [change.patch for change in what_changed(run(broken))] == [1]
+    stopped(broken, 2, what="does not build: b.c:9: error: y")
+    assert [change.patch for change in what_changed(run(broken))] == [1, 2]

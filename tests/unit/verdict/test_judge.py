@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from harness.model.results import CellResult, Ended, TestOutcome
+from harness.model.results import CellResult, Ended, KernelFault, Stop, TestOutcome
 from harness.model.values import Cell, GuestTest, Proves, SplatKind, Verdict
 from harness.verdict.judge import (
     expected_case,
     expected_test,
     judge,
-    judge_boot_failure,
+    judge_fault,
     missed_result,
+    splats_of,
 )
-from tests.unit.golden import FOLDER
+from harness.verdict.splat import is_death
 
 PASS, FAIL, ERROR, MISS, SKIP = (
     Verdict.PASS,
@@ -97,8 +98,29 @@ def test_expected_test_fails_with_its_cases() -> None:
 
 def test_judge_claim_without_a_matching_case_is_not_as_expected() -> None:
     assert expected_test(TEST, SERIES, 1, ["renamed_a"]) is FAIL
-    result = seen(1, *log("renamed_a"))
-    assert (result.verdict, result.as_expected) == (PASS, False)
+    for position in (1, 2):
+        result = seen(position, *log("renamed_a"))
+        assert (result.verdict, result.as_expected) == (ERROR, False)
+        says = 'demo/test.toml: proves[0]: no case of the module matches "mended_*"'
+        assert result.anomalies == (says,)
+    for lines in (log("a", planned=2), log("a", end=False), ("1..0 # SKIP none",)):
+        assert says not in seen(1, *lines).anomalies
+    assert says not in seen(1, *log("renamed_a"), ended=Ended.DIED).anomalies
+
+
+def test_judge_case_that_passes_too_early_names_the_claim() -> None:
+    globs = Proves(SERIES, 3, ("also_*", "mended_b"))
+    test = replace(TEST, proves=(*TEST.proves, Proves("another", 9), globs))
+    lines = log("always", "mended_a", "mended_b", "!also_c")
+    result = judge(cell(1), test, SERIES, TestOutcome(Ended.DONE, lines), frozenset())
+    claim = 'demo/test.toml: proves[0]: cases "mended_*" fail before patch 2'
+    assert result.reason == f"1 of 4 cases failed: also_c; {claim}"
+    lines = log("always", "mended_a", "also_c")
+    test = replace(test, proves=(TEST.proves[0], replace(globs, cases=("also_*",))))
+    result = judge(cell(1), test, SERIES, TestOutcome(Ended.DONE, lines), frozenset())
+    also = 'demo/test.toml: proves[1]: cases "also_*" fail before patch 3'
+    assert (result.verdict, result.expected) == (PASS, FAIL)
+    assert result.reason == f"3 of 3 cases passed; {claim}; {also}"
 
 
 # ---------------------------------------------------------------- runs that came to their end
@@ -226,6 +248,17 @@ def test_judge_results_of_another_suite_are_an_error() -> None:
     assert result.reason == "no results of suite demo-suite, but of other"
 
 
+def test_module_that_skips_all_its_tests_is_a_skip() -> None:
+    result = seen(2, "KTAP version 1", "1..0 # SKIP no swap")
+    assert (result.verdict, result.as_expected) == (SKIP, True)
+
+
+def test_subtest_that_announced_tests_and_ran_none_is_an_error() -> None:
+    lines = ("    # Subtest: demo-suite", "    1..1", "        # Subtest: mended_a")
+    result = seen(2, *lines, "    ok 1 mended_a", "ok 1 demo-suite")
+    assert (result.verdict, result.reason) == (ERROR, "1 of 1 cases broke: mended_a")
+
+
 def test_judge_fewer_cases_than_planned_are_an_error() -> None:
     result = seen(2, *log("always", "mended_a", planned=4))
     assert result.verdict is ERROR
@@ -255,6 +288,20 @@ def test_judge_splat_that_is_not_tolerated_is_a_failure() -> None:
     assert not result.as_expected
     before = seen(1, WARNING, *log("always", "!mended_a"))
     assert (before.verdict, before.expected, before.as_expected) == (FAIL, FAIL, False)
+
+
+def test_judge_complaint_that_no_rule_knows_is_a_failure_unless_tolerated() -> None:
+    dump = ("demo: the state is odd", "CPU: 0 PID: 7 Comm: x", "Call Trace:", " demo_put+0x1/0x2")
+    lines = (*dump, *log("mended_a", "always"))
+    result = seen(2, *lines)
+    assert (result.verdict, result.reason) == (
+        FAIL, "unclassified: demo: the state is odd in demo_put",
+    )  # fmt: skip
+    test = replace(TEST, tolerated_splats=(SplatKind.UNCLASSIFIED,))
+    outcome = TestOutcome(Ended.DONE, lines)
+    assert judge(cell(2), test, SERIES, outcome, frozenset()).verdict is PASS
+    died = TestOutcome(Ended.DIED, (*lines, *dump, "Kernel panic - not syncing: panic_on_warn set"))
+    assert judge(cell(2), test, SERIES, died, frozenset()).verdict is FAIL, "no death is tolerated"
 
 
 def test_judge_tolerated_splats_of_test_and_load_pass() -> None:
@@ -303,50 +350,37 @@ def test_judge_reason_is_one_line() -> None:
         assert result.reason
 
 
-# ---------------------------------------------------------------- guests that never came up
+# ---------------------------------------------------------------- kernels that no test ran on
 
 
-def boot(*console: str, position: int = 2) -> CellResult:
-    return judge_boot_failure(cell(position), TEST, SERIES, console)
+BROKEN = KernelFault(Stop.BUILD, "does not build: lib/a.c:4: error: x", "lib/a.c:4", patch=2)
+HALTS = KernelFault(Stop.BOOT, "does not boot: halted in sort_r", "lib/sort.c:204", patch=2)
 
 
-def test_judge_boot_failure_oops_on_the_console_is_a_failure() -> None:
-    result = boot("[    0.1] Linux version 5.10.262", *OOPS)
-    assert result.verdict is FAIL
-    assert result.reason == (
-        "the kernel died before it was ready: kernel NULL pointer dereference in demo_write"
-    )
+def test_judge_fault_is_a_failure_with_place_and_patch() -> None:
+    result = judge_fault(cell(2), TEST, SERIES, BROKEN)
+    assert (result.verdict, result.fault, result.as_expected) == (FAIL, BROKEN, False)
+    assert result.reason == "does not build: lib/a.c:4: error: x, a line of patch 2"
+    result = judge_fault(cell(2), TEST, SERIES, HALTS)
+    assert result.reason == "does not boot: halted in sort_r (lib/sort.c:204), a line of patch 2"
+
+
+def test_judge_fault_is_not_the_failure_that_was_expected_before_a_patch() -> None:
+    result = judge_fault(cell(0), TEST, SERIES, HALTS)
+    assert (result.verdict, result.expected) == (FAIL, FAIL)
     assert not result.as_expected
-    assert not boot(*OOPS, position=1).as_expected, "not what the base was expected to do"
 
 
-def test_judge_boot_failure_bug_or_panic_is_a_failure() -> None:
-    console = (FOLDER / "splat/bug-x86.log").read_text().split("\n")
-    assert boot(*console).verdict is FAIL
-    assert boot("Kernel panic - not syncing: corrupted stack end detected").verdict is FAIL
+def test_splats_of_a_console() -> None:
+    (splat,) = splats_of(OOPS)
+    assert splat.kind is SplatKind.OOPS
 
 
-@pytest.mark.parametrize(
-    "last",
-    [
-        "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)",
-        "Kernel panic - not syncing: No working init found.  Try passing init= option",
-        "Kernel panic - not syncing: Requested init /init failed (error -2).",
-        "Kernel panic - not syncing: System is deadlocked on memory",
-        "Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000100",
-        "[    0.2] Memory: 92648K/131072K available",
-        WARNING,
-    ],
-)
-def test_judge_boot_failure_silence_and_bad_initramfs_are_a_miss(last: str) -> None:
-    result = boot("[    0.1] Linux version 5.10.262", last)
-    assert result.verdict is MISS
-    assert result.reason.startswith("the guest did not come up: ")
-
-
-def test_judge_boot_failure_empty_console_is_a_miss() -> None:
-    assert boot().reason == "the guest did not come up: it was silent"
-    assert boot("", " ").verdict is MISS
+@pytest.mark.parametrize("frames", [1, 60, 5000])
+def test_splats_of_a_console_death_in_a_long_splat_is_one(frames: int) -> None:
+    hung = ["INFO: task demo:7 blocked for more than 122 seconds.", *[" frame+0x1/0x2"] * 170]
+    last = "Kernel panic - not syncing: hung_task: blocked tasks"
+    assert any(map(is_death, splats_of([*hung, last, *[" frame+0x1/0x2"] * frames])))
 
 
 def test_missed_result_has_its_reason() -> None:

@@ -24,6 +24,13 @@ def texts(*records: str) -> list[str]:
         "[    1.234567][   T57]     ok 1 - x",
         "[    1.234567][    C0]     ok 1 - x",
         "6,803,2130411,-;    ok 1 - x",
+        "6.4.0,6,803,2130411,-,ncfrag=0/33;    ok 1 - x",
+        "\0\0[    1.234567]     ok 1 - x",
+        "\ufeff[    1.234567]     ok 1 - x",
+        "\x1b]0;title\x07\x1b[1;33m[    1.234567]\x1b[0m     ok 1 - x",
+        "[18446744073.709551]     ok 1 - x\r",
+        "[Mon Nov  1 12:00:00 2021]     ok 1 - x",
+        "Nov 01 12:00:00 host kernel:     ok 1 - x",
         "6,803,2130411;    ok 1 - x",
         "\x1b[32m[    1.234567] \x1b[0m    ok 1 - x\x1b[m",
     ],
@@ -54,6 +61,23 @@ def test_log_lines_stamp_in_the_middle_cuts_a_line() -> None:
     cut = "    ok 1 - a[    1.234567] random: crng init done"
     assert texts(cut) == ["    ok 1 - a", "random: crng init done"]
     assert texts("# case: [    1.234567] quoted") == ["# case: [    1.234567] quoted"]
+
+
+@pytest.mark.parametrize(
+    ("record", "callers"),
+    [
+        ("[    1.234567][   T57] a", ["T57"]),
+        ("<4>[    1.234567][    C0] a\nb", ["C0", "C0"]),
+        ("6,803,2130411,-,caller=T57;a", ["T57"]),
+        ("6,803,2130411,c,caller=C1,more=x;a", ["C1"]),
+        ("[    1.234567][    C0] a[    1.234568][    T2] b", ["C0", "T2"]),
+        ("[    1.234567][    C0] a[    1.234568] b", ["C0", ""]),
+        ("[    1.234567] a", [""]),
+        ("a [T57] b", [""]),
+    ],
+)
+def test_log_lines_know_who_printed_them(record: str, callers: list[str]) -> None:
+    assert [line.caller for line in log_lines([record])] == callers
 
 
 def test_log_lines_each_record_has_a_line_with_its_number() -> None:

@@ -95,7 +95,23 @@ def test_parse_truncated_log_keeps_results_and_is_incomplete() -> None:
         ("ok 1 x # XFAIL known", "PASS", "XFAIL"),
         ("not ok 1 x # TIMEOUT 45 seconds", "FAIL", "TIMEOUT"),
         ("not ok 1 x # ERROR no file", "ERROR", "ERROR"),
-        ("ok 1 x # ERRORS none", "ERROR", "ERROR"),
+        ("ok 1 x # ERRORS none", "PASS", ""),
+        ("ok 1 x # error path", "PASS", ""),
+        ("not ok 1 x # error path", "FAIL", ""),
+        ("ok 1 x # timeout of 45 seconds is kept", "PASS", ""),
+        ("not ok 1 x # todo list", "FAIL", ""),
+        ("ok 1 x # ERROR-free", "PASS", ""),
+        ("ok 1 x # skipping nothing", "PASS", ""),
+        ("ok 1 x # skip-list", "PASS", ""),
+        ("ok 1 x # rcode=0", "PASS", ""),
+        ("not ok 1 x # exit=1", "FAIL", ""),
+        ("ok 1 x # SKIP:why", "SKIP", "SKIP"),
+        ("ok 1 x #SKIP why", "SKIP", "SKIP"),
+        ("ok 1 x # skipped: why", "SKIP", "SKIP"),
+        ("ok 1 x # Skip", "SKIP", "SKIP"),
+        ("not ok 1 x # TODO", "DONE", "TODO"),
+        ("not ok 1 x # TIMEOUT", "FAIL", "TIMEOUT"),
+        ("ok 1 x # UNKNOWN word", "PASS", ""),
         ("ok 1 - x", "PASS", ""),
         ("ok 1 x # 5 skips", "PASS", ""),
     ],
@@ -112,6 +128,11 @@ def test_parse_directives(line: str, verdict: str, directive: str) -> None:
         ("-1 is no dash", "-1 is no dash"),
         ("with#hash", "with#hash"),
         ("#2", "#2"),
+        (r"with \# hash", "with # hash"),
+        (r"no \# SKIP", "no # SKIP"),
+        (r"back\\slash", "back\\slash"),
+        (r"one\slash", r"one\slash"),
+        ("hash # in name # SKIP why", "hash # in name"),
         ("name # remark", "name"),
         ("", "case 1"),
     ],
@@ -184,7 +205,8 @@ def test_parse_plans_of_several_modules_add_up() -> None:
 
 WORDS = st.sampled_from(
     ["ok 1 - a", "not ok 2 b", "ok 3 c # SKIP", "1..3", "1..0", "KTAP version 1", "TAP version 14",
-     "# Subtest: s", "# a: says", "Bail out!", "[    1.234567] ", "", "random text", "\\x0a"]
+     "# Subtest: s", "# a: says", "Bail out!", "[    1.234567] ", "", "random text", "\\x0a",
+     "TAP version 13", "# Subtest: a", "1..0 # SKIP why", "ok", "not ok", "not ok a", "ok 1 s"]
 )  # fmt: skip
 LINES = st.lists(
     st.one_of(

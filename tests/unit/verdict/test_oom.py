@@ -116,6 +116,20 @@ def test_oom_reports_cut_and_consecutive_reports() -> None:
     assert (one.victim_pid, one.zones) == (None, ())
 
 
+def test_oom_reports_name_that_is_cut_takes_no_later_kill() -> None:
+    cut, whole = (
+        "Out of memory: Killed process 8 (a b",
+        "Out of memory: Killed process 9 (c) total-vm:4kB",
+    )
+    for between in ([], ["foo: bar"], ["foo: bar"] * 9):
+        found = list(oom_reports([cut, *between, whole]))
+        assert [(one.victim, one.victim_pid) for one in found] == [("a b", 8), ("c", 9)]
+    assert [one.victim for one in oom_reports([cut, "c) total-vm:4kB", whole])] == [
+        r"a b\x0ac",
+        "c",
+    ]
+
+
 def test_kill_text_and_request_text() -> None:
     (memcg,) = reports(FOLDER / "oom/seen-memcg-5.10-x86_64.log")
     assert request_text(memcg) == (
@@ -157,7 +171,7 @@ def test_oom_reports_of_any_text_are_bounded(lines: list[str]) -> None:
     found = list(oom_reports(lines))
     assert len(found) <= len(lines)
     for one in found:
-        assert one.asker or one.victim_pid is not None or one.nobody_left
+        assert one.order is not None or one.victim_pid is not None or one.nobody_left
         assert len(kill_text(one)) < 2000
         assert victim_of(one, ("anon",)) in Victim
     assert oom_report("\n".join(line.replace("\n", " ") for line in lines)) == next(

@@ -39,7 +39,6 @@ class Guests:
         self._space = Workspace(Checkout(folder), Cache(folder / "cache"), lambda _: None)
         self._run = RunFolder(folder / "run")
         for name, stand_in in (
-            ("observe", self._observe),
             ("judged", self._judged),
             ("reset_counters", self._reset),
             ("read_counters", lambda *_: self.counters),
@@ -47,7 +46,7 @@ class Guests:
         ):
             monkeypatch.setattr(run, name, stand_in)
 
-    def _observe(self, _: CellJob, folder: Path, __: Any, around: Any) -> Observation:
+    def _observe(self, _: CellJob, folder: Path, around: Any) -> Observation:
         assert folder.is_dir()
         assert not list(folder.iterdir())
         (folder / "console.log").write_text("boot\n")
@@ -71,7 +70,8 @@ class Guests:
         cell = Cell("x86_64", "dir:toy", 1, (), 128, "sweep", "none")
         job = SimpleNamespace(key=key, cell=cell, test=test, series=SimpleNamespace(name="toy"))
         unused: Any = None
-        one = run._Counting(all_archs()[0], unused, sources, self._space, self._run, unused)
+        lab: Any = SimpleNamespace(workspace=self._space, observe=self._observe)
+        one = run._Counting(all_archs()[0], unused, sources, lab, self._run)
         return one.test(cast(CellJob, job))
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 
 from harness.arch import all_archs, load_arch
 from harness.guest.qemu.argv import (
+    SHELL,
     Channels,
+    by_hand_script,
     clone_argv,
     clone_words,
     disk_serial,
@@ -215,3 +218,20 @@ def test_words_of_the_users_are_in_guest_clone_and_key(arch: Arch) -> None:
         assert "virtio-rng-pci" in option(argv, "-device")
     for one in (replace(plain, cmdline=("b",)), replace(plain, qemu_args=("-s",))):
         assert symbolic_argv(one) != symbolic_argv(plain)
+
+
+@ARCHS
+def test_by_hand_script_is_the_guest_with_a_shell_and_nothing_inherited(arch: Arch) -> None:
+    guest = spec(arch, kernel=Path("/a b/k"), disks_mib=(8, 16), cmdline=("quiet",))
+    *comments, first, second, command, rest = by_hand_script(guest).split("\n")
+    assert all(line.startswith("# ") for line in comments)
+    assert (first, second, rest) == (
+        "truncate -s 8M scratch-0.img",
+        "truncate -s 16M scratch-1.img",
+        "",
+    )
+    argv = tuple(shlex.split(command))
+    shell = replace(guest, cmdline=("quiet", SHELL))
+    disks = [Path("scratch-0.img"), Path("scratch-1.img")]
+    assert argv == qemu_argv(shell, Channels.by_hand(), disks=disks)
+    assert not any("fd=" in word or word == "-incoming" for word in argv)

@@ -30,6 +30,11 @@ def test_console_lines_of_record_share_stamp() -> None:
     ]
 
 
+def test_console_stamps_with_spaces_and_of_a_wrapped_clock() -> None:
+    lines = ["[18446744073.709550] early", "[    1.000002 ][    T0 ] one", "<6>[    1.000003] two"]
+    assert list(stamped(lines)) == [(-1, "early"), (1_000_002, "one"), (1_000_003, "two")]
+
+
 def with_gaps(*gaps: Gap) -> tuple[str, int]:
     """Fill a log of which each of *gaps* has its mark, "-", with the letters of a console."""
     whole, found = filled(["x", *(gap.mark for gap in gaps), "y"], gaps, enumerate("abcde"))

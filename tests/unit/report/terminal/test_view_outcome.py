@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from harness.model.results import CaseResult, RunRecord
+from harness.model.results import CaseResult, PatchRecord, RunRecord
 from harness.model.values import Verdict
 from harness.report.terminal.view import DIFFERENCES_SHOWN, print_record
 from tests.unit.sample_run import TITLES, make_run
@@ -187,4 +188,44 @@ def test_run_without_verdicts(record: RunRecord) -> None:
     lines = printed(replace(record, cells=())).splitlines()
 
     assert lines[-1] == "no verdicts: 0 verdicts in 12 min 14 s"
-    assert "  not tested: no test has verdicts before and after it" in lines
+    assert "patches 1-4: not tested: no test has verdicts before and after it" in lines
+
+
+def test_outcome_names_the_failed_expectation_and_how_to_run_it(record: RunRecord) -> None:
+    lines = printed(record, 100).splitlines()
+    at = next(n for n, line in enumerate(lines) if line.startswith("✗! x86_64 p3 128M"))
+    assert "   FAIL, expected PASS: case no_leak failed: 12 vmalloc pages" in lines[at + 1]
+    assert (
+        "   no_leak: vmalloc-hygiene.c:118: 12 vmalloc pages more than before the test"
+        in (lines[at + 2])
+    )
+    text = "\n".join(lines[at:]).replace("\\\n", " ")
+    commands = [shlex.split(line) for line in text.splitlines() if line.startswith("   harness ")]
+    assert [words[:2] for words in commands[:2]] == [["harness", "run"], ["harness", "shell"]]
+    assert commands[0][8:12] == ["--position", "3", "--ram", "128M"]
+
+
+def test_outcome_of_a_repeated_cell_names_its_failure_once(record: RunRecord) -> None:
+    bad = next(r for r in record.cells if not r.as_expected and r.cases)
+    good = next(r for r in record.cells if r.as_expected)
+    runs = [replace(bad, cell=replace(bad.cell, repeat=n)) for n in range(20)]
+    runs[3:5] = [replace(good, cell=run.cell) for run in runs[3:5]]
+    text = printed(replace(record, cells=tuple(runs)), 200)
+    assert text.count("case no_leak failed") == 1
+    assert "FAIL, expected PASS, in 18 of 20 runs: case no_leak failed" in text
+    assert "1 difference: 20 verdicts" in text
+
+
+def test_outcome_of_some_positions_folds_patches_that_were_not_tested(record: RunRecord) -> None:
+    some = tuple(r for r in record.cells if r.cell.position in (2, 3))
+    text = printed(replace(record, cells=some), 200)
+    assert "patches 1-2, 4: not tested: no test has verdicts before and after it" in text
+    assert text.count("not tested") == 1
+    assert f"patch 3: {TITLES[2]}" in text
+
+
+def test_outcome_names_commits(record: RunRecord) -> None:
+    patches = tuple(PatchRecord(n, t, "5", f"{n}" * 40) for n, t in enumerate(TITLES, 1))
+    text = printed(replace(record, patches=patches, about="bisect: first fixing position: 2"), 200)
+    assert f"patch 2: 222222222222 {TITLES[1]}" in text
+    assert "bisect: first fixing position: 2" in text
