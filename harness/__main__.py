@@ -30,9 +30,10 @@ def main() -> int:
 def _run() -> int:
     from harness.cli import failures, streams
 
-    streams.set_up()
-    failures.watch_threads()
     try:
+        streams.in_utf8()
+        streams.set_up()
+        failures.watch_threads()
         code = _command_line()
         sys.stdout.flush()
     except streams.ReaderGone:

@@ -394,7 +394,8 @@ def guest(
             request.node.stash.setdefault(DRIVES, []).append(drive)
             yield booted
     except BootFailure as failure:
-        seen = seen_of_boot(failure, artifacts.debug)
+        judged = lab.judge_boot(kernel.position, spec, failure, artifacts.debug)
+        seen = seen_of_boot(judged, artifacts.debug)
         _show(request.node, seen, tmp_path)
         raise KernelFault(_told(seen, tmp_path)) from None
 

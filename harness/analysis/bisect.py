@@ -40,6 +40,7 @@ class Seen:
     verdict: Verdict
     what: str = ""  # one line: what is wrong with it
     stage: Stop | None = None  # that its kernel did not get past; None: the test could run
+    fault: str = ""  # of the kernel: the same wherever it fails in the same way, but for lines
     blamed: int = 0  # number of the patch that what went wrong leads to; 0: not known
 
     @property
@@ -47,7 +48,7 @@ class Seen:
         """The same for positions that fail in the same way."""
         if self.verdict is not Verdict.FAIL:
             return str(self.verdict.value)
-        return "" if self.stage is None else _LINE.sub("", self.what)
+        return "" if self.stage is None else _LINE.sub("", self.fault)
 
     @property
     def rank(self) -> int:
@@ -94,7 +95,8 @@ def _seen(result: CellResult, origin: Origin) -> Seen:
     if result.verdict is Verdict.PASS:
         return Seen(result.verdict)
     if result.fault is not None:
-        return Seen(result.verdict, result.reason, result.fault.stage, result.fault.patch)
+        fault = result.fault
+        return Seen(result.verdict, result.reason, fault.stage, fault.what, fault.patch)
     places = (place for splat in result.splats for f in splat.frames for place in f.places)
     found = (origin(result.cell.position, p.file, p.line) for p in places)
     return Seen(result.verdict, result.reason, blamed=next(filter(None, found), 0))

@@ -12,6 +12,7 @@ import threading
 import traceback
 from pathlib import Path
 
+from harness.cli.streams import ReaderGone
 from harness.model.errors import HarnessError, InfraError, Interrupted
 from harness.model.text import one_line
 
@@ -39,9 +40,15 @@ def _end_command(ended: threading.ExceptHookArgs) -> None:
 
 
 def report(error: BaseException) -> int:
-    """Print what *error* means on stderr, and return the exit code."""
+    """Print what *error* means on stderr, and return the exit code.
+
+    Raises:
+        ReaderGone: that is what it means, and there is nobody to print for.
+    """
     if _ended_threads and isinstance(error, KeyboardInterrupt | Interrupted):
         error = _ended_threads[0]
+    if isinstance(error, ReaderGone):
+        raise error
     failure = _in_our_words(error)
     # Where stderr takes nothing, the exit code has to do.
     with contextlib.suppress(Exception):

@@ -21,7 +21,6 @@ from harness import __version__
 from harness.cli import failures
 from harness.cli.arguments import Parser
 from harness.cli.commands import command_names, load_command
-from harness.cli.streams import ReaderGone
 from harness.host.paths import cache_at, default_cache, find_checkout, require_writable
 from harness.model.errors import UserError
 from harness.model.text import visible
@@ -83,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 require_writable(args.out, "--out")
             workspace = Workspace(checkout, cache, report=view, settle=view.close)
             return load_command(args.command).execute(args, workspace)
-    except (SystemExit, ReaderGone):
+    except SystemExit:
         raise
     except KernelFailed as failed:
         print(f"harness: {failed.text}", file=sys.stderr)

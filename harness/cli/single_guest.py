@@ -5,18 +5,20 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
+from harness.guest.guest import BootFailure
 from harness.model.errors import UserError
 from harness.model.text import one_line, visible
 from harness.model.values import GuestSpec
 from harness.plan.options import plan_of
 from harness.report.splat_text import splat_block
 from harness.run.artifacts import image_with_all
+from harness.run.boots import NoBoot
 from harness.run.driven import Seen
 from harness.run.lab import Lab
 from harness.run.prepare import prepare
@@ -33,6 +35,7 @@ class SingleGuest:
 
     spec: GuestSpec
     debug: DebugSource
+    judge: Callable[[BootFailure], NoBoot]  # says whose fault it is that it does not come up
     modules: tuple[Path, ...]  # those of ours that are in it
 
 
@@ -68,9 +71,11 @@ def guest_from(
             artifacts = replace(artifacts, initramfs=image_with_all(inside, artifacts, workspace))
         spec = lab.spec(arch, artifacts, ready.plan.ram_mib[0])
     modules = [*artifacts.modules.values(), *artifacts.programs.values()]
+    spec = replace(spec, cmdline=(*spec.cmdline, *cmdline))
     return SingleGuest(
-        replace(spec, cmdline=(*spec.cmdline, *cmdline)),
+        spec,
         artifacts.debug,
+        lambda failure: lab.judge_boot(position, spec, failure, artifacts.debug),
         tuple(file for file in modules if file.suffix == ".ko"),
     )
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import codecs
 import errno
 import io
+import locale
 import os
 import sys
 from typing import TextIO
 
 from harness.model.errors import InfraError
 
+_KEPT = "harness_output"  # option -X of ours: the encoding of a process that was begun anew
 _NAMES = {1: "standard output", 2: "standard error"}
 
 
@@ -55,6 +57,19 @@ class _Output(io.TextIOWrapper):
         )
 
 
+def in_utf8() -> None:
+    """Begin this process anew in Python's UTF-8 mode if its locale has another encoding.
+
+    Names of files, arguments and the texts of all files are UTF-8 then, ours and those of the
+    libraries, and standard output and error stay as they were.
+    """
+    encoding = codecs.lookup(locale.getencoding()).name
+    if encoding != "utf-8" and not sys.flags.utf8_mode and sys.executable:
+        kept = getattr(sys.stdout or sys.stderr, "encoding", encoding)
+        options = ("-X", "utf8", "-X", f"{_KEPT}={kept}")
+        os.execv(sys.executable, (sys.executable, *options, *sys.orig_argv[1:]))
+
+
 def set_up() -> None:
     """Make standard output and error of this process fit for any text, even where they are closed.
 
@@ -74,7 +89,7 @@ def set_up() -> None:
 def _output(number: int, before: TextIO | None) -> _Output:
     return _Output(
         io.BufferedWriter(io.FileIO(number, "wb", closefd=False)),
-        encoding=before.encoding if before is not None else "utf-8",
+        encoding=sys._xoptions.get(_KEPT) or (before.encoding if before is not None else "utf-8"),
         errors="harness",
         line_buffering=number == 2 or os.isatty(number),
     )

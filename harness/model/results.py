@@ -80,6 +80,12 @@ class KernelFault:
     grounds: str = ""  # why the host and the base are not to blame, one line
 
     @property
+    def text(self) -> str:
+        """What is wrong, with its place and the patch, as one line."""
+        at = f" ({self.place})" if self.place and self.place not in self.what else ""
+        return ", ".join(filter(None, (f"{self.what}{at}", self.leads_to)))
+
+    @property
     def leads_to(self) -> str:
         """The patch in words, to follow the place: "a line of patch 6", or ""."""
         if not self.patch or not self.place:

@@ -135,6 +135,11 @@ def guest_spec(
         qemu_args=plan.qemu_args,
         disks_mib=disks_mib,
         ssh=artifacts.ssh,
-        # Each result in the store lies in a folder that is named after its content key.
-        content=key_of(artifacts.kernel.image_sha256, artifacts.initramfs.parent.name),
+        content=content_of(artifacts.kernel, artifacts.initramfs),
     )
+
+
+def content_of(kernel: Kernel, initramfs: Path) -> str:
+    """Return what stands for a kernel and an initramfs in the key of a guest."""
+    # Each result in the store lies in a folder that is named after its content key.
+    return key_of(kernel.image_sha256, initramfs.parent.name)

@@ -95,10 +95,12 @@ class Boots:
             up = self._up.get(_setting(spec), "")
         if up:
             return Control(kernel=up)
-        if death.attributable:
+        # Words of the user's may be at fault as much as the kernel.
+        own_words = bool(spec.cmdline or spec.qemu_args)
+        if death.attributable and not own_words:
             return Control(probe=probe_now(spec.arch, spec.accel).reason)
         kernel, why = witness(spec)
-        return Control(kernel=kernel, no_kernel=why)
+        return Control(kernel=kernel, no_kernel=why, only_kernel=True)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from harness.guest.guest import BootFailure, Guest
+from harness.guest.guest import Guest
 from harness.guest.transport.console import newer_than
 from harness.guest.transport.protocol import lines_of
 from harness.host.deadline import Deadline
@@ -24,6 +24,7 @@ from harness.model.jsonio import suggest
 from harness.model.printk import STAMP
 from harness.model.results import Ended, Phase, Splat, Stuck
 from harness.model.values import SplatKind, Verdict
+from harness.run.boots import NoBoot
 from harness.run.diagnose import Diagnosis
 from harness.run.symbolize import DebugSource, decode
 from harness.verdict.log_facts import read_log
@@ -153,11 +154,16 @@ class Drive:
         return f"the kernel hangs{place}{kind}: {reason}"
 
 
-def seen_of_boot(failure: BootFailure, debug: DebugSource) -> Seen:
-    """Return what a kernel did that did not get as far as ready."""
-    splats = read_log(failure.console).splats
-    fault = _death(splats, failure.reason) if failure.kind != "silent" else failure.reason
-    return Seen(decode(_timeless(splats), debug), fault, "", failure.console)
+def seen_of_boot(judged: NoBoot, debug: DebugSource) -> Seen:
+    """Return what a kernel did that did not get as far as ready, and is to blame for it.
+
+    Raises:
+        GuestError: it is not, or nobody knows.
+    """
+    if judged.fault is None:
+        raise GuestError(judged.why)
+    splats = read_log(judged.console).splats
+    return Seen(decode(_timeless(splats), debug), judged.fault.text, "", judged.console)
 
 
 def seen_on_console(

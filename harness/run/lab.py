@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
@@ -28,6 +30,7 @@ from harness.plan.plan import RAM_MIB
 from harness.run.artifacts import (
     GuestArtifacts,
     boot_artifacts,
+    content_of,
     guest_artifacts,
     guest_spec,
     make_kernel,
@@ -43,6 +46,7 @@ from harness.source.apply import unapplied
 from harness.source.line_origin import patch_of_line
 
 T = TypeVar("T")
+_STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Lab:
@@ -199,11 +203,12 @@ class Lab:
             base = make_kernel(self.ready, asked.arch, 0, self.workspace)
         except KernelBuildError as error:
             return "", f"the base, to compare with, does not build: {error.error}"
-        spec = self.spec(asked.arch, self.boot_artifacts(asked.arch, base), asked.ram_mib)
-        if spec.content == asked.content:
-            return "", "it is the same kernel as position 0"
+        content = content_of(base, asked.initramfs)
+        if content == asked.content:
+            return "", "its kernel is that of position 0"
+        spec = replace(asked, kernel=base.image, content=content, disks_mib=())
         try:
-            self.templates.make(replace(spec, initramfs=asked.initramfs), READY_S)
+            self.templates.make(spec, READY_S)
         except BootFailure as failure:
             return "", f"position 0 does not come up with {asked.ram_mib}M either: {failure.reason}"
         self.boots.came_up(spec, "position 0")
@@ -218,8 +223,8 @@ class Lab:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            with process.stop_all():
+            with _undisturbed(), process.stop_all():
+                self._pool.shutdown(wait=False, cancel_futures=True)
                 kill_all()
                 self._pool.shutdown(wait=True)
         self._pool.shutdown(wait=True)
@@ -229,3 +234,20 @@ def _without_kernel(plan: Plan, arch: Arch, accel: AccelName) -> GuestSpec:
     """Describe a guest as those of *plan*, for QEMU alone to look at."""
     nothing = Path()
     return GuestSpec(arch, nothing, nothing, RAM_MIB, plan.cpus, accel, qemu_args=plan.qemu_args)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ignore a second Ctrl-C or SIGTERM inside: it would leave what the first one stops halfway.
+
+    A guest that is ended then would pass for one that somebody else has killed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _STOPS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -57,10 +57,9 @@ def run_in(lab: Lab, run: RunFolder, *, fresh: bool = False) -> RunRecord:
     try:
         matrix.fill()
     except (KeyboardInterrupt, Interrupted):
-        record = replace(record, finished=False, error="interrupted")
-        raise Interrupted(
-            "interrupted; what is finished is kept", hint="run the same command to go on"
-        ) from None
+        stopped = f"interrupted{matrix.not_run()}"
+        record = replace(record, finished=False, error=stopped)
+        raise _interruption(stopped, fresh=fresh) from None
     except HarnessError as error:
         record = replace(record, finished=False, error=error.what)
         raise
@@ -73,6 +72,13 @@ def run_in(lab: Lab, run: RunFolder, *, fresh: bool = False) -> RunRecord:
         )
         write_whole(run.path / "run.json", to_json(record))
     return record
+
+
+def _interruption(stopped: str, *, fresh: bool) -> Interrupted:
+    hint = "run the same command to go on"
+    if fresh:
+        hint = "the same command begins anew; without --fresh it takes what is known"
+    return Interrupted(f"{stopped}; what is finished is kept", hint=hint)
 
 
 def _opening(ready: ResolvedPlan, run: RunFolder) -> RunRecord:
@@ -141,6 +147,11 @@ class _Matrix:
         """Return the verdicts that are in, in the order of the matrix."""
         with self._lock:
             return tuple(self._results[cell] for cell in self.wanted if cell in self._results)
+
+    def not_run(self) -> str:
+        """Return how many cells have no verdict, to follow why; "" where all have one."""
+        left = len(self.wanted) - len(self.in_order())
+        return f", {left} of {len(self.wanted)} cells not run" if left else ""
 
     def _raise_early(self) -> None:
         """Stop building at once when a guest could not be run for a reason of ours."""

@@ -26,13 +26,15 @@ class Control:
     kernel: str = ""  # "position 0": a kernel that came up with the same RAM and initramfs
     no_kernel: str = ""  # why no other kernel could be asked, or that it did not come up either
     probe: str = ""  # why the probe guest did not run; "" where it did
+    only_kernel: bool = False  # a probe guest says nothing of what this guest was given
 
 
 def boot_fault(death: BootDeath, control: Control) -> KernelFault | None:
     """Return the fault of a kernel that died before it was ready; None: it is not to blame."""
     if not death.again and not _oops(death):
         return None
-    if not control.kernel and (control.probe or not death.attributable):
+    needs_kernel = control.only_kernel or not death.attributable
+    if not control.kernel and (control.probe or needs_kernel):
         return None
     times = "twice in the same way" if death.again else f"once in two boots ({death.second})"
     other = f"{control.kernel} came up" if control.kernel else "a probe guest ran"
@@ -49,7 +51,7 @@ def boot_missed(death: BootDeath, control: Control) -> str:
     text = f"the guest did not come up: {death.what}"
     if not death.again:
         return f"{text}; at a second boot, {death.second or 'it died in another way'}"
-    if not death.attributable:
+    if control.only_kernel or not death.attributable:
         return f"{text}; {control.no_kernel or 'no other kernel shows that this one is to blame'}"
     return f"{text}; a probe guest does not run on this host either: {control.probe}"
 

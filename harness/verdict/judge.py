@@ -141,9 +141,7 @@ def judge(
 
 def judge_fault(cell: Cell, test: GuestTest, series: str, fault: KernelFault) -> CellResult:
     """Return the FAIL of a cell on whose kernel no test could run, by the kernel's own *fault*."""
-    at = f" ({fault.place})" if fault.place and fault.place not in fault.what else ""
-    reason = ", ".join(filter(None, (f"{fault.what}{at}", fault.leads_to)))
-    missed = missed_result(cell, test, series, reason)
+    missed = missed_result(cell, test, series, fault.text)
     return replace(missed, verdict=Verdict.FAIL, fault=fault)
 
 

@@ -55,6 +55,7 @@ MAX_OPEN = 8  # splats of one caller that may still go on
 MAX_APART = 100  # lines between a splat and the panic that it led to
 MAX_FOREIGN = 150  # lines of others between two lines that can only be of the same splat
 MAX_TOLERABLE = 60  # the same, where an unknown complaint that is taken for it would be tolerated
+MAX_ORDINARY = 16  # lines between two of a dump that is no complaint
 MAX_ABOVE = 3  # lines above a dump without a head, in which its head is looked for
 
 
@@ -67,8 +68,7 @@ def find_splats(log: Sequence[LogLine]) -> tuple[Splat, ...]:
     reader = _Reader(log)
     for index in range(len(log)):
         reader.read(index)
-    found = [one for one in reader.found if not (one.absorbed or one.start.rule.ordinary)]
-    return tuple(_finished(one, log) for one in sorted(found, key=lambda one: one.lines[0]))
+    return tuple(_finished(one, log) for one in sorted(reader.found, key=lambda one: one.lines[0]))
 
 
 def unexpected(splats: Iterable[Splat], tolerated: Collection[SplatKind]) -> list[Splat]:
@@ -101,11 +101,11 @@ class _Found:
     start: _Start
     header: _Start  # the latest line in it that could have started one
     caller: str
-    lines: list[int]  # of the log, in order; a jump back to 0 is what was left out
+    lines: list[int]  # indices in the log, in order
     gaps: dict[int, int] = field(default_factory=dict)  # place in `lines`: lines of others there
     seen: set[str] = field(default_factory=set)  # landmarks
     died: bool = False
-    absorbed: bool = False  # into the splat that it is the prelude of
+    kept: bool = False
 
     def add_header(self, start: _Start) -> None:
         self.header = start
@@ -127,8 +127,10 @@ class _Seat:
     @property
     def reach(self) -> int:
         """Distance of the farthest line that may go on with it."""
-        tolerable = self.splat.header.rule.kind in TOLERABLE
-        return 1 + (MAX_TOLERABLE if tolerable else MAX_FOREIGN)
+        rule = self.splat.header.rule
+        if rule.ordinary:
+            return MAX_ORDINARY
+        return 1 + (MAX_TOLERABLE if rule.kind in TOLERABLE else MAX_FOREIGN)
 
 
 @dataclass
@@ -220,20 +222,30 @@ class _Reader:
         seats = self._near(stream)
         if seats and not seats[-1].ended and _is_prelude(seats[-1].splat, start):
             top = stream.seats.pop()
-            top.splat.absorbed = True
-            self._counts[top.splat.start.rule.kind] -= 1
+            self._forget(top.splat)
             lines, gaps = [*top.splat.lines, *top.pending], top.splat.gaps
             if top.cut and stream.count - top.last > 1:
                 gaps[len(lines)] = stream.count - top.last - 1
             lines.append(start.index)
         splat = _Found(start, start, self._caller, lines, gaps)
         splat.add_header(start)
-        if self._counts[rule.kind] < MAX_SPLATS:
-            self._counts[rule.kind] += 1
-            self.found.append(splat)
+        self._keep(splat, rule.kind)
         if not rule.one_line:
             _interrupt(stream)
             self._sit(stream, splat)
+
+    def _keep(self, splat: _Found, kind: SplatKind) -> None:
+        """Let *splat* be found, unless it is one of too many of *kind*."""
+        if not splat.start.rule.ordinary and self._counts[kind] < MAX_SPLATS:
+            self._counts[kind] += 1
+            self.found.append(splat)
+            splat.kept = True
+
+    def _forget(self, splat: _Found) -> None:
+        """Let *splat*, a prelude, be part of another."""
+        if splat.kept:
+            self._counts[splat.start.rule.kind] -= 1
+            self.found = [one for one in self.found if one is not splat]
 
     def _headless(self, stream: _Stream, index: int, mark: re.Match[str]) -> None:
         """Begin a splat at a dump that no splat has; what asked for it is no complaint."""
@@ -314,6 +326,8 @@ class _Reader:
         if header is not None:
             splat.add_header(header)
             seat.ended = header.rule.one_line
+            if splat.died and not splat.kept:  # a death is found, were there ever so many before
+                self._keep(splat, SplatKind.PANIC)
         stream.seats = [*(other for other in stream.seats if other is not seat), seat]
         self._latest, self._latest_index = seat, index
 
@@ -351,6 +365,8 @@ def _takes(seat: _Seat, landmark: str, text: str, top: bool) -> bool:
     """Is a line that starts nothing one of *seat*'s splat?"""
     splat = seat.splat
     rule = splat.header.rule
+    if rule is CUT and len(splat.lines) == 1 and not seat.pending and not seat.cut:
+        return bool(text)  # what it says
     if rule.ordinary:
         if landmark:
             new = landmark in ("task", "other") or landmark not in splat.seen
@@ -393,7 +409,7 @@ def _continues(seat: _Seat, start: _Start, count: int) -> bool:
 
 def _led_to(before: _Found, panic: _Start) -> bool:
     """Is *panic* a consequence of the splat *before*?"""
-    if panic.index - before.lines[-1] > MAX_APART or before.absorbed:
+    if panic.index - before.lines[-1] > MAX_APART:
         return False
     kind = before.start.rule.kind
     words = panic.found.string

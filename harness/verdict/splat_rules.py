@@ -538,13 +538,13 @@ RULES: tuple[Rule, ...] = (
         r"|(?:[Pp]oison|[Rr]edzone|[Pp]adding) overwritten|[Dd]ouble free detected"
         r"|[Kk]ernel stack over(?:flow|run)\b|[Ss]oft lockup\b|hard LOCKUP\b"
         r"|[Dd]eadlock detected).*)",
-        "unclassified: {text}",
+        "unknown complaint: {text}",
         where=True,
     ),
 )
 # A dump of a stack without a head that any rule knows, and the head of one that says nothing.
-HEADLESS = Rule(K.UNCLASSIFIED, re.compile(""), "unclassified: {text}", where=True)
-CUT = Rule(K.UNCLASSIFIED, re.compile(""), "unclassified: {text}", where=True, prelude=True)
+HEADLESS = Rule(K.UNCLASSIFIED, re.compile(""), "unknown complaint: {text}", where=True)
+CUT = Rule(K.UNCLASSIFIED, re.compile(""), "unknown complaint: {text}", where=True, prelude=True)
 # Whose dump it is, by a function in its stack, where the head was lost.
 REPORTERS: tuple[tuple[re.Pattern[str], SplatKind, str], ...] = (
     (re.compile(r"\s+warn_alloc\b"), K.ALLOC_FAILURE, "page allocation failure"),
@@ -606,6 +606,7 @@ _INSIDE = (
     r"|(?:in_atomic|preempt_count)\(|Preemption disabled at|\d+ locks? held by"
     r"|Showing all locks|Last user|Last potentially|handlers:|\[<[^<>]{1,24}>\] |Disabling IRQ "
     r"|INFO: lockdep is turned off|\"echo 0 > |Sending NMI|NMI backtrace|Task dump"
+    r"|name \w+, interval"
     # locks
     r"|.{1,40} is (?:trying to (?:acquire|release)|already holding)|but (?:task is|now in|this)"
     r"|(?:which|the) (?:lock already|new (?:lock )?depend|existing|shortest|dependencies|code is)"

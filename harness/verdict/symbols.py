@@ -17,10 +17,15 @@ from harness.model.results import Frame, Place, Splat
 MAX_SPOTS = 64  # looked at in one splat
 _FAR = 1 << 24  # no function of a kernel is longer
 _SPOT = r"(?P<function>[\w.$]{1,200})\+0x(?P<offset>[0-9a-f]{1,8})/0x(?P<size>[0-9a-f]{1,8})"
-_MODULE = r"(?: \[(?P<module>[\w-]{1,60})(?: [0-9a-f]{1,64})?\])?(?: \([A-Z]+\))?\s*$"
+_MODULE = (
+    r"(?: \[(?P<module>[\w-]{1,60})(?: [0-9a-f]{1,64})?\])?(?: \([A-Z]+\))?"
+    # From 6.19 on a warning goes on with who was warned; a BUG may have no file.
+    r"(?=\s*$|, CPU#\d| \[verbose )"
+)
 # Of RIP, pc and a warning's own line the address is exact; "?" frames are left-overs on a stack.
 _EXACT = re.compile(
-    r"(?:RIP: 0010:(?:\[<[0-9a-f]+>\] )?|pc : |PC is at |WARNING: .* at (?:\S+:\d+ )?)"
+    r"(?:RIP: 0010:(?:\[<[0-9a-f]+>\] )?|pc : |PC is at |[Kk]ernel BUG at "
+    r"|WARNING: (?:.{0,400} )?at (?:\S+:\d+ )?)"
     rf"{_SPOT}{_MODULE}"
 )
 _FRAME = re.compile(

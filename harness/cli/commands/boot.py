@@ -19,6 +19,7 @@ from pathlib import Path
 from rich.console import Console
 
 from harness.cli.single_guest import guest_folder, guest_from, print_fault
+from harness.guest.boot_examination import examine
 from harness.guest.guest import BootFailure, Guest, boot
 from harness.guest.template import clone, make_template
 from harness.model.errors import GuestError, UserError
@@ -81,7 +82,8 @@ def execute(args: argparse.Namespace, workspace: Workspace) -> int:
             ):
                 seen = driven(drive, partial(use, guest))
         except BootFailure as failure:
-            seen = seen_of_boot(failure, single.debug)
+            whole = BootFailure(examine(spec, failure.death, folder))
+            seen = seen_of_boot(single.judge(whole), single.debug)
     if not seen.fault:
         return code
     print_fault(spec.arch.name, seen, sys.stderr if args.json else sys.stdout)

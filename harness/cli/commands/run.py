@@ -12,9 +12,11 @@ from pathlib import Path
 from rich.console import Console
 
 from harness.analysis.coverage.run import coverage_of
+from harness.model.errors import HarnessError
 from harness.plan.options import add_plan_options, plan_of
-from harness.report import write_reports
+from harness.report import read_json, write_reports
 from harness.report.analysis.coverage import forget_coverage, print_coverage, write_coverage
+from harness.report.json import json_path
 from harness.report.terminal.view import print_record
 from harness.run.folder import run_folder
 from harness.run.matrix import exit_code, run_plan
@@ -39,7 +41,13 @@ def execute(args: argparse.Namespace, workspace: Workspace) -> int:
     """Run the plan; reports are written even if it was interrupted."""
     plan = plan_of(vars(args), workspace.checkout, args.plan)
     with run_folder(workspace.checkout.runs, plan, args.out) as run:
-        record = run_plan(plan, workspace, run, fresh=args.fresh)
+        json_path(run.path).unlink(missing_ok=True)  # of an earlier run, as what follows
+        try:
+            record = run_plan(plan, workspace, run, fresh=args.fresh)
+        except HarnessError:
+            if json_path(run.path).is_file():
+                write_reports(read_json(run.path), run.path)
+            raise
     forget_coverage(run.path)  # of an earlier run that was given the same folder
     paths = write_reports(record, run.path)
     counted = coverage_of(plan, workspace, run) if args.coverage else None

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.progress_bar import ProgressBar
@@ -18,6 +18,7 @@ from harness.model.text import one_line, visible
 from harness.model.values import Verdict
 from harness.report.matrix import MARKS, difference, duration, lay_out
 from harness.report.terminal.table import ODD, MatrixTable, fit, where
+from harness.verdict.flaky import kind_of
 
 REPORT_AFTER_S = 2.0  # plain lines leave out stages shorter than this
 REPORT_EVERY_S = 30.0  # and report progress of a longer one at this interval
@@ -56,6 +57,17 @@ class RunState:
                 return self.running.pop(event.key)
         return None
 
+    def known(self, event: Event) -> bool:
+        """Whether an earlier run of the cell of *event* went wrong in the same way."""
+        if not isinstance(event, CellDone) or event.result.as_expected:
+            return False
+        cell = replace(event.result.cell, repeat=0)
+        return any(
+            replace(r.cell, repeat=0) == cell and kind_of(r) == kind_of(event.result)
+            for r in self.results
+            if not r.as_expected
+        )
+
     def copy(self) -> RunState:
         """Return a copy that later events do not change."""
         running = {key: Running(r.stage, r.since, r.reported_at) for key, r in self.running.items()}
@@ -65,10 +77,13 @@ class RunState:
 # ---------------------------------------------------------------- plain lines
 
 
-def event_lines(event: Event, *, ascii_only: bool, odd_only: bool = False) -> Iterator[Text]:
+def event_lines(
+    event: Event, *, ascii_only: bool, odd_only: bool = False, again: bool = False
+) -> Iterator[Text]:
     """Yield the lines of *event*, if it is a note or a verdict.
 
-    ``odd_only`` leaves out the verdicts that are as expected: a board shows those.
+    ``odd_only`` leaves out the verdicts that are as expected: a board shows those. ``again``: an
+    earlier run of the same cell went wrong in the same way, and its reason was said.
     """
     if isinstance(event, Note):
         first, *rest = visible(event.text).rstrip().split("\n")
@@ -78,17 +93,20 @@ def event_lines(event: Event, *, ascii_only: bool, odd_only: bool = False) -> It
         for line in rest:
             yield Text(fit(f"    {line}", ascii_only=ascii_only))
     elif isinstance(event, CellDone) and not (odd_only and event.result.as_expected):
-        yield _verdict_line(event, ascii_only)
+        yield _verdict_line(event, ascii_only, again)
 
 
-def _verdict_line(event: CellDone, ascii_only: bool) -> Text:
+def _verdict_line(event: CellDone, ascii_only: bool, again: bool) -> Text:
     result = event.result
     odd = not result.as_expected
     line = Text(f"[{event.done:{len(str(event.total))}}/{event.total}] ")
     style = MARKS[result.verdict].colour + (" bold reverse" if odd else "")
     line.append(result.verdict.value + (ODD if odd else ""), style=style)
     text = where(result)
-    if odd:
+    text += f", run {result.cell.repeat + 1}" if result.cell.repeat else ""
+    if odd and again:
+        text += ": as before"
+    elif odd:
         text += f": {difference(result)}: {one_line(result.reason)}"
     elif result.verdict is not Verdict.PASS:
         text += ", as expected"

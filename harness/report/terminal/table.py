@@ -15,6 +15,7 @@ from harness.model.values import Verdict
 from harness.report.matrix import MARKS, Matrix, Row, lay_out
 
 ODD = "!"  # stands behind a verdict that is not as expected, for terminals without colour
+HEADS = ("patches applied", "patches")  # of the positions: the first that there is room for
 GAP = 3  # columns between the blocks of two architectures
 # The harness's own characters beyond ASCII, for terminals without them.
 _PLAIN = str.maketrans(
@@ -72,7 +73,9 @@ class MatrixTable:
     def lines(self, width: int, *, ascii_only: bool) -> Iterator[Text]:
         """Yield the lines of the table, at most *width* columns each, and its legend."""
         labels = {row: self._label(row, ascii_only) for row in self.matrix.rows}
+        least = 0 if self.unpatched else len(HEADS[0])
         room = max((len(label) for label in labels.values()), default=0)
+        room = max(room, least)
         room = min(room, max(12, width // 2))
         for number, band in enumerate(_bands(self._blocks(width - room - GAP), width - room)):
             if number:
@@ -109,7 +112,8 @@ class MatrixTable:
 
     def _heads(self, room: int, band: list[Block]) -> Iterator[Text]:
         archs = Text(" " * room)
-        numbers = Text("patches applied"[:room].ljust(room), style="dim")
+        head = next(text for text in HEADS if len(text) <= room)
+        numbers = Text(head.ljust(room), style="dim")
         for block in band:
             archs.append(" " * GAP + block.arch.ljust(block.width), style="bold")
             places = "".join(str(p).ljust(block.column) for p in block.positions)

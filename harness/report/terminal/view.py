@@ -82,8 +82,9 @@ class View:
             self._begin()
             live = self._live is not None
             now = self._clock()
+            again = self._state.known(event)
             ended = self._state.take(event, now)
-            lines = list(event_lines(event, ascii_only=self._ascii, odd_only=live))
+            lines = list(event_lines(event, ascii_only=self._ascii, odd_only=live, again=again))
             if ended is not None and not live:
                 lines += end_lines(ended, now, ascii_only=self._ascii)
         # Outside of our lock: the live display's thread holds rich's own while it asks for ours.

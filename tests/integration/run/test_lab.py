@@ -163,3 +163,26 @@ def test_with_plan_shares_threads_and_guests(lab: Lab) -> None:
     assert other.templates is lab.templates
     with lab:
         assert other.submit(lambda: threading.current_thread().name).result().startswith("guest")
+
+
+def test_second_interrupt_while_work_is_stopped_changes_nothing(lab: Lab) -> None:
+    seen = list[bool]()
+
+    def work() -> None:
+        while not process.stopping():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.1)  # the main thread would take them here
+        seen.append(process.stopping())
+
+    def interrupted() -> None:
+        with lab:
+            lab.submit(work)
+            raise Interrupted("the first one")
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Interrupted, match="the first one"):
+        interrupted()
+    assert seen == [True]
+    assert signal.getsignal(signal.SIGINT) == before

@@ -13,6 +13,7 @@ import pytest
 from harness.cli import failures
 from harness.cli import main as cli
 from harness.cli.main import main
+from harness.cli.streams import ReaderGone
 from harness.host import paths
 from harness.model.errors import GuestError, UserError
 
@@ -80,18 +81,30 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     threading.excepthook = before
 
 
-def _fail() -> None:
-    raise ValueError("in a thread")
+def end_a_thread(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Let a thread of the next command end by *error* while the command waits for something."""
+
+    def fail() -> None:
+        raise error
+
+    def waits(*_: object, **__: object) -> None:
+        threading.Thread(target=fail).start()
+        time.sleep(60)
+
+    monkeypatch.setattr(cli, "find_checkout", waits)
 
 
 @pytest.mark.usefixtures("watched")
 def test_exception_in_a_thread_ends_the_command_with_3(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def waits(*_: object, **__: object) -> None:
-        threading.Thread(target=_fail).start()
-        time.sleep(60)
-
-    monkeypatch.setattr(cli, "find_checkout", waits)
+    end_a_thread(monkeypatch, ValueError("in a thread"))
     assert main(["list"]) == 3
     assert "harness: unexpected ValueError: in a thread" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("watched")
+def test_reader_that_has_gone_is_told_from_a_thread_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    end_a_thread(monkeypatch, ReaderGone())
+    with pytest.raises(ReaderGone):
+        main(["list"])

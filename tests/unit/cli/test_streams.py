@@ -107,3 +107,27 @@ def test_command_whose_reader_has_gone_ends_quietly_by_sigpipe() -> None:
     done = shell("harness list | true; exit ${PIPESTATUS[0]}")
     assert done.returncode == 128 + signal.SIGPIPE
     assert not done.stderr
+
+
+@pytest.mark.parametrize("env", [{}, PLAIN_C, {"LC_ALL": "C"}])
+def test_names_and_files_are_utf8_in_every_locale(tmp_path: Path, env: dict[str, str]) -> None:
+    done = shell(f"harness new topic mine --out {tmp_path}/é→", **env)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "é→" / "kconfigs" / "mine.config").is_file()
+    plan = tmp_path / "é→" / "plan.toml"
+    plan.write_text('series = "é→"\n', encoding="utf-8")
+    done = shell(f"harness run {plan}", **env)
+    assert done.returncode == 2
+    assert "unknown series" in done.stderr.decode()
+
+
+def test_process_that_is_begun_anew_keeps_its_id_and_its_outputs_encoding() -> None:
+    code = "import os; from harness.cli import streams; print(os.getpid(), flush=True)\n"
+    code += "streams.in_utf8(); streams.set_up(); print(os.getpid(), '\\u00e9')"
+    done = subprocess.run(
+        (sys.executable, "-c", code), cwd=ROOT, capture_output=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **PLAIN_C},
+    )  # fmt: skip
+    first, second, third = done.stdout.splitlines()
+    assert first == second
+    assert third == first + b" ?"

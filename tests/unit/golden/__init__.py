@@ -3,7 +3,7 @@
 
 Logs named ``seen-*`` are what real guests printed, on a fault that a module of ours was told to
 commit or (``oom``) when memory ran out; the others were written by hand after the formats of the
-kernel they name.
+kernel they name. ``splat_cases`` has many pieces of logs in a file, each read alone.
 """
 
 from __future__ import annotations

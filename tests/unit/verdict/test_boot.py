@@ -60,6 +60,14 @@ def test_what_the_guest_was_given_is_cleared_by_another_kernel_alone(kind: Death
     )
 
 
+def test_own_words_of_the_user_are_cleared_by_another_kernel_alone() -> None:
+    assert boot_fault(HALTED, Control(only_kernel=True)) is None
+    assert boot_fault(HALTED, Control("position 0", only_kernel=True)) is not None
+    assert boot_missed(HALTED, Control(only_kernel=True, no_kernel="it hangs too")).endswith(
+        "halted in sort_r; it hangs too"
+    )
+
+
 def test_death_that_does_not_come_again_is_nobodys() -> None:
     once = replace(HALTED, again=False, second="it came up")
     assert boot_fault(once, OTHER) is None

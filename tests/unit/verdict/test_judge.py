@@ -295,7 +295,7 @@ def test_judge_complaint_that_no_rule_knows_is_a_failure_unless_tolerated() -> N
     lines = (*dump, *log("mended_a", "always"))
     result = seen(2, *lines)
     assert (result.verdict, result.reason) == (
-        FAIL, "unclassified: demo: the state is odd in demo_put",
+        FAIL, "unknown complaint: demo: the state is odd in demo_put",
     )  # fmt: skip
     test = replace(TEST, tolerated_splats=(SplatKind.UNCLASSIFIED,))
     outcome = TestOutcome(Ended.DONE, lines)

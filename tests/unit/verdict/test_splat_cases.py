@@ -158,3 +158,19 @@ def test_is_death_words_of_others_kill_nobody() -> None:
     ]
     (one,) = splats_of([*lines, "Call Trace:", " f+0x1/0x2"])
     assert not is_death(one)
+
+
+def test_find_splats_storm_keeps_the_death_and_the_unknown() -> None:
+    warning = ["WARNING: CPU: 0 PID: 7 at mm/demo.c:1 f+0x1/0x2", "---[ end trace 0 ]---"]
+    dump = ["CPU: 0 PID: 7 Comm: demo", "Call Trace:", " demo_put+0x1/0x2"]
+    fault = ["FAULT_INJECTION: forcing a failure.", "name failslab, interval 1", *dump]
+    storm = [*warning * 300, *fault * 300, "demo: the state is odd", *dump]
+    found = splats_of([*storm, *warning[:1], "Kernel panic - not syncing: panic_on_warn set ..."])
+    assert [one.kind for one in found[-2:]] == [SplatKind.UNCLASSIFIED, SplatKind.WARNING]
+    assert is_death(found[-1])
+    assert len(found) == splat.MAX_SPLATS + 2
+
+
+def test_find_splats_cut_report_at_the_end_of_a_log_is_shown() -> None:
+    (one,) = splats_of(["------------[ cut here ]------------", "some new words"])
+    assert (one.kind, one.title) == (SplatKind.UNCLASSIFIED, "unknown complaint: some new words")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +21,27 @@ def test_spots_of_instruction_pointer_is_exact_and_return_address_is_not() -> No
         ("h", "", 4, 0x2F),
         ("f", "mod", 5, 0x10),
     ]
+
+
+@pytest.mark.parametrize(
+    ("head", "module"),
+    [
+        ("WARNING: CPU: 0 PID: 7 at mm/demo.c:77 f+0x10/0x20 [mod]", "mod"),
+        ("WARNING: CPU: 0 PID: 7 at f+0x10/0x20", ""),
+        ("WARNING: mm/demo.c:77 at f+0x10/0x20 [mod], CPU#1: a b/77", "mod"),
+        ("WARNING: at f+0x10/0x20, CPU#1: demo/77", ""),
+        ("WARNING: [a > b] mm/demo.c:77 at f+0x10/0x20, CPU#1: demo/77", ""),
+        ("Kernel BUG at f+0x10/0x20 [mod] [verbose debug info unavailable]", "mod"),
+        ("Kernel BUG at f+0x10/0x20 [verbose debug info unavailable]", ""),
+    ],
+)
+def test_spots_of_the_head_of_a_warning_is_exact(head: str, module: str) -> None:
+    (spot,) = spots_of(head)
+    assert (spot.function, spot.module, spot.address) == ("f", module, 0x10)
+
+
+def test_spots_of_a_warning_without_a_symbol_has_none() -> None:
+    assert spots_of("WARNING: mm/demo.c:77 at 0x0, CPU#1: demo/77") == ()
 
 
 def test_spots_of_arm64_frame_behind_an_interrupt_is_exact() -> None:

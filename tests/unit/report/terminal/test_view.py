@@ -80,6 +80,16 @@ def test_verdicts_are_a_line_each(plain: Plain, record: RunRecord) -> None:
     ]
 
 
+def test_view_says_why_a_repeated_cell_failed_once(plain: Plain, record: RunRecord) -> None:
+    odd = find(record, "vmalloc-hygiene", "x86_64", 3, "anon")
+    runs = [replace(odd, cell=replace(odd.cell, repeat=n)) for n in range(3)]
+    other = replace(runs[2], verdict=Verdict.ERROR, reason="another")
+    lines = plain.after(0, *(CellDone(r, n, 3) for n, r in enumerate((*runs[:2], other), 1)))
+    assert "case no_leak failed" in lines[0]
+    assert lines[1] == "[2/3] FAIL! x86_64 p3 128M vmalloc-hygiene + anon, run 2: as before"
+    assert lines[2].endswith("run 3: expected PASS: another")
+
+
 def test_view_short_stage_has_no_line(plain: Plain) -> None:
     assert plain.after(0, Stage("a", "unpacking")) == []
     assert plain.after(1.9, Stage("a", "unpacked", finished=True)) == []

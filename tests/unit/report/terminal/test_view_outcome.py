@@ -59,6 +59,29 @@ def test_outcome_at_80_columns(record: RunRecord) -> None:
     assert lines[-1] == "2 differences: 80 verdicts in 12 min 14 s"
 
 
+@pytest.mark.parametrize(
+    ("test", "width", "head"),
+    [
+        ("vmalloc-nofail-sweep", 80, "patches applied  "),
+        ("vmalloc-nofail-sweep", 26, "patches "),
+        ("short", 80, "patches applied  "),
+        ("a", 20, "patches "),
+    ],
+)
+def test_head_of_a_narrow_table_is_not_cut(
+    record: RunRecord, test: str, width: int, head: str
+) -> None:
+    cells = tuple(
+        replace(one, cell=replace(one.cell, test=test))
+        for one in record.cells
+        if one.cell.test == "vmalloc-scope" and one.cell.load == "none"
+    )
+    lines = printed(replace(record, cells=cells), width).splitlines()
+    (numbers,) = {line for line in lines if line.startswith("patches") and " 0" in line}
+    assert numbers.startswith(head)
+    assert numbers.split()[: len(head.split())] == head.split()
+
+
 def test_outcome_of_an_unpatched_kernel_has_no_positions(record: RunRecord) -> None:
     cells = tuple(r for r in record.cells if r.cell.position == 0 and r.cell.load == "none")
     title = "linux-source-6.12 6.12.118-1, as it is"
