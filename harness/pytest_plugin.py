@@ -394,7 +394,10 @@ def harness_lab(request: pytest.FixtureRequest) -> PytestLab:
 def kernel(request: pytest.FixtureRequest, harness_lab: PytestLab) -> Kernel:
     """A kernel built at one position of the series, for one architecture."""
     position, name, _ = request.param
-    return harness_lab.bare(load_arch(name), position).kernel
+    try:
+        return harness_lab.bare(load_arch(name), position).kernel
+    except KernelFailed as failed:
+        raise KernelAtFault(failed.text) from None
 
 
 @pytest.fixture
@@ -408,20 +411,24 @@ def guest(
     spec = lab.spec(arch, artifacts, harness_lab.plan.ram_mib[0])
     try:
         with (
-            lab.templates.guest(spec, tmp_path) as booted,
+            lab.boots.guest(spec, tmp_path) as booted,
             Drive(booted, artifacts.debug, _tolerated(request.node)) as drive,
         ):
+            lab.boots.came_up(spec, f"position {kernel.position}")
             booted.find_module = partial(harness_lab.module, kernel)
             request.node.stash.setdefault(DRIVES, []).append(drive)
             yield booted
     except BootFailure as failure:
         judged = lab.judge_boot(kernel.position, spec, failure, artifacts.debug)
-        seen = seen_of_boot(judged, artifacts.debug)
-        _show(request.node, seen, tmp_path)
-        raise KernelFault(_told(seen, tmp_path)) from None
+        _show(request.node, Seen(console=failure.console), tmp_path)
+        try:
+            seen = seen_of_boot(judged, artifacts.debug)
+        except GuestError as error:
+            raise error from None
+        raise KernelAtFault(_told(seen, tmp_path)) from None
 
 
-class KernelFault(Exception):
+class KernelAtFault(Exception):
     """The kernel of a guest did wrong while a test in Python drove it."""
 
 
@@ -430,7 +437,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Fail a test in Python whose kernel is at fault; show what its guests printed if it fails.
 
     Raises:
-        KernelFault: in place of what the test met, if that was an error of the guest.
+        KernelAtFault: in place of what the test met, if that was an error of the guest.
         InfraError: the emulator broke.
     """
     if DRIVES not in item.stash:
@@ -455,7 +462,7 @@ def _after(item: pytest.Item, error: BaseException | None) -> BaseException | No
         folder = drive.guest.machine.folder
         seen = drive.conclude()
         if seen.fault and told is None:
-            told = KernelFault(_told(seen, folder))
+            told = KernelAtFault(_told(seen, folder))
         elif seen.lost and told is None:
             told = InfraError(f"the guest was lost: {seen.lost}", hint=f"see {folder}")
         if told or not isinstance(error, pytest.skip.Exception | None):
@@ -491,11 +498,11 @@ def pytest_runtest_makereport(
     if call.excinfo is not None and isinstance(ended, HarnessError):
         _cut(call.excinfo)
     report = yield
-    if report.failed and isinstance(ended, KernelFault | GuestDied):
+    if report.failed and isinstance(ended, KernelAtFault | GuestDied):
         report.when = "call"
     elif report.failed and ours and report.when == "call":
         report.when = "setup"
-    if report.failed and (ours or isinstance(ended, KernelFault)):
+    if report.failed and (ours or isinstance(ended, KernelAtFault)):
         report.longrepr = "\n".join(ended.lines) if isinstance(ended, HarnessError) else str(ended)
     return report
 

@@ -26,6 +26,26 @@ PROVOKE = (HERE / "provoke" / "provoke.c").read_text().splitlines()
 WARN = "<4>WARNING: CPU: 0 PID: 1 at mm/vmalloc.c:1 vfree+0x1/0x2"
 
 
+WRONG = """\
+#include <harness/compat.h>
+static int many = 3;
+static void counts(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, many, 4);
+}
+static void complains(struct kunit *test)
+{
+	WARN_ON(many);
+}
+static struct kunit_case wrong_cases[] = { KUNIT_CASE(counts), KUNIT_CASE(complains), {} };
+static int wrong_open(void) { return 0; }
+static void wrong_close(void) { }
+#define wrong_NAME "wrong"
+HARNESS_SUITE(wrong, wrong_open, wrong_close);
+MODULE_LICENSE("GPL");
+"""
+
+
 @dataclass(frozen=True)
 class Done:
     """What pytest said of the tests of one file, by their names."""
@@ -49,6 +69,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(HERE / "stuck", tests / "stuck")
     about = 'summary = "does not end"\nmodule = "stuck"\nsuite = "stuck"\n'
     (tests / "stuck" / "test.toml").write_text(about)
+    wrong = tests / "wrong"
+    wrong.mkdir()
+    (wrong / "main.c").write_text(WRONG)
+    (wrong / "Kbuild").write_text("obj-m := wrong.o\nwrong-y := main.o\n")
+    (wrong / "test.toml").write_text('summary = "s"\nmodule = "wrong"\nsuite = "wrong"\n')
     broken = tests / "broken"
     shutil.copytree(HERE / "provoke", broken)
     (broken / "provoke.c").write_text("int f(void) { return absent; }\n")
@@ -224,6 +249,33 @@ def test_a_kind_that_there_is_not_is_refused_at_once(checkout: Path, tmp_path: P
     done = command(checkout, "harness", "boot", "--tolerate", "warn")
     assert done.returncode == 2
     assert "--tolerate: unknown kind 'warn'" in done.stderr
+
+
+@pytest.mark.parametrize("arch", arch_names())
+def test_a_failed_item_says_all_that_is_known(checkout: Path, tmp_path: Path, arch: str) -> None:
+    plan = ("--arch", arch, "--position", "4", "--load", "none", "--test", "wrong,broken")
+    done = command(
+        *(checkout, "pytest", "-p", "no:cacheprovider", f"--rootdir={checkout}"),
+        *(f"--basetemp={tmp_path / 'base'}", *plan, "guest-tests"),
+    )
+    assert done.returncode == 1
+    assert "2 failed" in done.stdout
+    line = next(n for n, text in enumerate(WRONG.splitlines(), 1) if "EXPECT" in text)
+    complaint = next(n for n, text in enumerate(WRONG.splitlines(), 1) if "WARN_ON" in text)
+    for said in (
+        f"EXPECTATION FAILED at wrong/main.c:{line}",
+        "many == 3",
+        "counts: FAIL, expected PASS",
+        f"warning: WARNING in complains (wrong/main.c) at wrong/main.c:{complaint} (complains)",
+        "guest test 'broken' does not build",
+        "'absent' undeclared",
+    ):
+        assert said in done.stdout, said
+    folders = re.findall(r"^evidence: (.*)", done.stdout, re.M)
+    assert [sorted(path.name for path in Path(f).glob("*.log")) != [] for f in folders[1:]] == [
+        True
+    ]
+    assert all(Path(folder, "result.json").is_file() for folder in folders)
 
 
 # ---------------------------------------------------------------- harness boot

@@ -21,6 +21,7 @@ from harness.cli.commands.new import SCAFFOLDS
 from harness.cli.main import build_parser
 from harness.guest.guest import Executed, Guest
 from harness.guest.transport.ssh import CommandResult, Ssh
+from harness.run.driven import TOLERABLE
 from tests.unit.test_layering import ORDER
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -187,6 +188,11 @@ def test_members_of_a_guest_are_on_the_page(kind: type) -> None:
     named = {*re.findall(r"\w+", " ".join(SPAN.findall(FENCE.sub("", text))))}
     fields = {field.name for field in dataclasses.fields(kind)} if is_dataclass(kind) else set()
     assert {name for name in vars(kind) if not name.startswith("_")} | fields <= named
+
+
+def test_kinds_that_a_test_may_tolerate_are_on_the_page() -> None:
+    spans = SPAN.findall((ROOT / "docs/pytest.md").read_text())
+    assert set(TOLERABLE) <= set(spans)
 
 
 def test_what_pages_say_of_pytest_comes_with_the_package() -> None:
