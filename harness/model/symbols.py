@@ -84,6 +84,11 @@ class SystemMap:
             return None
         return Symbol(name, virtual - start, size, address)
 
+    def name(self, address: int) -> str:
+        """Return "function+0x12", or the bare address where the kernel has no function there."""
+        found = self.find(address)
+        return f"{plain_name(found.name)}+{found.offset:#x}" if found else f"{address:#x}"
+
     def find_caller(self, back: int) -> Symbol | None:
         """Return the function that made the call which returns to *back*.
 

@@ -21,12 +21,11 @@ from harness.guest.transport.agent import NoAnswer
 from harness.host.deadline import Deadline
 from harness.model.errors import GuestError
 from harness.model.results import Stuck
+from harness.model.symbols import SystemMap, in_kernel
 from harness.run.stall import STARVED_S
 from harness.verdict.task_dump import (
-    Symbols,
     culprit,
     function_of,
-    in_kernel,
     processor,
     tasks_of,
     two_words,
@@ -107,7 +106,7 @@ class Diagnosis:
     def _processors(self) -> Counter[str]:
         """Look at the processors a few times; return how often each function was seen at work."""
         text = self._system_map.read_text("ascii") if self._system_map.is_file() else ""
-        symbols = Symbols(text)
+        symbols = SystemMap(text)
         seen: Counter[str] = Counter()
         # The first answer may take longer: without QEMU nothing can be said.
         registers = self._ask("info registers -a", Deadline(DUMP_S * self._scale))
@@ -129,7 +128,7 @@ class Diagnosis:
                 break
         return seen
 
-    def _stack(self, symbols: Symbols, counter: int, frame: int) -> list[str]:
+    def _stack(self, symbols: SystemMap, counter: int, frame: int) -> list[str]:
         """Return the names of the first processor's stack: the monitor reads memory as it does."""
 
         def read(address: int) -> tuple[int, int] | None:

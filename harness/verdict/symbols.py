@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from harness.model import symbols
 from harness.model.results import Frame, Place, Splat
 
 MAX_SPOTS = 64  # looked at in one splat
@@ -42,8 +43,9 @@ _REPORTS = re.compile(r"(?:dump_stack(?:_lvl)?|__dump_stack|dump_backtrace|show_
 # KUnit calls a case from here. A case that calls nothing has no frame of its own, and the caller is
 # missing from its stack.
 _CALLS_CASE = re.compile(r"kunit_(?:try_run_case|run_case_internal|generic_run_threadfn_adapter)\b")
-# What the compiler appends to the name of a function that it split or specialized.
-_COMPILED = re.compile(r"\.(?:constprop|isra|part|cold|llvm)\b(?:\.\d+)*")
+
+# Splats and stacks of a kernel call its functions by the same names.
+plain_name = symbols.plain_name
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,6 @@ class Spot:
     def address(self) -> int:
         """Offset of a byte that belongs to the instruction meant."""
         return self.offset if self.exact else max(0, self.offset - 1)
-
-
-def plain_name(function: str) -> str:
-    """Return the name of *function* in its source: without ".constprop.0" and its like."""
-    return _COMPILED.sub("", function)
 
 
 def spots_of(text: str) -> tuple[Spot, ...]:

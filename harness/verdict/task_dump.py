@@ -9,19 +9,17 @@ pointers lead on: x86_64 and arm64 keep the previous frame at [fp] and the retur
 
 from __future__ import annotations
 
-import bisect
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.model.results import Stuck
+from harness.model.symbols import in_kernel, plain_name
 from harness.verdict.crash_function import waits_or_interrupts
 from harness.verdict.klog import log_lines
-from harness.verdict.symbols import plain_name
 
 MAX_FRAMES = 64
 MAX_TASKS = 2000
-KERNEL = 1 << 63  # addresses from here on are the kernel's
 _TASK = re.compile(
     r"task:(?P<name>.{1,40}?)\s+state:(?P<state>[A-Z])\b.*?\bpid:\s*(?P<pid>\d{1,9})"
 )
@@ -32,7 +30,6 @@ _FRAME = re.compile(
     r"(?P<function>[\w.$]{1,120})\+0x[0-9a-f]+/0x[0-9a-f]+"
     r"(?: \[(?P<module>[\w-]{1,60})[^\]]*\])?(?: \([A-Z]+\))?$"
 )
-_SYMBOL = re.compile(r"([0-9a-f]{16}) [tTwW] (\S{1,200})$", re.M)
 _COUNTER = re.compile(r"\b(?:RIP|PC)=([0-9a-f]{16})\b")
 _FRAME_POINTER = re.compile(r"\b(?:RBP|X29)=([0-9a-f]{16})\b")
 _WORDS = re.compile(r": (0x[0-9a-f]{1,16}) (0x[0-9a-f]{1,16})\s*$")
@@ -116,23 +113,6 @@ def top_of(stack: Sequence[Frame]) -> str:
 # ---------------------------------------------------------------- bare addresses
 
 
-class Symbols:
-    """Names of a kernel's functions, from its System.map."""
-
-    def __init__(self, system_map: str) -> None:
-        found = sorted((int(f[1], 16), f[2]) for f in _SYMBOL.finditer(system_map))
-        self._starts = [start for start, _ in found]
-        self._names = [name for _, name in found]
-
-    def name(self, address: int) -> str:
-        """Return "function+0x12", or the bare address where the kernel has none there."""
-        at = bisect.bisect_right(self._starts, address) - 1
-        # Modules lie beyond the last function; no function is larger than a MiB.
-        if at < 0 or address - self._starts[at] >= 2**20:
-            return f"{address:#x}"
-        return f"{plain_name(self._names[at])}+{address - self._starts[at]:#x}"
-
-
 def function_of(name: str) -> str:
     """Return the function of "function+0x12", "" for a bare address."""
     return "" if name.startswith("0x") else name.partition("+")[0]
@@ -150,10 +130,6 @@ def two_words(dump: str) -> tuple[int, int] | None:
     """Return the two words of QEMU's ``x /2gx`` of one address, None if that is not mapped."""
     found = _WORDS.search(dump)
     return (int(found[1], 16), int(found[2], 16)) if found else None
-
-
-def in_kernel(address: int) -> bool:
-    return address >= KERNEL
 
 
 def unwound(

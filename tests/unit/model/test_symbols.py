@@ -54,6 +54,12 @@ def test_find_caller_belongs_to_the_call_and_not_to_what_is_behind_it() -> None:
     assert MAP.find_caller(BASE) is None
 
 
+def test_name_is_that_of_the_source() -> None:
+    assert MAP.name(BASE + 0x13F) == "parse+0x3f"
+    assert MAP.name(BASE + 2**30) == f"{BASE + 2**30:#x}"  # a module's
+    assert SystemMap("").name(5) == "0x5"
+
+
 def test_addresses_of_data_and_the_end() -> None:
     start = MAP.address("__log_buf")
     assert start == BASE + 0x40_0000

@@ -18,7 +18,6 @@ from harness.model.results import Stuck
 from harness.verdict.task_dump import (
     MAX_FRAMES,
     Frame,
-    Symbols,
     Task,
     culprit,
     function_of,
@@ -132,16 +131,7 @@ def test_tasks_of_lost_and_shuffled_lines(lines: list[str]) -> None:
 BASE = 0xFFFF_FFFF_8100_0000
 
 
-def test_symbols_name_is_the_function_around_the_address() -> None:
-    symbols = Symbols(
-        f"{BASE:016x} T first\n{BASE + 0x100:016x} t second.constprop.0\n"
-        f"{BASE + 0x80:016x} D no_function\nrubbish\n"
-    )
-    assert symbols.name(BASE + 0x90) == "first+0x90"
-    assert symbols.name(BASE + 0x104) == "second+0x4"
-    assert symbols.name(BASE - 1) == f"{BASE - 1:#x}"
-    assert symbols.name(BASE + 2**30) == f"{BASE + 2**30:#x}"  # a module's
-    assert Symbols("").name(5) == "0x5"
+def test_function_of_a_name_has_no_offset() -> None:
     assert (function_of("first+0x90"), function_of("0x5")) == ("first", "")
 
 
