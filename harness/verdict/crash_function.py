@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from harness.verdict.symbols import plain_name
+from harness.model.symbols import plain_name
 
 MAX_FRAMES = 200  # looked at in one splat
 # Where the processor was: x86, arm64.

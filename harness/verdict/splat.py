@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from harness.model.results import Splat
+from harness.model.symbols import plain_name
 from harness.model.values import SplatKind
 from harness.verdict.crash_function import crash_function
 from harness.verdict.klog import LogLine
@@ -42,7 +43,6 @@ from harness.verdict.splat_rules import (
     TRAILER,
     Rule,
 )
-from harness.verdict.symbols import plain_name
 
 # What a hostile or endless log may cost.
 MAX_SPLATS = 200  # of one kind
