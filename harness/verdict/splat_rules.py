@@ -119,7 +119,7 @@ RULES: tuple[Rule, ...] = (
     # ---- tolerated where a test or a load says so; the name of a task may look like a head below
     _rule(
         K.OOM_KILL,
-        rf"{_COMM}\s*\binvoked oom-killer: gfp_mask=",
+        rf"{_COMM}\s?\binvoked oom-killer: gfp_mask=",
         "OOM kill of {victim}, asked by {comm}",
         later=(Later("victim", re.compile(rf"Kill(?:ed)? process \d+ \({_VICTIM}"), "nobody"),),
         until=_OOM_END,
@@ -333,7 +333,7 @@ RULES: tuple[Rule, ...] = (
         "lockdep: {what}",
         later=(
             Later("function", re.compile(r", at: (?:\[<[0-9a-f]+>\] )?([\w.$]+)\+0x")),
-            Later("file", re.compile(r"([\w./+-]+):\d+ suspicious ")),
+            Later("file", re.compile(r"(?<![\w./+-])([\w./+-]+):\d+ suspicious ")),
         ),
         where=True,
     ),
@@ -368,7 +368,7 @@ RULES: tuple[Rule, ...] = (
         K.LOCKDEP,
         r"BUG: (?P<what>workqueue leaked [A-Za-z ,]*[A-Za-z]):",
         "{what}",
-        later=(Later("function", re.compile(r"\s*(?:last function: |.*\bworkfn=)([\w.$]+)")),),
+        later=(Later("function", re.compile(r"last function: ([\w.$]+)|\bworkfn=([\w.$]+)")),),
         where=True,
     ),
     _rule(K.LOCKDEP, r"INFO: trying to register non-static key", "lockdep: non-static key"),
