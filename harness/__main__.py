@@ -34,10 +34,15 @@ def _run() -> int:
         streams.in_utf8()
         streams.set_up()
         failures.watch_threads()
-        code = _command_line()
-        sys.stdout.flush()
+        code = 0
+        try:
+            code = _command_line()
+        finally:
+            sys.stdout.flush()
     except streams.ReaderGone:
         return _end_by_sigpipe()
+    except streams.OutputLost as error:
+        return code or failures.report(error)
     except BaseException as error:
         return failures.report(error)
     # Nothing of ours runs any more: Ctrl-C may end the interpreter's own clearing up.

@@ -131,3 +131,15 @@ def test_process_that_is_begun_anew_keeps_its_id_and_its_outputs_encoding() -> N
     first, second, third = done.stdout.splitlines()
     assert first == second
     assert third == first + b" ?"
+
+
+def test_output_that_is_lost_hides_no_other_exit_code() -> None:
+    code = "from harness import __main__ as entry\nfrom harness.cli import main\n"
+    code += "main.main = lambda: print('x') or 1\nraise SystemExit(entry.main())"
+    for redirect, expected in (("", 1), ("> /dev/full", 1)):
+        done = subprocess.run(
+            ("bash", "-c", f'{sys.executable} -c "$0" {redirect}', code),
+            cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == expected, done.stderr
+        assert not done.stderr
