@@ -21,6 +21,7 @@ A fault of the host or of the harness is pytest's *error* in whatever phase.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -54,8 +55,9 @@ from harness.run.driven import TOLERABLE, Drive, Seen, parse_tolerated, seen_of_
 from harness.run.folder import RunFolder
 from harness.run.kernel_failed import KernelFailed
 from harness.run.lab import Lab
-from harness.run.prepare import completed, prepare
+from harness.run.prepare import ResolvedPlan, completed, prepare, subject
 from harness.run.workspace import Workspace
+from harness.source.fetch import known
 from harness.verdict.judge import judge_fault
 
 PACKAGE = Path(__file__).resolve().parent
@@ -76,13 +78,18 @@ class PytestLab:
     fresh: bool
     evidence: Callable[[], Path]  # makes the folder for it
     asked: frozenset[str] = frozenset()  # options that the command line or the plan's file has
+    told: bool = False  # what the session is about, in its header
     _artifacts: dict[tuple[str, int], GuestArtifacts] = field(default_factory=dict)
     _bare: dict[tuple[str, int], GuestArtifacts] = field(default_factory=dict)
 
     @cached_property
+    def ready(self) -> ResolvedPlan:
+        """The plan; source and series are fetched on first use."""
+        return prepare(self.plan, self.workspace, announce=not self.told)
+
+    @cached_property
     def lab(self) -> Lab:
-        """The lab; source and series are fetched on first use."""
-        return Lab(prepare(self.plan, self.workspace), self.workspace)
+        return Lab(self.ready, self.workspace)
 
     @cached_property
     def run(self) -> RunFolder:
@@ -91,7 +98,7 @@ class PytestLab:
 
     @property
     def positions(self) -> tuple[int, ...]:
-        return self.plan.positions or self.lab.ready.positions
+        return self.plan.positions or self.ready.positions
 
     @property
     def driven(self) -> tuple[tuple[int, str], ...]:
@@ -172,6 +179,7 @@ def lab_of(config: pytest.Config) -> PytestLab:
         try:
             checkout = find_checkout(config.rootpath)
             plan = completed(plan_of(vars(config.option), checkout, file, PREFIX), checkout)
+            cache = default_cache()
         except HarnessError as error:
             hint = f" ({error.hint})" if error.hint else ""
             raise pytest.UsageError(f"{error.what}{hint}") from None
@@ -179,7 +187,7 @@ def lab_of(config: pytest.Config) -> PytestLab:
         view = View(Console(file=sys.__stderr__, highlight=False), live=False)
         config.add_cleanup(view.close)
         asked = {_dest(key) for key in (*given_options(vars(config.option), PREFIX), *_keys(file))}
-        workspace = Workspace(checkout, default_cache(), report=view, settle=view.close)
+        workspace = Workspace(checkout, cache, report=view, settle=view.close)
         config.stash[LAB] = PytestLab(
             plan=plan,
             workspace=workspace,
@@ -204,6 +212,19 @@ def evidence_folder(config: pytest.Config) -> Path:
     # Not public, and yet what the fixture tmp_path_factory gives to tests; items have no fixtures.
     factory: pytest.TempPathFactory = config._tmp_path_factory  # type: ignore[attr-defined]
     return factory.mktemp("guests")
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Name series, base, commits and kernel version, where the command line asks for a plan.
+
+    A base that is still to be fetched is named once it is there.
+    """
+    lab = config.stash.get(LAB, None)
+    with contextlib.suppress(HarnessError):  # whoever needs it says what is wrong
+        if lab is not None and known(lab.plan.base, lab.workspace.cache):
+            lab.told = True
+            return subject(lab.plan, lab.ready.series, lab.ready.tree)
+    return None
 
 
 # ---------------------------------------------------------------- items

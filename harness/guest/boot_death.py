@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from harness.guest.processor import Site
 from harness.model.results import Death, Frame
@@ -104,7 +104,8 @@ def place_words(stack: Sequence[Site]) -> str:
     rest = stack[trapped or 0 :]
     if not rest:
         return ""
-    names = [plain_name(site.symbol.name) for site in rest]
+    certain = takewhile(lambda site: not site.gap, rest[1:])
+    names = [plain_name(site.symbol.name) for site in (rest[0], *certain)]
     caller = next((name for name in names[1:] if name != names[0]), "")
     how = "in" if trapped is None else "by an exception in"
     return f"{how} {names[0]}" + (f", called from {caller}" if caller else "")

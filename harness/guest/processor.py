@@ -10,12 +10,12 @@ import contextlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.guest.machine import Machine
 from harness.host.deadline import Deadline, host_speed
 from harness.model.errors import GuestError
-from harness.model.symbols import Symbol, SystemMap, in_kernel
+from harness.model.symbols import Symbol, SystemMap, in_kernel, plain_name
 from harness.model.values import Arch, GuestSpec
 
 ANSWER_S = 5.0  # for one question to QEMU; it takes milliseconds
@@ -49,6 +49,7 @@ class Site:
     symbol: Symbol
     exact: bool  # else it is where a call returns to
     trapped: bool = False  # an exception or interrupt came in here
+    gap: bool = False  # callers are missing between this and the one before
 
 
 def processors_of(text: str, arch: Arch) -> tuple[Processor, ...]:
@@ -100,21 +101,23 @@ def stack_of(cpu: Processor, symbols: SystemMap, arch: Arch, read: Read) -> tupl
     frames = list(_frames(cpu.frame, symbols, arch, memory))
     sites = [Site(here, exact=True)]
     link = cpu.link or memory.word(cpu.stack) or 0
-    # At its first instruction, a function has not touched what its caller left.
-    proven = here.offset == 0 or calls.leads(link, here)
-    called = symbols.find_caller(link) if proven and link else None
-    if called is not None and (not frames or frames[0][1].symbol.address != link):
-        sites.append(Site(called, exact=False))
-    if not frames:
+    if not frames and trap is None:
+        sites += calls.between(link, here, here)
         sites += calls.scanned(cpu.stack, sites[-1].symbol)
     for at, site in frames:
         if trap is not None and at > trap.at:
-            sites += calls.trapped(trap, site.symbol)
-        if trap is not None and (at > trap.at or site.trapped):
+            if not site.trapped:
+                sites.append(Site(trap.symbol, exact=True, trapped=True))
+                link = memory.word(trap.stack) or 0
             trap = None
-        sites.append(site)
+        if sites[-1].exact and not site.exact:
+            sites += calls.between(link, sites[-1].symbol, site.symbol)
+            sites.append(replace(site, gap=calls.denies(site.symbol, sites[-1].symbol)))
+        else:
+            sites.append(site)
+        link = 0
     if trap is not None:
-        sites += calls.trapped(trap)
+        sites.append(Site(trap.symbol, exact=True, trapped=True))
     return tuple(sites[:MAX_FRAMES])
 
 
@@ -221,19 +224,43 @@ class _Calls:
 
     def leads(self, address: int, to: Symbol) -> bool:
         """Say whether *address* follows a direct call of the function of *to*."""
-        if not address or self.symbols.find_caller(address) is None:
-            return False
-        before = self.memory.bytes(address - WORD, WORD)
-        target = self.arch.registers.call_target(address, before)
-        return target is not None and target == to.address - to.offset
+        target = self._target(address)
+        return target is not None and self._is_of(target, to)
 
-    def trapped(self, trap: _Trap, caller: Symbol | None = None) -> Iterator[Site]:
-        """Yield where *trap* came in, and who called that if it is proven and not *caller*."""
-        yield Site(trap.symbol, exact=True, trapped=True)
-        link = self.memory.word(trap.stack) or 0
-        found = self.symbols.find_caller(link) if self.leads(link, trap.symbol) else None
-        if found is not None and (caller is None or found.address != caller.address):
+    def denies(self, caller: Symbol, to: Symbol) -> bool:
+        """Say whether *caller* did not call the function of *to*, but another one.
+
+        Of an indirect call nobody knows.
+        """
+        target = self._target(caller.address)
+        return target is not None and not self._is_of(target, to)
+
+    def between(self, link: int, inner: Symbol, outer: Symbol) -> Iterator[Site]:
+        """Yield the caller of *inner* that has no frame between it and *outer*, if there is one.
+
+        It would return to *link*. At its first instruction, *inner* has not touched what its
+        caller left; later a direct call has to prove it.
+        """
+        if link in (0, outer.address) or (inner.offset and not self.leads(link, inner)):
+            return
+        found = self.symbols.find_caller(link)
+        if found is not None:
             yield Site(found, exact=False)
+
+    def _target(self, address: int) -> int | None:
+        if not address or self.symbols.find_caller(address) is None:
+            return None
+        before = self.memory.bytes(address - WORD, WORD)
+        return self.arch.registers.call_target(address, before)
+
+    def _is_of(self, target: int, to: Symbol) -> bool:
+        """Say whether *target* is where the function of *to* begins: its name may be one of two."""
+        found = self.symbols.find(target)
+        return target == to.address - to.offset or (
+            found is not None
+            and found.offset == 0
+            and plain_name(found.name) == plain_name(to.name)
+        )
 
     def scanned(self, stack: int, inner: Symbol) -> Iterator[Site]:
         """Yield the callers of *inner* as far as each is proven, from *stack* upwards."""
@@ -246,6 +273,11 @@ class _Calls:
                 assert found is not None
                 yield Site(found, exact=False)
                 inner = found
+
+
+def _same_function(one: Symbol, other: Symbol) -> bool:
+    """Say whether both are parts of one function: the compiler may move the rare ones away."""
+    return plain_name(one.name) == plain_name(other.name)
 
 
 # ---------------------------------------------------------------- asking QEMU

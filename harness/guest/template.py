@@ -32,6 +32,7 @@ from harness.host.files import key_of
 from harness.model.errors import GuestError
 from harness.model.events import Note, Report
 from harness.model.jsonio import from_json, to_json
+from harness.model.results import Death
 from harness.model.values import GuestSpec
 
 KIND = "template"
@@ -155,7 +156,7 @@ class Templates:
             BootFailure: the kernel did not get as far as ready, and was examined
                 (:func:`harness.guest.boot_examination.examine`). It is the same one for all guests
                 of *spec*, and comes at once, where their template's boot died in the same way
-                twice. The evidence is in *folder*.
+                twice, or panicked. The evidence is in *folder*.
             GuestError, InfraError: as :func:`harness.guest.guest.boot`.
             Interrupted: guests are to end; how this one did says nothing of its kernel.
         """
@@ -213,7 +214,8 @@ class Templates:
         except BootFailure as failure:
             process.raise_if_stopping()
             death = examine(spec, failure.death)
-            if not death.again:
+            # A panic counts though it came once: to go on with another boot would hide it.
+            if not death.again and death.kind is not Death.PANIC:
                 self._give_up(spec, failure.reason)
                 return None
             self._dead[spec] = BootFailure(death)

@@ -37,6 +37,7 @@ _TAG = rf"{_PROGRAM}(?:{_COARSE})?"
 # Behind a time since boot only a host's name as most are: a message may begin "Kdump kernel: ".
 _TAG_SINCE = r"(?:(?:[a-z0-9][\w.:-]{0,63} )?kernel: ?)?"
 _TAG_RFC5424 = r"[\w.:-]{1,64} kernel (?:- ){3}"
+_STAMPED = rf"(?=(?:{_PRIORITY})?\[ {{0,12}}[0-9]{{1,12}}\.[0-9]{{6}})"  # what follows is stamped
 _CLOCK = r"[0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]{1,9})?"
 _ZONE = r"(?:Z|[+-][0-9]{2}:?[0-9]{2})?"
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
@@ -57,9 +58,10 @@ _TIMES = (
     rf"{_DATE} (?:[0-9]{{4}} )?{_CLOCK} (?:[0-9]{{4}} )?{_TAG}",
     rf"{_NAME} {_DAY} {_CLOCK} [\w+:-]{{1,6}} {_TAG}",
     rf"[0-9]{{1,12}}\.[0-9]{{6}} {_TAG}",
-    rf"{_PROGRAM}(?:{_COARSE}|(?=(?:{_PRIORITY})?\[ {{0,12}}[0-9]{{1,12}}\.[0-9]{{6}}))",
+    rf"{_PROGRAM}(?:{_COARSE}|{_STAMPED})",
     # of tools that record a console
     rf"\[(?:{_DAY}[T ])?{_CLOCK}{_ZONE}\] ?",
+    rf"(?:{_DATE} )?{_CLOCK} {_STAMPED}",
 )
 # What begins a line and nothing else.
 _FIRST = (

@@ -241,6 +241,7 @@ class CellResult:
     found_records: int = 0  # that the kernel's log had lost, and the console has
     anomalies: tuple[str, ...] = ()  # wrong beside the cases: the kernel died, splats, lost results
     fault: KernelFault | None = None  # why no test could run on its kernel; the verdict is FAIL
+    commit: str = ""  # full id of the last patch applied, where it was cut from one
 
     @property
     def as_expected(self) -> bool:

@@ -202,6 +202,10 @@ class Series:
         """Return the title of the last patch applied at *position*; "base" at 0."""
         return self.patches[position - 1].title if position else "base"
 
+    def commit_at(self, position: int) -> str:
+        """Return the id of the commit that the last patch at *position* was cut from, or ""."""
+        return next((p.commit for p in reversed(self.patches[:position])), "")
+
     def applied(self, position: int) -> tuple[Patch, ...]:
         """Every patch that is in the tree at *position*, base patches first."""
         return self.prepare + self.patches[:position]
@@ -362,7 +366,7 @@ class Plan:
     repeat: int = 1  # how often each cell is run, in a fresh guest each time
     mirror: str = ""  # Debian mirrors, blanks between, tried in order; empty: the host's own
     append: tuple[str, ...] = ()  # kernel parameters beyond the harness' own
-    qemu_args: tuple[str, ...] = ()  # arguments of QEMU's beyond the harness' own
+    qemu_args: tuple[str, ...] = ()  # texts of arguments of QEMU's, as a shell would split them
 
 
 @dataclass(frozen=True)

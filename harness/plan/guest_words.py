@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from harness.model.errors import UserError
 
@@ -82,17 +82,16 @@ def parse_append(value: object) -> tuple[str, ...]:
 def parse_qemu_args(value: object) -> tuple[str, ...]:
     """Return arguments of QEMU's: "-device virtio-rng-pci", or a list of such texts.
 
-    Each text is split as a shell does it.
+    Each is a text that :func:`qemu_words` splits.
 
     Raises:
         UserError: one is no option of QEMU's, or is not allowed.
     """
-    words: list[str] = []
-    for text in _texts(value, "arguments of QEMU's"):
-        try:
-            words += shlex.split(text)
-        except ValueError as error:
-            raise UserError(f"{text!r} cannot be arguments of QEMU's: {error}") from None
+    texts = _texts(value, "arguments of QEMU's")
+    try:
+        words = qemu_words(texts)
+    except ValueError as error:
+        raise UserError(f"{value!r} cannot be arguments of QEMU's: {error}") from None
     if not words or not words[0].startswith("-"):
         raise UserError(
             f"{value!r} does not begin with an option of QEMU's: allowed are '-device NAME', ..."
@@ -105,7 +104,16 @@ def parse_qemu_args(value: object) -> tuple[str, ...]:
             raise UserError(f"QEMU's '{word}' is not allowed: {why}")
         if "\0" in word:
             raise UserError(f"{word!r} cannot be an argument of QEMU's")
-    return tuple(words)
+    return texts
+
+
+def qemu_words(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the words of *texts*, each split as a shell does it.
+
+    Raises:
+        ValueError: a quote has no other half.
+    """
+    return tuple(word for text in texts for word in shlex.split(text))
 
 
 def _texts(value: object, what: str) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ class PatchEntry:
     title: str
     sentences: tuple[Sentence, ...]
     quiet: bool  # it changed no verdict
-    tested: bool = True  # some test has verdicts before and after it
+    tested: bool = True  # it changed something, or is all that lies between two verdicts
 
 
 @dataclass(frozen=True)
@@ -58,21 +58,27 @@ def _entry(record: RunRecord, effect: PatchEffect) -> PatchEntry:
         for where in _places(record, turn.test, of_turn)
     ]
     if not sentences:
-        untested = "not tested: no test has verdicts before and after it"
-        sentences = [Sentence("changes no verdict" if effect.judged else untested, bad=False)]
-    return PatchEntry(
-        effect.number, effect.title, tuple(sentences), not effect.changes, effect.judged
+        sentences = [Sentence(_of_none(effect), bad=False)]
+    tested = bool(effect.changes) or effect.alone
+    return PatchEntry(effect.number, effect.title, tuple(sentences), not effect.changes, tested)
+
+
+def _of_none(effect: PatchEffect) -> str:
+    if effect.span is None:
+        return "not tested: no test has verdicts before and after it"
+    if effect.alone:
+        return "changes no verdict"
+    return (
+        f"not tested alone: no verdict changes from position {effect.span[0]} to {effect.span[1]}"
     )
 
 
 def untested_together(entries: Sequence[PatchEntry]) -> tuple[tuple[PatchEntry, ...], ...]:
-    """Return *entries* in order, each alone; those of patches that were not tested as one."""
-    untested = tuple(entry for entry in entries if not entry.tested)
-    return tuple(
-        untested if entry in untested else (entry,)
-        for entry in entries
-        if entry.tested or entry is untested[0]
-    )
+    """Return *entries* in order, each alone; those that say the same of not being tested as one."""
+    groups: dict[object, list[PatchEntry]] = {}
+    for entry in entries:
+        groups.setdefault(entry.number if entry.tested else entry.sentences, []).append(entry)
+    return tuple(map(tuple, groups.values()))
 
 
 def _of_kernel(record: RunRecord, changes: Sequence[Change]) -> Iterator[Sentence]:

@@ -16,6 +16,7 @@ from harness.host.files import key_of
 from harness.model.errors import BuildError, HarnessError, UserError
 from harness.model.events import Note
 from harness.model.values import AccelName, Arch, GuestSpec, Kernel, Plan
+from harness.plan.guest_words import qemu_words
 from harness.run.load import path_of
 from harness.run.prepare import ResolvedPlan
 from harness.run.symbolize import DebugSource
@@ -132,7 +133,7 @@ def guest_spec(
         cpus=plan.cpus,
         accel=accel,
         cmdline=plan.append,
-        qemu_args=plan.qemu_args,
+        qemu_args=qemu_words(plan.qemu_args),
         disks_mib=disks_mib,
         ssh=artifacts.ssh,
         content=content_of(artifacts.kernel, artifacts.initramfs),

@@ -181,6 +181,7 @@ def run_cell(
         reused=kept is not None,
         qemu_version=job.qemu_version,
         evidence=_evidence(run, folder),
+        commit=job.series.commit_at(job.cell.position),
     )
     run.save_result(result)
     return result

@@ -26,6 +26,7 @@ from harness.model.errors import KernelBuildError
 from harness.model.events import Note
 from harness.model.results import CellResult, KernelFault, Observation, Stop
 from harness.model.values import AccelName, Arch, Cell, GuestSpec, Kernel, Plan
+from harness.plan.guest_words import qemu_words
 from harness.plan.plan import RAM_MIB
 from harness.run.artifacts import (
     GuestArtifacts,
@@ -233,7 +234,9 @@ class Lab:
 def _without_kernel(plan: Plan, arch: Arch, accel: AccelName) -> GuestSpec:
     """Describe a guest as those of *plan*, for QEMU alone to look at."""
     nothing = Path()
-    return GuestSpec(arch, nothing, nothing, RAM_MIB, plan.cpus, accel, qemu_args=plan.qemu_args)
+    return GuestSpec(
+        arch, nothing, nothing, RAM_MIB, plan.cpus, accel, qemu_args=qemu_words(plan.qemu_args)
+    )
 
 
 @contextlib.contextmanager

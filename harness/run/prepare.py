@@ -33,19 +33,23 @@ from harness.run.workspace import Workspace
 from harness.source.fetch import fetch, known
 from harness.source.git_repository import SCHEME as GIT
 from harness.source.git_series import EDITS, range_base
-from harness.source.series import check_series, series_from
+from harness.source.series import absolute_spec, check_series, series_from
 
 
 def completed(plan: Plan, checkout: Checkout) -> Plan:
     """Return *plan* with the defaults of what it leaves open: base and RAM.
 
-    A series of a git repository lies on the commit that it starts from.
+    A series of a git repository lies on the commit that it starts from. Paths become absolute:
+    what a report says of a run holds in any working folder.
 
     Raises:
         UserError: a RAM size that no guest can boot with, more CPUs than it can have, or a series
             that is no git range.
     """
     _check_cpus(plan, checkout)
+    named = (checkout.patches / plan.series).is_dir() or plan.series == NO_SERIES
+    series = plan.series if named else absolute_spec(plan.series)
+    plan = replace(plan, series=series, base=absolute_spec(plan.base))
     if not plan.base:
         from_git = plan.series.startswith((f"{EDITS}:", f"{GIT}:"))
         plan = replace(plan, base=range_base(plan.series) if from_git else DEFAULT_BASE)
@@ -143,8 +147,10 @@ class ResolvedPlan:
         return f"load {load.name} needs a kernel with {', '.join(missing)}{how}"
 
 
-def prepare(plan: Plan, workspace: Workspace) -> ResolvedPlan:
+def prepare(plan: Plan, workspace: Workspace, *, announce: bool = True) -> ResolvedPlan:
     """Check the host, and resolve every name of *plan*: source, series, tests and loads.
+
+    With *announce*, report what the plan is about.
 
     Raises:
         UserError: a name means nothing here, or a position is outside the series.
@@ -163,7 +169,8 @@ def prepare(plan: Plan, workspace: Workspace) -> ResolvedPlan:
     tree = known(plan.base, workspace.cache)
     tree = tree or fetch(plan.base, workspace.cache, plan.mirror, workspace.report)
     series = series_from(plan.series, workspace.checkout, tree, workspace.store)
-    workspace.report(Note(subject(plan, series, tree)))
+    if announce:
+        workspace.report(Note(subject(plan, series, tree)))
     return ResolvedPlan(
         plan=plan,
         tree=tree,

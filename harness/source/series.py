@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Sequence
@@ -121,6 +122,18 @@ def _no_repository(path: Path) -> None:
         hint=f"{GIT}:{path}#A..B names them"
         + ("" if bare else f", {EDITS}:{path} what is not committed yet"),
     )
+
+
+def absolute_spec(spec: str) -> str:
+    """Return *spec*, of a series or base, with the path in it absolute; as it is without one."""
+    scheme, colon, rest = spec.partition(":")
+    if not colon or "/" in scheme:
+        there = spec and expanded(spec).exists()
+        return os.path.abspath(expanded(spec)) if there else spec  # noqa: PTH100
+    place, hash_sign, ref = rest.partition("#")
+    if scheme not in (GIT, EDITS, "dir", "tar") or not place or is_url(place):
+        return spec
+    return f"{scheme}:{os.path.abspath(expanded(place))}{hash_sign}{ref}"  # noqa: PTH100
 
 
 def short_name(spec: str) -> str:

@@ -43,7 +43,19 @@ class PatchEffect:
     number: int
     title: str
     changes: tuple[Change, ...]  # that it caused, or is a suspect of
-    judged: bool  # some test has verdicts before and after it
+    span: (
+        tuple[int, int] | None
+    )  # positions nearest before and after it at which a test has verdicts
+
+    @property
+    def judged(self) -> bool:
+        """Whether some test has verdicts before and after it."""
+        return self.span is not None
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other patch lies between these verdicts."""
+        return self.span == (self.number - 1, self.number)
 
 
 def what_changed(record: RunRecord) -> tuple[Change, ...]:
@@ -95,7 +107,11 @@ def effects(record: RunRecord) -> tuple[PatchEffect, ...]:
             number=number,
             title=title,
             changes=tuple(c for c in changes if c.since < number <= c.patch),
-            judged=any(low < number <= high for low, high in spans),
+            span=min(
+                (span for span in spans if span[0] < number <= span[1]),
+                key=lambda span: (span[1] - span[0], span),
+                default=None,
+            ),
         )
         for number, title in enumerate(record.patch_titles, start=1)
     )

@@ -320,7 +320,7 @@ class _Reader:
             root.planned,
             tuple(self._problems),
             self._began,
-            root.skipped is not None,
+            bool(root.tests) and all(test.name == ALL for test in root.tests),
         )
 
     # -------- lines
@@ -378,7 +378,8 @@ class _Reader:
         if level is self._levels[0]:
             # Each module that loads has its own.
             level.planned = (level.planned or 0) + planned
-            if not planned and level.skipped is not None:
+            if not planned and level.skipped is not None and self._results < MAX_RESULTS:
+                self._results += 1
                 self._began = self._began or self._record
                 level.planned += 1
                 skipped = KtapTest(ALL, 0, Verdict.SKIP, True, "SKIP", level.skipped)

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+from tests.integration.toy import git, toy_repository
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCHS = ("x86_64", "arm64")
@@ -88,3 +91,27 @@ sys.exit(pytest.main(["-p", "no:hypothesispytest", "--help"]))
     assert done.returncode == 0, done.stderr
     assert "kernel patch harness:" in done.stdout
     assert "most recent call last" not in done.stdout + done.stderr
+
+
+def test_session_names_series_base_commits_and_version(tmp_path: Path) -> None:
+    repository = toy_repository(tmp_path / "linux")
+    series = f"git:{repository}#base..two"
+    base = git(repository, "rev-parse", "base").strip()
+    last = git(repository, "rev-parse", "two").strip()
+    argv = ("pytest", "-p", "no:cacheprovider", f"--rootdir={ROOT}", "-c", ROOT / "pyproject.toml")
+    own = (*argv, "--collect-only", "--series", series, "--test", "vmalloc-scope", "guest-tests")
+    for _ in ("its base is fetched", "its base is known"):
+        done = subprocess.run(
+            (sys.executable, "-m", *own),
+            cwd=ROOT,
+            env={**os.environ, "KERNEL_PATCH_HARNESS_CACHE": str(tmp_path / "cache")},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        assert "p2" in done.stdout
+        told = [line for line in done.stdout.splitlines() if f"series {series} (2 pa" in line]
+    assert len(told) == 1
+    assert f"..{last[:12]}) on Linux 5.10.99, git:{repository}#base (commit {base[:12]})" in told[0]

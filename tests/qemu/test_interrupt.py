@@ -53,6 +53,10 @@ def test_an_interrupted_run_leaves_no_process_and_keeps_its_verdicts(
     record = json.loads((tmp_path / "run.json").read_text())
     assert record["finished"] is False
     assert record["cells"]
+    assert "MISS" not in {cell["verdict"] for cell in record["cells"]}
+    assert record["error"].startswith("interrupted, ")
+    assert record["error"] in rest
+    assert record["error"] in (tmp_path / "report.html").read_text()
 
 
 def _runs(pid: int) -> bool:

@@ -333,7 +333,7 @@ def _run_facts(record: RunRecord) -> tuple[tuple[str, str], ...]:
         ("Run", record.id),
         ("Made by", f"harness {record.about.partition(':')[0]}" if record.about else ""),
         ("Started", f"{_day(record.started)}, took {duration(record.seconds)}"),
-        ("Series", f"{plan.series}: {record.series_title}"),
+        ("Series", ": ".join(dict.fromkeys((plan.series, record.series_title)))),
         ("Tree", f"{record.tree_version} ({plan.base})"),
         ("Origin of the tree", record.tree_origin),
         ("Commit of the base", record.base_commit),

@@ -22,8 +22,9 @@ A file that follows a ``put`` is taken whole; its content is the argument {arg} 
 ``put``. A guest that is saved (QMP's ``migrate``) leaves its scenario in the state file, and a
 clone plays the list ``clone`` of it in place of ``boot``. ``unsavable = true``: saving fails.
 
-The table ``monitor`` has the answers to commands of the human monitor; ``nmi`` is a list of
-actions, played on an NMI: a board without it refuses one.
+``status`` is what QMP says of the run, in place of "running". The table ``monitor`` has the answers
+to commands of the human monitor; ``nmi`` is a list of actions, played on an NMI: a board without it
+refuses one.
 
 ``split = true`` sends everything one byte at a time. ``ignore = ["quit", "term"]`` makes it one
 that does not want to end, and "human" one whose human monitor never answers. ``usernet`` is the
@@ -247,7 +248,8 @@ class Fake:
             case "inject-nmi" if "nmi" in self.scenario:
                 pass
             case "query-status":
-                answer = {"return": {"status": "running", "running": True}}
+                status = self.scenario.get("status", "running")
+                answer = {"return": {"status": status, "running": status == "running"}}
             case "qmp_capabilities" | "quit" | "getfd" | "migrate-set-capabilities":
                 pass
             case "migrate":

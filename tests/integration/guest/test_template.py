@@ -155,6 +155,38 @@ def test_template_of_panicking_kernel_is_boot_failure(tmp_path: Path, bench: Ben
     assert bench.kept() == 0
 
 
+def test_kernel_that_dies_twice_is_booted_no_third_time(tmp_path: Path, bench: Bench) -> None:
+    spec = fake_guest(tmp_path, 'boot = [{ console = "so far\\r\\n" }, { exit = 0 }]')
+    failures = []
+    for name in ("a", "b"):
+        with (
+            pytest.raises(BootFailure, match="does not boot: reset") as caught,
+            bench.templates.guest(spec, tmp_path / name),
+        ):
+            pass
+        failures.append(caught.value)
+        assert (tmp_path / name / "console.log").read_text() == "so far\n"
+        assert (tmp_path / name / "early-console.log").read_text() == "so far\n"
+        assert not (tmp_path / name / "argv.txt").exists()  # it was not booted here
+    assert failures[0] is failures[1]
+    assert failures[0].death.again
+    assert failures[0].death.attributable
+    assert bench.warnings == ["x86_64, 64 MiB: the kernel does not boot: reset"]
+
+
+def test_kernel_that_dies_once_is_booted_again(tmp_path: Path, bench: Bench) -> None:
+    dead = fake_guest(tmp_path, "boot = [{ exit = 0 }]")
+    alive = replace(dead, content="", arch=replace(dead.arch, early_console=("early",)))
+    with (
+        pytest.raises(BootFailure) as caught,
+        bench.templates.guest(alive, tmp_path / "cell"),
+    ):
+        pass
+    assert caught.value.death.seconds > 0
+    assert "early" in (tmp_path / "cell" / "registers.txt").read_text()
+    assert "early" not in (tmp_path / "cell" / "argv.txt").read_text()
+
+
 def test_guest_of_unknown_content_is_booted(tmp_path: Path, bench: Bench) -> None:
     spec = replace(fake_guest(tmp_path, NUMBERED), content="")
     with bench.templates.guest(spec, tmp_path / "cell") as guest:

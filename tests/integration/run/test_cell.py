@@ -16,7 +16,7 @@ from harness.host import process
 from harness.model.errors import BuildError, Interrupted
 from harness.model.jsonio import from_json
 from harness.model.results import CellResult
-from harness.model.values import Cell, Kernel, Series, Verdict
+from harness.model.values import Cell, Kernel, Patch, Series, Verdict
 from harness.run.cell import OBSERVATIONS, CellJob, observe, run_cell
 from harness.run.folder import RunFolder
 from tests.integration.fakeqemu import TEST, fake_guest, on
@@ -128,3 +128,14 @@ def test_job_while_stopping_leaves_no_result(cells: Cells) -> None:
     with process.stop_all(), pytest.raises(Interrupted):
         cells.result(job)
     assert not (cells.run.cell(job.cell) / "result.json").exists()
+
+
+def test_result_names_the_commit_of_its_position(cells: Cells) -> None:
+    job = cells.job(PASSES)
+    patches = tuple(Patch(n, cells.folder, "", "", (), commit=f"{n}" * 40) for n in (1, 2))
+    series = replace(job.series, patches=patches)
+    found = [
+        cells.result(replace(job, series=series, cell=replace(job.cell, position=n))).commit
+        for n in (0, 1, 2)
+    ]
+    assert found == ["", "1" * 40, "2" * 40]

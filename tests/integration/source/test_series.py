@@ -13,7 +13,7 @@ from harness.model.errors import UserError
 from harness.model.values import Series, SourceTree
 from harness.source.fetch import fetch
 from harness.source.git_series import range_base
-from harness.source.series import check_series, series_from, series_names, short_name
+from harness.source.series import absolute_spec, check_series, series_from, series_names, short_name
 from tests.integration.toy import (
     HEADER,
     VMALLOC,
@@ -230,6 +230,30 @@ def test_check_series_of_patches_kept_in_a_repository(repository: Path, tmp_path
 )
 def test_short_name_is_stable_and_fit_for_a_folder(spec: str, name: str) -> None:
     assert short_name(spec) == name
+
+
+def test_absolute_spec_has_its_path_from_the_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.mbox").touch()
+    assert [
+        absolute_spec(spec)
+        for spec in ("my.mbox", "git:../x#a..b", "edits:.", "dir:y/", "tar:z.tar#sha256=0")
+    ] == [
+        f"{tmp_path}/my.mbox",
+        f"git:{tmp_path.parent}/x#a..b",
+        f"edits:{tmp_path}",
+        f"dir:{tmp_path}/y",
+        f"tar:{tmp_path}/z.tar#sha256=0",
+    ]
+
+
+@pytest.mark.parametrize(
+    "spec", ["", "debian:5.10", "git:https://localhost/x.git#v1", "git:#a", "gone", "git:/a#b/c"]
+)
+def test_absolute_spec_without_a_relative_path_is_as_it_was(spec: str) -> None:
+    assert absolute_spec(spec) == spec
 
 
 def test_series_name_of_two_ranges_of_a_repository_is_the_same(

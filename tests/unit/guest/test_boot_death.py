@@ -98,6 +98,11 @@ def test_place_words(names: tuple[str, ...], words: str) -> None:
     assert place_words(stack(*names)) == words
 
 
+def test_place_words_name_no_caller_behind_a_gap() -> None:
+    here, caller = stack("f", "g")
+    assert place_words((here, replace(caller, gap=True))) == "in f"
+
+
 def words(kind: Death, *lines: str, where: str = "", too_large: bool = False) -> str:
     return words_of(kind, lines, where, SPEC, too_large=too_large)
 

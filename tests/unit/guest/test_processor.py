@@ -164,6 +164,28 @@ def test_function_without_a_frame_has_its_caller_by_the_call() -> None:
     assert named(stack_of(linked, MAP, ARM, memory(frames, raw)))[1] == "work"
 
 
+def test_function_that_was_not_called_from_its_frame_leaves_a_gap() -> None:
+    back = at("caller", 0x20)
+    words = {STACK + 0x40: STACK + 0x60, STACK + 0x48: back, STACK + 0x68: at("start")}
+    leaf = cpu(at("compare"), STACK + 0x40)
+    stack = stack_of(leaf, MAP, X86, memory(words, call(back, "work")))
+    assert named(stack) == ["compare!", "caller", "start"]
+    assert [site.gap for site in stack] == [False, True, False]
+    sound = stack_of(leaf, MAP, X86, memory(words, call(back, "compare")))
+    assert not any(site.gap for site in sound)
+
+
+def test_part_of_a_function_that_was_moved_away_was_called_as_the_function() -> None:
+    text = "".join(f"{BASE + n * 0x100:016x} T {name}\n" for n, name in enumerate("abc"))
+    symbols = SystemMap(text.replace("T c", "t a.cold") + f"{BASE + 0x300:016x} T end\n")
+    back = BASE + 0x120
+    words = {STACK: 0, STACK + 8: back}
+    code = {back: b"\xe8" + (BASE - back).to_bytes(4, "little", signed=True)}
+    stack = stack_of(cpu(BASE + 0x208, STACK), symbols, X86, memory(words, code))
+    assert named(stack) == ["a.cold!", "b"]
+    assert not stack[1].gap
+
+
 def test_stack_without_frame_pointers_is_read_by_its_calls() -> None:
     first, second = at("work", 0x20), at("caller", 0x30)
     words = {

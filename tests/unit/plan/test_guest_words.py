@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.model.errors import UserError
-from harness.plan.guest_words import CMDLINE_LIMIT, parse_append, parse_qemu_args
+from harness.plan.guest_words import CMDLINE_LIMIT, parse_append, parse_qemu_args, qemu_words
 from tests.unit.checkout import error_of
 
 
@@ -24,6 +24,7 @@ from tests.unit.checkout import error_of
 )
 def test_kernel_parameters_are_words(value: object, words: tuple[str, ...]) -> None:
     assert parse_append(value) == words
+    assert parse_append(list(words)) == words
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,9 @@ def test_kernel_parameters_have_a_limit() -> None:
     ],
 )
 def test_arguments_of_qemu_are_split_as_by_a_shell(value: object, words: tuple[str, ...]) -> None:
-    assert parse_qemu_args(value) == words
+    texts = parse_qemu_args(value)
+    assert qemu_words(texts) == words
+    assert parse_qemu_args(list(texts)) == texts
 
 
 @pytest.mark.parametrize(

@@ -67,8 +67,8 @@ VALUES: dict[str, tuple[str, str, object]] = {
     "--append": ('a=1,2 b="x y"', """'a=1,2 b="x y"'""", ("a=1,2", 'b="x y"')),
     "--qemu-arg": (
         "-device virtio-rng-pci,id=r",
-        '["-device", "virtio-rng-pci,id=r"]',
-        ("-device", "virtio-rng-pci,id=r"),
+        '["-device virtio-rng-pci,id=r"]',
+        ("-device virtio-rng-pci,id=r",),
     ),
 }
 

@@ -181,6 +181,13 @@ def test_parse_number_of_results_is_bounded() -> None:
     assert any("the rest is not read" in problem for problem in result.problems)
 
 
+def test_parse_number_of_skipped_plans_is_bounded() -> None:
+    result = read(["1..0 # SKIP why"] * (ktap.MAX_RESULTS + 10))
+    assert (len(result.tests), result.skipped) == (ktap.MAX_RESULTS, True)
+    assert not read(["1..0 # SKIP why", "1..1", "ok 1 a"]).skipped
+    assert not read(["1..0"]).skipped
+
+
 def test_parse_long_lines_are_cut() -> None:
     (case,) = read(["# " + "x" * 10_000_000, "ok 1 " + "y" * 10_000_000]).cases()
     assert len(case.name) == ktap.MAX_NAME
