@@ -48,8 +48,8 @@ ARCH = Arch(
     cmdline=(),
     lone_cpu_cmdline=(),
     # Spoken to from the moment that the kernel has read its command line; it goes on when the
-    # real console is there.
-    early_console=("earlycon=pl011,0x9000000", "keep_bootcon"),
+    # real console is there. A kernel that moves itself is told not to: its functions are known.
+    early_console=("earlycon=pl011,0x9000000", "keep_bootcon", "nokaslr"),
     ram_at=0x4000_0000,
     text_at=0x4020_0000,  # of an Image without text_offset, as they are from 5.8 on
     registers=Registers(

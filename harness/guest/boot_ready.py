@@ -13,6 +13,7 @@ from harness.guest.boot_death import (
     kind_of,
     lines_in_memory,
     needs_mib,
+    outside_idle,
     place_words,
     words_of,
 )
@@ -101,7 +102,7 @@ def _examined(
     except GuestError:  # what was seen until then has to do
         pass
     stack = common(stacks)
-    where = place_words(behind_panic(stack))
+    where = place_words(outside_idle(behind_panic(stack)))
     if not any(stacks) and processors and look.symbols:
         where = "outside of the kernel" if processors[0].privileged else "in a program"
     title = f"{seen.value} {where}".strip() + "; the stack of the first processor:"

@@ -21,7 +21,7 @@ from harness.host.deadline import Deadline
 from harness.model.errors import GuestError
 from harness.model.results import Death
 from harness.model.symbols import PANIC, SystemMap
-from harness.model.values import GuestSpec
+from harness.model.values import Arch, GuestSpec
 
 TICK_S = 0.25  # from one look at the emulator to the next
 # A tick counts for no more, however late we are: we may be starved ourselves.
@@ -37,6 +37,7 @@ PLACE_FUNCTIONS, PLACE_PART = 3, 0.95
 # More RAM has more pages to describe and to clear, under a sanitizer as well.
 PLACE_S_PER_GIB = 2.0
 MAX_TICKS = 400
+HELD = ("prelaunch", "paused", "debug")  # QEMU's words for a guest that a person stopped
 ANSWER_S = 5.0  # for the emulator to say whether it runs
 
 
@@ -85,6 +86,19 @@ def slept(ticks: Sequence[Tick], seconds: float) -> bool:
         if total >= seconds:
             return calm >= ASLEEP_PART * number and cpu <= ASLEEP_CPU * total
     return False
+
+
+def may_wake(processor: Processor, arch: Arch, symbols: SystemMap | None) -> bool:
+    """Say whether a *processor* that stands may be woken by an interrupt, as far as is known.
+
+    One that stands outside of the kernel, its interrupts off, was not started or has lost its way.
+    """
+    if not processor.masked:
+        return True
+    if not arch.registers.idle:
+        return False
+    found = symbols.find(processor.counter) if symbols else None
+    return symbols is None or (found is not None and found.name in arch.registers.idle)
 
 
 def loops(sights: Sequence[Sight], patience: Patience) -> bool:
@@ -186,7 +200,7 @@ class BootWatch:
             how = agent.wait_ready(deadline.within(TICK_S))
             if how is not Wait.LATE:
                 return how, None
-            if self._pauses and self._paused():
+            if self._pauses and self._status() == "shutdown":
                 return Wait.GONE, Death.RESET
             death = self._dead()
             if death is None and deadline.passed:
@@ -199,23 +213,18 @@ class BootWatch:
         """The first processor's stacks of late, in a guest that runs and says nothing."""
         return tuple(sight.stack for sight in self._sights)
 
-    def _paused(self) -> bool:
+    def _status(self) -> str:
+        """Return what QEMU says of the run, "" where it does not answer."""
         try:
             status = self._machine.monitor.execute("query-status", deadline=Deadline(ANSWER_S))
         except GuestError:
-            return False  # it is gone, which the next wait tells
-        return bool(status.get("status") == "shutdown")
+            return ""  # it is gone, which the next wait tells
+        return str(status.get("status"))
 
     def _dead(self) -> Death | None:
         self._tick()
         if self._asleep(self._patience.halted_s):
-            try:
-                processors = self._look.processors()
-            except GuestError:
-                return None
-            if processors and all(map(self._cannot_wake, processors)):
-                return Death.HALTED
-            return Death.IDLE if self._asleep(self._patience.idle_s) else None
+            return self._sleeps()
         if self._silent_cpu_s < self._patience.silent_s:
             return None
         if self._too_large and self._silent_cpu_s >= self._patience.loop_s:
@@ -227,6 +236,19 @@ class BootWatch:
         stack = self._look.stack(processors[0]) if processors else ()
         self._sights.append(Sight(self._cpu_s, processors, stack))
         return Death.SPINNING if self._spins() else None
+
+    def _sleeps(self) -> Death | None:
+        """Say how a guest is dead whose emulator sleeps; None: it is not, or not yet."""
+        try:
+            processors = self._look.processors()
+        except GuestError:
+            return None
+        if self._status() in HELD:
+            return None
+        arch, symbols = self._spec.arch, self._look.symbols
+        if processors and not any(may_wake(one, arch, symbols) for one in processors):
+            return Death.HALTED
+        return Death.IDLE if self._asleep(self._patience.idle_s) else None
 
     def _tick(self) -> None:
         """Note what the emulator did since the last tick; a guest that said something lives."""
@@ -245,16 +267,6 @@ class BootWatch:
 
     def _asleep(self, seconds: float) -> bool:
         return slept(self._ticks, seconds)
-
-    def _cannot_wake(self, processor: Processor) -> bool:
-        if not processor.masked:
-            return False
-        idle = self._spec.arch.registers.idle
-        if not idle:
-            return True
-        symbols = self._look.symbols
-        found = symbols.find(processor.counter) if symbols else None
-        return found is not None and found.name not in idle
 
     def _gets_nowhere(self) -> bool:
         """Say whether it was in some function all along, by the end of its time.

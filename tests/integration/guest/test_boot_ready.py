@@ -81,6 +81,12 @@ def test_emulator_that_is_stopped_is_not_halted(
     assert (dead.kind, dead.what) == (Death.SILENT, "not ready in time")
 
 
+def test_guest_that_a_person_holds_is_not_dead(tmp_path: Path) -> None:
+    dead = wait(tmp_path, scenario(registers=HALTED, status="debug"), seconds=2.5)
+    assert isinstance(dead, BootDeath)
+    assert dead.kind is Death.SILENT
+
+
 def test_emulator_without_registers_is_idle_at_most(tmp_path: Path) -> None:
     dead = wait(tmp_path, scenario(registers="no such command"))
     assert isinstance(dead, BootDeath)

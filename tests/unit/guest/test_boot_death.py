@@ -19,6 +19,7 @@ from harness.guest.boot_death import (
     kind_of,
     lines_in_memory,
     needs_mib,
+    outside_idle,
     panic_words,
     place_words,
     words_of,
@@ -131,6 +132,13 @@ def test_words_have_no_addresses() -> None:
     assert panic_words([PANIC + "exitcode=0x0000000b"]) == "exitcode=0x0000000b"
     assert panic_words([PANIC]) == "(no words)"
     assert panic_words(["nothing"]) == ""
+
+
+def test_idle_kernel_is_nowhere() -> None:
+    assert outside_idle(stack("default_idle", "do_idle", "cpu_startup_entry")) == ()
+    waits = stack("time_init", "start_kernel")
+    assert outside_idle(waits) == waits
+    assert words(Death.IDLE, where="in time_init") == "idle in time_init"
 
 
 def test_frames_of_a_panic_are_those_that_led_to_it() -> None:

@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
+from harness.arch import load_arch
 from harness.guest.boot_watch import (
     FIRST,
     SIGHTS,
     Sight,
     Tick,
     loops,
+    may_wake,
     panics,
     slept,
     stays,
@@ -46,6 +49,21 @@ def test_what_runs_or_waits_to_run_does_not_sleep(tick: Tick) -> None:
 def test_sleep_may_have_a_timer_of_the_emulator_in_it() -> None:
     timer = Tick(0.25, 0.01, asleep=False)
     assert slept(([ASLEEP] * 9 + [timer]) * 10, 3.0)
+
+
+def test_processor_may_wake_with_interrupts_on_or_in_a_wait_for_one() -> None:
+    x86, arm = load_arch("x86_64"), load_arch("arm64")
+    waits = SystemMap(
+        f"{BASE:016x} T cpu_do_idle\n{BASE + 0x100:016x} T sort\n{BASE + 512:016x} T z"
+    )
+    idle, sort = cpu(0), cpu(1)
+    for arch in (x86, arm):
+        assert may_wake(replace(sort, masked=False), arch, waits)
+        assert not may_wake(sort, arch, waits)
+        assert not may_wake(cpu(FUNCTIONS + 1000), arch, waits)  # never started
+    assert not may_wake(idle, x86, waits)
+    assert may_wake(idle, arm, waits)
+    assert may_wake(sort, arm, None)  # nobody knows where it stands
 
 
 # ---------------------------------------------------------------- running
