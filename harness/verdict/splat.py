@@ -400,10 +400,11 @@ def _continues(seat: _Seat, start: _Start, count: int) -> bool:
     header, rule = seat.splat.header.rule, start.rule
     if rule.dies:
         return header.crash and not seat.ended
-    if rule.kind is SplatKind.PANIC and not seat.ended and not seat.cut:
+    text = start.found.string
+    if text.startswith("Kernel panic - ") and not (seat.ended or seat.cut):
         wrong = header.kind not in TOLERABLE and header.kind is not SplatKind.LEAK
         near = count - seat.last <= 2 and not header.ordinary and not header.prelude
-        return near and wrong and not OWN_CAUSE.search(start.found["what"] or "")
+        return near and wrong and not OWN_CAUSE.search(text)
     return rule.follows and header.kind is rule.kind and not seat.ended
 
 

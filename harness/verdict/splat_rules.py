@@ -529,8 +529,8 @@ RULES: tuple[Rule, ...] = (
     _rule(
         K.UNCLASSIFIED,
         # What drivers call a warning, behind their name, are their own words.
-        r"(?P<text>(?:WARNING|BUG)[:!].*|[\w .()/-]{1,60}: BUG[:!].*|Oops\b.*"
-        r"|(?:\S+ )?(?:\{\d+\})?\[Hardware Error\]"
+        r"(?P<text>(?:WARNING: (?!workqueue cpumask)|BUG[:!]).*|[\w .()/-]{1,60}: BUG[:!].*"
+        r"|Oops\b.*|(?:\S+ )?(?:\{\d+\})?\[Hardware Error\]"
         r"|(?!.*\bScanning \d)(?:.{0,160}\W)?(?:nobody cared|Disabling IRQ #"
         r"|(?:[Mm]emory|list|stack|slab|heap|data|metadata|table|freelist|pool|redzone|tree|queue"
         r"|ring|buffer) (?:is )?corrupt(?:ion|ed)\b|[Cc]orruption detected"

@@ -115,7 +115,12 @@ def test_find_splats_storm_of_warnings_keeps_the_panic() -> None:
 # ---------------------------------------------------------------- anything at all
 
 PIECES = st.sampled_from(
-    [line for log in golden_logs("splat") for line in log.read_text().split("\n")]
+    [
+        line
+        for kind in ("splat", "splat_cases")
+        for log in golden_logs(kind)
+        for line in log.read_text(encoding="utf-8").split("\n")
+    ]
 )
 LINES = st.lists(st.one_of(PIECES, st.text(max_size=60)), max_size=60)
 

@@ -151,6 +151,15 @@ def test_find_splats_death_in_the_middle_of_a_long_text(head: str, panic: str, m
     assert one.text.count("\n") < splat.MAX_TEXT + 1
 
 
+@pytest.mark.parametrize(
+    "last",
+    ["Insufficient stack space to handle exception!", "PANIC: double fault, error_code: 0x0"],
+)
+def test_find_splats_death_of_its_own_right_behind_a_splat(last: str) -> None:
+    warning = ["WARNING: CPU: 0 PID: 7 at mm/demo.c:1 f+0x1/0x2", "Call Trace:", " f+0x1/0x2"]
+    assert [is_death(one) for one in splats_of([*warning, last])] == [False, True]
+
+
 def test_is_death_words_of_others_kill_nobody() -> None:
     lines = [
         "WARNING: CPU: 0 PID: 7 at mm/demo.c:1 f+0x1/0x2",
