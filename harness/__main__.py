@@ -45,8 +45,10 @@ def _run() -> int:
         return code or failures.report(error)
     except BaseException as error:
         return failures.report(error)
-    # Nothing of ours runs any more: Ctrl-C may end the interpreter's own clearing up.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    finally:
+        failures.unwatch_threads()
+        # Nothing of ours runs any more: Ctrl-C may end the interpreter's own clearing up.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     return code
 
 

@@ -32,6 +32,17 @@ def watch_threads() -> None:
     threading.excepthook = _end_command
 
 
+def unwatch_threads() -> None:
+    """Let threads end as they like: the command has ended, and its exit code is known."""
+    threading.excepthook = lambda _: None
+
+
+def raise_of_threads() -> None:
+    """Raise what ended a thread: some commands take the interrupt that it brings for their end."""
+    if _ended_threads:
+        raise _ended_threads[0]
+
+
 def _end_command(ended: threading.ExceptHookArgs) -> None:
     if ended.exc_value is not None and not isinstance(ended.exc_value, SystemExit):
         _ended_threads.append(ended.exc_value)

@@ -81,7 +81,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             if getattr(args, "out", None) is not None:
                 require_writable(args.out, "--out")
             workspace = Workspace(checkout, cache, report=view, settle=view.close)
-            return load_command(args.command).execute(args, workspace)
+            code = load_command(args.command).execute(args, workspace)
+            failures.raise_of_threads()
+            return code
     except SystemExit:
         raise
     except KernelFailed as failed:

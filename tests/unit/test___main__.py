@@ -23,18 +23,20 @@ def as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave pytest its own streams, and its watch over threads."""
     monkeypatch.setattr(streams, "set_up", lambda: None)
     monkeypatch.setattr(failures, "watch_threads", lambda: None)
+    monkeypatch.setattr(failures, "unwatch_threads", lambda: None)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_before_the_command_line_handles_it_ends_with_one_line_and_130(
     number: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = signal.getsignal(signal.SIGTERM)
+    before = {kind: signal.getsignal(kind) for kind in (signal.SIGTERM, signal.SIGINT)}
     monkeypatch.setattr(cli, "main", lambda: signal.raise_signal(number))
     try:
         assert entry.main() == 130
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
     assert capsys.readouterr().err == "harness: interrupted\n"
 
 

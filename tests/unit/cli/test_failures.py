@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import threading
 import time
@@ -101,6 +102,27 @@ def test_exception_in_a_thread_ends_the_command_with_3(
     end_a_thread(monkeypatch, ValueError("in a thread"))
     assert main(["list"]) == 3
     assert "harness: unexpected ValueError: in a thread" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("watched")
+def test_command_that_takes_the_interrupt_for_its_end_ends_with_3_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise ValueError("in a thread")
+
+    def watches(*_: object) -> int:
+        thread = threading.Thread(target=fail)
+        with contextlib.suppress(KeyboardInterrupt):
+            thread.start()
+            time.sleep(60)
+        return 0
+
+    monkeypatch.setattr("harness.cli.commands.list.execute", watches)
+    assert main(["list"]) == 3
+    shown = capsys.readouterr().err
+    assert shown.startswith("harness: unexpected ValueError in ")
+    assert ": in a thread\n" in shown
 
 
 @pytest.mark.usefixtures("watched")
