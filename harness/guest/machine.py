@@ -106,8 +106,9 @@ class Machine:
         return self._monitor
 
     def _complete_log(self) -> None:
-        """Once everything was read, add to kmsg.log what the kernel said only on its console."""
-        complete_kmsg(self.folder / "kmsg.log", self.console.lines, self.agent.last_record)
+        """Once all was read of a guest that died, add its last words to kmsg.log."""
+        if self.vitals.panic or not self._qemu.stopped:
+            complete_kmsg(self.folder / "kmsg.log", self.console.lines, self.agent.last_record)
 
     def _close_monitor(self) -> None:
         if self._monitor is not None:

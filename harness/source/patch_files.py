@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import email
+import email.headerregistry
 import email.policy
 import re
 import shutil
@@ -27,6 +28,10 @@ from harness.source.git_series import (
 )
 
 QUILT = "series"
+# Every header is text: the library's parser of addresses fails on some that are none.
+_AS_TEXT = email.policy.default.clone(
+    header_factory=email.headerregistry.HeaderRegistry(use_default_map=False)
+)
 _PREFIX = re.compile(r"^(?:\s*\[[^\]]*\])+\s*")
 _PLACE = re.compile(r"\[[^\]]*?(\d+)/\d+[^\]]*\]")
 
@@ -159,5 +164,5 @@ def _header(raw: bytes, name: str) -> str:
     """Return a header of a mail, decoded, on one line; "" where the text has none."""
     # `git format-patch` starts with an mbox line, which is no header.
     head = raw.partition(b"\n\n")[0]
-    message = email.message_from_bytes(head, policy=email.policy.default)
+    message = email.message_from_bytes(head, policy=_AS_TEXT)
     return " ".join(str(message.get(name, "")).split())

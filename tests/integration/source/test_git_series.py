@@ -173,3 +173,23 @@ def test_read_patch_of_a_bare_diff_has_no_commit(tmp_path: Path) -> None:
     file = tmp_path / "one.diff"
     file.write_text(f"--- a/{VMALLOC}\n+++ b/{VMALLOC}\n@@ -1 +1 @@\n-a\n+b\n")
     assert (read_patch(file).commit, read_patch(file).author) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("head", "author"),
+    [
+        ("From: =?utf-8?q?J=C3=B6rg?= <j@localhost>", "Jörg <j@localhost>"),
+        ("From: a <b, =?utf-8?q?[ ?=", "a <b, [ "),
+        ("From: =?x?b?b.c?=@[ ", None),
+        ("From: x\n =?utf-8?q?[ =?=2C?=", None),
+        ("From:", ""),
+    ],
+)
+def test_read_patch_of_any_author_is_text(tmp_path: Path, head: str, author: str | None) -> None:
+    file = tmp_path / "one.patch"
+    diff = f"--- a/{VMALLOC}\n+++ b/{VMALLOC}\n@@ -1 +1 @@\n-a\n+b\n"
+    file.write_text(f"{head}\nSubject: [PATCH] one\n\n---\n{diff}")
+    patch = read_patch(file)
+    assert patch.title == "one"
+    assert patch.author.splitlines() in ([], [patch.author])
+    assert author is None or patch.author == author.strip()
