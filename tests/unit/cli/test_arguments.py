@@ -22,7 +22,6 @@ from harness.cli.main import build_parser
         ("run --root x", "has no option --root", "harness --root FOLDER run: it stands before"),
         ("run a.toml b", "'b' is more than harness run takes", "harness run --help"),
         ("runn", "COMMAND 'runn': did you mean 'run'?", "harness --help"),
-        ("list run", "KIND 'run': did you mean 'runs'?", "harness list --help"),
         ("run --wholly-else", "has no option --wholly-else", "harness run --help"),
         ("mutants --minutes x", "invalid float value: 'x'", "harness mutants --help"),
         ("run --\x1b[2J", r"has no option --\x1b[2J", "harness run --help"),
