@@ -40,7 +40,7 @@ _TRAP_ENTRY = re.compile(
 )
 # What dumps, reports and panics, and the handlers of traps.
 _REPORTS = (
-    r"_*dump_stack\w*|_*show_(?:stack|regs|trace)\w*|dump_backtrace\w*|dump_(?:page|header)|panic"
+    r"rust_(?:helper_\w+|panic\w*|begin_unwind)|_*dump_stack\w*|_*show_(?:stack|regs|trace)\w*|dump_backtrace\w*|dump_(?:page|header)|panic"
     r"|nmi_panic|vpanic|_*warn(?:_\w+)?|_*report_bug|handle_bug|fixup_bug|exc_\w+|do_error_trap"
     r"|do_trap\w*|(?:do_)?invalid_op|do_int3\w*|_*die(?:_body|_addr)?|die_kernel_fault|oops_(?:begin|end)|no_context|_*bad_area\w*"
     r"|(?:do_|handle_)?page_fault\w*|page_fault_oops|do_(?:user|kern)_addr_fault|_*do_kernel_fault"

@@ -13,6 +13,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from harness.model.results import Splat
 from harness.model.symbols import plain_name
@@ -32,6 +33,7 @@ from harness.verdict.splat_rules import (
     HEADLESS,
     INSIDE,
     LANDMARK,
+    OTHERS,
     OWN_CAUSE,
     PATIENCE,
     QUOTED,
@@ -476,6 +478,8 @@ def _title(start: _Start, body: Sequence[str], whole: Sequence[str]) -> str:
     title = rule.title.format_map(words)
     if rule.where:
         interrupted = rule.kind in (SplatKind.RCU_STALL, SplatKind.LOCKUP)
+        if rule.kind is SplatKind.HUNG_TASK:  # what others do comes behind its own stack
+            body = list(takewhile(lambda text: not OTHERS.match(text), body))
         function = crash_function(body, words.get("function", ""), interrupted=interrupted)
         if function and not re.search(rf"(?<!\w){re.escape(function)}(?!\w)", title):
             title += f" in {function}"

@@ -642,6 +642,8 @@ LANDMARK = re.compile(
     r"|(?P<counter>RIP: 0010:|pc : [\w.$]+\+0x|PC is at )|(?P<memory>Mem-Info:)"
     r"|(?P<task>task:.{1,64}? state:)|(?P<other>NMI backtrace for cpu )"
 )
+# Behind the stack of a task that hangs: what the others do.
+OTHERS = re.compile(r"Showing all locks|Sending NMI|NMI backtrace|INFO: task .* blocked on ")
 SEVERAL = frozenset({K.RCU_STALL, K.LOCKUP, K.HUNG_TASK})  # kinds that dump several stacks
 # Lines of a stack or of registers: of the dump that began last, however many others stand between.
 FRAME = re.compile(
