@@ -30,7 +30,6 @@ _INIT = re.compile(r"No working init found|Requested init .{1,200} failed|Attemp
 _ROOT = re.compile(r"VFS: Unable to mount root fs")
 _INITRAMFS = re.compile(r"(?:Initramfs unpacking failed|rootfs image is not initramfs)[^\n]{0,200}")
 _STRINGS = re.compile(rb"[\x20-\x7e\t\n]{4,1000}")
-_IDLE_LOOP = frozenset({"do_idle", "cpu_startup_entry"})
 # How a kernel resets: a way that ends in a triple fault on purpose is none.
 _RESTARTS = re.compile(r"restart|reboot|power_off|psci_sys")
 
@@ -110,11 +109,6 @@ def place_words(stack: Sequence[Site]) -> str:
     caller = next((name for name in names[1:] if name != names[0]), "")
     how = "in" if trapped is None else "by an exception in"
     return f"{how} {names[0]}" + (f", called from {caller}" if caller else "")
-
-
-def outside_idle(stack: Sequence[Site]) -> Sequence[Site]:
-    """Return *stack*, nothing where it is that of a kernel that has nothing to run."""
-    return () if any(site.symbol.name in _IDLE_LOOP for site in stack) else stack
 
 
 def behind_panic(stack: Sequence[Site]) -> Sequence[Site]:

@@ -13,13 +13,12 @@ from harness.guest.boot_death import (
     kind_of,
     lines_in_memory,
     needs_mib,
-    outside_idle,
     place_words,
     words_of,
 )
 from harness.guest.boot_watch import FIRST, BootWatch, Patience
 from harness.guest.machine import Machine
-from harness.guest.processor import Look, Processor, Site, common
+from harness.guest.processor import Look, Processor, Site, common, outside_idle
 from harness.guest.transport.protocol import Ready
 from harness.guest.transport.reader import Wait
 from harness.host.deadline import Deadline
@@ -88,7 +87,7 @@ def await_ready(
 def _examined(
     look: Look, seen: Death, before: Sequence[tuple[Site, ...]]
 ) -> tuple[Sequence[Site], str, str]:
-    """Return the first processor's stack, where that is in words, and all of it as a text.
+    """Return the stack, where that is in words, and all of it as a text.
 
     Of a kernel that spins, it is what this look has in common with those *before*.
     """
@@ -98,14 +97,14 @@ def _examined(
         for number in range(STACKS if seen is Death.SPINNING else 1):
             time.sleep(PAUSE_S if number else 0.0)
             processors = look.processors()
-            stacks.append(look.stack(processors[0]) if processors else ())
+            stacks.append(look.stack(processors))
     except GuestError:  # what was seen until then has to do
         pass
     stack = common(stacks)
     where = place_words(outside_idle(behind_panic(stack)))
     if not any(stacks) and processors and look.symbols:
         where = "outside of the kernel" if processors[0].privileged else "in a program"
-    title = f"{seen.value} {where}".strip() + "; the stack of the first processor:"
+    title = f"{seen.value} {where}".strip() + "; the stack:"
     named = (f"  {site.symbol}{'  (trapped here)' * site.trapped}" for site in stack)
     texts = (one.text for one in processors)
     return stack, where, "\n".join((title, *named, "", *texts))

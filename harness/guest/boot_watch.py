@@ -73,7 +73,7 @@ class Sight:
 
     cpu_s: float  # that the emulator had taken until then
     processors: tuple[Processor, ...]
-    stack: tuple[Site, ...] = ()  # of the first of them
+    stack: tuple[Site, ...] = ()  # of the first of them that is at work
 
 
 def slept(ticks: Sequence[Tick], seconds: float) -> bool:
@@ -210,7 +210,7 @@ class BootWatch:
 
     @property
     def stacks(self) -> tuple[tuple[Site, ...], ...]:
-        """The first processor's stacks of late, in a guest that runs and says nothing."""
+        """The stacks of late, in a guest that runs and says nothing."""
         return tuple(sight.stack for sight in self._sights)
 
     def _status(self) -> str:
@@ -233,8 +233,7 @@ class BootWatch:
             processors = self._look.processors()
         except GuestError:
             return None
-        stack = self._look.stack(processors[0]) if processors else ()
-        self._sights.append(Sight(self._cpu_s, processors, stack))
+        self._sights.append(Sight(self._cpu_s, processors, self._look.stack(processors)))
         return Death.SPINNING if self._spins() else None
 
     def _sleeps(self) -> Death | None:

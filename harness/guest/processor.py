@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from harness.guest.machine import Machine
@@ -23,6 +23,8 @@ MAX_FRAMES = 32
 SCANNED = 512  # words of a stack that are looked at
 PAGE = 4096
 WORD = 8
+# Where a processor with nothing to run is.
+_IDLE_LOOP = frozenset({"do_idle", "cpu_startup_entry"})
 BANNER = b"Linux version "  # what the kernel's symbol linux_banner begins with
 _CPU = re.compile(r"^\s*CPU#\d+\s*$", re.M)
 _REGISTER = re.compile(r"\b([A-Z][A-Z0-9]{1,7}) ?=([0-9a-f]{8}(?:[0-9a-f]{8})?)\b")
@@ -130,6 +132,11 @@ class _Trap:
     stack: int  # its stack pointer
 
 
+def outside_idle(stack: Sequence[Site]) -> Sequence[Site]:
+    """Return *stack*, nothing where it is that of a kernel that has nothing to run."""
+    return () if any(site.symbol.name in _IDLE_LOOP for site in stack) else stack
+
+
 def common(stacks: Sequence[Sequence[Site]]) -> tuple[Site, ...]:
     """Return what *stacks* of a kernel that runs in one place have in common, innermost first.
 
@@ -137,6 +144,10 @@ def common(stacks: Sequence[Sequence[Site]]) -> tuple[Site, ...]:
     function that has no frame yet hides its caller: it is known from the stacks where it has one.
     """
     outermost = [tuple(reversed(stack)) for stack in stacks if stack]
+    begins = Counter(stack[0].symbol.name for stack in outermost).most_common(1)
+    # A few are cut short, by an interrupt that has a stack of its own.
+    if begins and begins[0][1] > len(outermost) / 2:
+        outermost = [stack for stack in outermost if stack[0].symbol.name == begins[0][0]]
     shared: list[Site] = []
     depth = 0
     while outermost and all(len(stack) > depth for stack in outermost):
@@ -311,10 +322,16 @@ class Look:
         text = self._machine.monitor.human("info registers -a", deadline=_soon())
         return processors_of(text.replace("\r", ""), self._arch)
 
-    def stack(self, cpu: Processor) -> tuple[Site, ...]:
-        """Return the stack of *cpu*, as :func:`stack_of`; nothing where names are not known."""
+    def stack(self, processors: Iterable[Processor]) -> tuple[Site, ...]:
+        """Return the stack of the first of *processors* that is at work, as :func:`stack_of`.
+
+        Where none is, that of the first one; nothing where names are not known.
+        """
         symbols = self.symbols
-        return stack_of(cpu, symbols, self._arch, self.read) if symbols else ()
+        if symbols is None:
+            return ()
+        stacks = [stack_of(one, symbols, self._arch, self.read) for one in processors]
+        return next(filter(outside_idle, stacks), stacks[0] if stacks else ())
 
     def read(self, address: int, size: int) -> bytes | None:
         """Return the guest's memory at *address* as its first processor sees it."""

@@ -19,7 +19,6 @@ from harness.guest.boot_death import (
     kind_of,
     lines_in_memory,
     needs_mib,
-    outside_idle,
     panic_words,
     place_words,
     words_of,
@@ -123,6 +122,7 @@ def test_words_of_each_kind() -> None:
         "cannot use its initramfs: Initramfs unpacking failed: junk at the end"
     )
     assert words(Death.IDLE, "[  1.0] x").startswith("idle before init was started")
+    assert words(Death.IDLE, where="in f") == "idle in f"
     assert words(Death.IDLE, "[  1.0] Run /init as init process").startswith("idle after init")
 
 
@@ -132,13 +132,6 @@ def test_words_have_no_addresses() -> None:
     assert panic_words([PANIC + "exitcode=0x0000000b"]) == "exitcode=0x0000000b"
     assert panic_words([PANIC]) == "(no words)"
     assert panic_words(["nothing"]) == ""
-
-
-def test_idle_kernel_is_nowhere() -> None:
-    assert outside_idle(stack("default_idle", "do_idle", "cpu_startup_entry")) == ()
-    waits = stack("time_init", "start_kernel")
-    assert outside_idle(waits) == waits
-    assert words(Death.IDLE, where="in time_init") == "idle in time_init"
 
 
 def test_frames_of_a_panic_are_those_that_led_to_it() -> None:

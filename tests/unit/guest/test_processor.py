@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.arch import all_archs, load_arch
-from harness.guest.processor import Processor, Site, common, processors_of, stack_of
+from harness.guest.processor import Processor, Site, common, outside_idle, processors_of, stack_of
 from harness.model.symbols import Symbol, SystemMap
 from harness.model.values import Arch
 
@@ -276,6 +276,17 @@ def test_common_heeds_a_callee_that_hides_its_caller() -> None:
 def test_common_of_two_callees_is_their_caller() -> None:
     stacks = [stack("compare+4", "start+1"), stack("work+16", "start+2")]
     assert [site.symbol.name for site in common(stacks)] == ["start"]
+
+
+def test_common_is_not_lost_over_a_stack_that_is_cut_short() -> None:
+    stacks = [stack("work+4", "start+1"), stack("work+8", "start+1"), stack("compare", "end")]
+    assert [site.symbol.name for site in common(stacks)] == ["work", "start"]
+
+
+def test_idle_loop_is_no_work() -> None:
+    symbol = Symbol("do_idle", 8, 16, BASE)
+    assert outside_idle((*stack("work"), Site(symbol, exact=False))) == ()
+    assert outside_idle(stack("work")) == stack("work")
 
 
 def test_common_of_nothing_is_nothing() -> None:
