@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -58,7 +59,6 @@ def test_interrupted_run_says_how_to_go_on_and_a_fresh_one_that_it_begins_anew(
     class Stopped:
         """In place of a run's matrix: Ctrl-C comes at once."""
 
-        lab = contextlib.nullcontext()
         kernels = ()
 
         def __init__(self, *_: object) -> None:
@@ -70,10 +70,15 @@ def test_interrupted_run_says_how_to_go_on_and_a_fresh_one_that_it_begins_anew(
         def in_order(self) -> tuple[CellResult, ...]:
             return ()
 
+        def not_run(self) -> str:
+            return ", 3 of 3 cells not run"
+
+    lab = contextlib.nullcontext(SimpleNamespace(ready=None))
     monkeypatch.setattr(matrix, "_Matrix", Stopped)
-    monkeypatch.setattr(matrix, "Lab", lambda *_: None)
+    monkeypatch.setattr(matrix, "Lab", lambda *_: lab)
     monkeypatch.setattr(matrix, "_opening", lambda *_: record())
     with pytest.raises(Interrupted) as caught:
         matrix.run_prepared(None, None, RunFolder(tmp_path), fresh=fresh)  # type: ignore[arg-type]
+    assert "interrupted, 3 of 3 cells not run" in caught.value.what
     assert ("run the same command to go on" in caught.value.hint) is not fresh
     assert ("begins anew" in caught.value.hint) is fresh
