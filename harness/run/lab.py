@@ -84,6 +84,7 @@ class Lab:
         """Return this lab for another plan of the same architectures: same threads and guests."""
         other = copy.copy(self)
         other.ready = ready
+        other.__dict__.pop("unapplied", None)  # it may be another series
         return other
 
     def _accel(self, arch: Arch) -> AccelName:

@@ -111,3 +111,15 @@ def test_patch_that_does_not_apply_is_found_before_anything_is_built(
     assert list(lab.workspace.cache.store.glob("kernel/*")) == []
     (arch,) = lab.ready.archs
     assert lab.kernel(arch, 1).position == 1
+
+
+def test_lab_for_another_series_looks_at_its_own_patches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = lab_of(tmp_path, monkeypatch, broken(tmp_path))
+    assert sound.unapplied is None
+    odd = broken(tmp_path / "odd")
+    odd.patches[2].file.write_text(odd.patches[2].file.read_text().replace(" /* First", " /* Fast"))
+    other = sound.with_plan(replace(sound.ready, series=odd))
+    assert other.unapplied is not None
+    assert sound.unapplied is None
