@@ -86,7 +86,8 @@ class Boots:
             return NoBoot(failure.console, None, boot_missed(death, control))
         place, patch, exact = debug.blamed(death) if debug else ("", 0, True)
         tail = "\n".join((death.early_log or death.console)[-TAIL:])
-        detail = "\n".join(filter(None, (tail, death.registers)))
+        stack, _, _ = death.registers.partition("\n\n")  # the registers have a file of their own
+        detail = "\n\n".join(filter(None, (tail, stack)))
         fault = replace(fault, place=place, patch=patch, exact=exact, detail=detail)
         return NoBoot(failure.console, fault)
 
