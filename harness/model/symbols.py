@@ -76,11 +76,13 @@ class SystemMap:
         """Return the function around *address*, None where the kernel has none there."""
         virtual = address if in_kernel(address) else address + self._shift
         at = bisect.bisect_right(self._starts, virtual) - 1
-        if at < 0 or not in_kernel(virtual) or at + 1 == len(self._starts):
+        if at < 0 or not in_kernel(virtual):
             return None
         start, name = self._starts[at], self._names[at]
-        size = self._starts[at + 1] - start
-        if _MARK.search(name) or size > _LONGEST:
+        last = at + 1 == len(self._starts)
+        size = (self.after(start) if last else self._starts[at + 1]) - start
+        size = size or _LONGEST  # the last symbol of all
+        if _MARK.search(name) or size > _LONGEST or virtual - start >= size:
             return None
         return Symbol(name, virtual - start, size, address)
 

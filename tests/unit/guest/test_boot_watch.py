@@ -26,7 +26,10 @@ from harness.model.symbols import Symbol, SystemMap
 
 BASE = 0xFFFF_FFFF_8100_0000
 FUNCTIONS = 40
-MAP = SystemMap("".join(f"{BASE + n * 0x100:016x} T f{n}\n" for n in range(FUNCTIONS)))
+MAP = SystemMap(
+    "".join(f"{BASE + n * 0x100:016x} T f{n}\n" for n in range(FUNCTIONS))
+    + f"{BASE + FUNCTIONS * 0x100:016x} T _etext\n"
+)
 
 ASLEEP = Tick(0.25, 0.0, asleep=True)
 STARVED = Tick(0.25, 0.0, asleep=False)  # it waits for a processor of the host's

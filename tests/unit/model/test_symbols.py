@@ -38,9 +38,12 @@ def test_find_names_the_function_around_an_address() -> None:
 
 
 def test_find_knows_no_function_where_there_is_none() -> None:
-    for address in (0, BASE - 1, BASE + 0x200, BASE + 0x30_0000, BASE + 0x50_0010, 2**64 - 1):
+    for address in (0, BASE - 1, BASE + 0x200, BASE + 0x30_0000, BASE + 0x60_0000, 2**64 - 1):
         assert found(address) == "None", f"{address:#x}"
     assert SystemMap("").find(BASE) is None
+    alone = SystemMap(f"{BASE:016x} T alone\n")
+    assert alone.find(BASE + 0x10) is not None
+    assert alone.find(BASE + 2**20) is None
 
 
 def test_find_knows_code_that_runs_where_it_was_loaded() -> None:
