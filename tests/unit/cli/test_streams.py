@@ -16,6 +16,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 HARNESS = f"{sys.executable} -m harness"
+# tox sets an encoding for all that it runs.
+OURS = {k: v for k, v in os.environ.items() if k != "PYTHONIOENCODING"} | {"PYTHONPATH": str(ROOT)}
 PLAIN_C = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
@@ -24,7 +26,7 @@ def shell(command: str, **env: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         ("bash", "-c", f'harness() {{ {HARNESS} "$@"; }}; {command}'),
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+        env={**OURS, **env},
         capture_output=True,
         check=False,
     )
@@ -35,7 +37,7 @@ def python(code: str, **env: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         (sys.executable, "-c", f"from harness.cli import streams; streams.set_up()\n{code}"),
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+        env={**OURS, **env},
         capture_output=True,
         check=False,
     )
@@ -85,7 +87,7 @@ def test_closed_streams_are_not_given_to_the_next_file() -> None:
     done = subprocess.run(
         ("bash", "-c", f'{sys.executable} -c "$0" >&- <&-', f"from harness.cli import streams\n"
          f"streams.set_up()\n{code}"),
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, check=False,
+        cwd=ROOT, env=OURS, capture_output=True, check=False,
     )  # fmt: skip
     assert int(done.stderr) > 2
 
@@ -126,7 +128,7 @@ def test_process_that_is_begun_anew_keeps_its_id_and_its_outputs_encoding() -> N
     code += "streams.in_utf8(); streams.set_up(); print(os.getpid(), '\\u00e9')"
     done = subprocess.run(
         (sys.executable, "-c", code), cwd=ROOT, capture_output=True, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **PLAIN_C},
+        env={**OURS, **PLAIN_C},
     )  # fmt: skip
     first, second, third = done.stdout.splitlines()
     assert first == second
@@ -139,7 +141,7 @@ def test_output_that_is_lost_hides_no_other_exit_code() -> None:
     for redirect, expected in (("", 1), ("> /dev/full", 1)):
         done = subprocess.run(
             ("bash", "-c", f'{sys.executable} -c "$0" {redirect}', code),
-            cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, check=False,
+            cwd=ROOT, env=OURS, capture_output=True, check=False,
         )  # fmt: skip
         assert done.returncode == expected, done.stderr
         assert not done.stderr
