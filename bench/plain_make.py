@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.testbed import Testbed
@@ -58,13 +58,12 @@ class PlainMake:
 
 
 @contextmanager
-def open_make(testbed: Testbed, arch: str, tree: SourceTree, series: Series) -> Iterator[PlainMake]:
+def open_make(testbed: Testbed, arch: str, tree: SourceTree) -> Iterator[PlainMake]:
     """Give a make with a tree of its own, laid out like those of the harness."""
     cache = testbed.workspace.cache
     tools = find_toolchain(load_arch(arch))
     fragments = topic_files(testbed.workspace.checkout.kconfigs, arch)
-    named = replace(series, name="bench-make")
-    with WorkTree(tree, named, cache, testbed.workspace.report) as work:
+    with WorkTree(tree, cache, testbed.workspace.report, name="bench-make") as work:
         kbuild = Kbuild(work.path, work.folder / f"build-{arch}", tools, cache)
         kbuild.out.mkdir(parents=True, exist_ok=True)
         yield PlainMake(work, kbuild, merge(read_fragments(fragments)), kbuild.out / "bench.log")

@@ -38,7 +38,7 @@ def _open_ours(testbed: Testbed) -> Iterator[Once]:
 def _open_make(testbed: Testbed) -> Iterator[Once]:
     ready = prepared(testbed, ARCH)
     edited = edited_series(testbed, "bench-edit-alone", ready.tree)
-    with open_make(testbed, ARCH, ready.tree, ready.series) as make:
+    with open_make(testbed, ARCH, ready.tree) as make:
 
         def once() -> Sample:
             edited.edit_last()

@@ -37,13 +37,20 @@ class WorkTree:
     was built last are built again.
     """
 
-    def __init__(self, tree: SourceTree, cache: Cache, report: Report = lambda _: None) -> None:
+    def __init__(
+        self,
+        tree: SourceTree,
+        cache: Cache,
+        report: Report = lambda _: None,
+        name: str = SHARED,
+    ) -> None:
+        """Describe the work tree *name* of *tree*; nothing is made yet."""
         self.tree = tree
-        self._name = f"{tree.digest[:12]}/{SHARED}"
+        self._name = f"{tree.digest[:12]}/{name}"
         self.folder = cache.work / self._name  # build folders lie here too
         self.path = self.folder / "tree"
         self._state = self.folder / "state.json"
-        self._lock_name = f"work-{tree.digest[:12]}"
+        self._lock_name = f"work-{tree.digest[:12]}" + ("" if name == SHARED else f"-{name}")
         self._cache = cache
         self._report = report
         self._stack = ExitStack()
