@@ -40,7 +40,7 @@ from harness.source.patch_files import read_patch
 KIND = "mutant"
 RESULT = "result.json"
 # Raise it when the same mutant would meet another fate for a reason that no key has.
-CACHE_VERSION = "1"
+CACHE_VERSION = "2"
 
 
 @dataclass(frozen=True)
