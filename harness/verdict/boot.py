@@ -41,7 +41,7 @@ def boot_fault(death: BootDeath, control: Control) -> KernelFault | None:
     word = "does not boot" if death.again else "does not always boot"
     return KernelFault(
         stage=Stop.BOOT,
-        what=f"{word}: {death.what}",
+        what=f"{word}: {death.what}{_complaint(death)}",
         grounds=f"it died {times}, and {other} on this host",
     )
 
@@ -54,6 +54,14 @@ def boot_missed(death: BootDeath, control: Control) -> str:
     if control.only_kernel or not death.attributable:
         return f"{text}; {control.no_kernel or 'no other kernel shows that this one is to blame'}"
     return f"{text}; a probe guest does not run on this host either: {control.probe}"
+
+
+def _complaint(death: BootDeath) -> str:
+    """Return what a kernel that goes on and on complained of first, to follow how it died."""
+    if death.kind is not Death.SILENT:
+        return ""
+    splats = find_splats(tuple(log_lines(death.console)))
+    return f", after {splats[0].title}" if splats else ""
 
 
 def _oops(death: BootDeath) -> bool:

@@ -85,6 +85,17 @@ def test_oops_counts_if_it_came_once() -> None:
     assert boot_fault(once, NO_PROBE) is None
 
 
+def test_kernel_that_never_gets_ready_is_named_by_what_it_complains_of() -> None:
+    warning = "WARNING: CPU: 0 PID: 1 at mm/demo.c:77 demo_put+0x31/0x40"
+    death = BootDeath(Death.SILENT, "not ready in time", console=(warning,) * 9, again=True)
+    fault = boot_fault(death, OTHER)
+    assert fault is not None
+    assert fault.what == "does not boot: not ready in time, after WARNING in demo_put (mm/demo.c)"
+    fault = boot_fault(replace(death, console=("quiet",)), OTHER)
+    assert fault is not None
+    assert fault.what == "does not boot: not ready in time"
+
+
 def test_lockup_that_came_once_may_be_the_hosts() -> None:
     assert boot_fault(replace(PANIC, console=LOCKUP, second="it came up"), OTHER) is None
     assert boot_fault(replace(PANIC, console=LOCKUP, again=True), OTHER) is not None
