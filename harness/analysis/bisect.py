@@ -69,6 +69,7 @@ class Finding:
     text: str  # one line for people
     others: tuple[str, ...] = ()  # further faults and what could not be tested, a line each
     settled: bool = True  # no position without a verdict could change it
+    why: str = ""  # what is wrong from there on, one line
 
     @property
     def position(self) -> int | None:
@@ -143,13 +144,14 @@ def conclude(positions: Sequence[int], known: Known, seek: Seek) -> Finding:
     before, after = _bracket(told, known, seek)
     suspects = tuple(range(before + 1, after + 1))
     others = (*_second(told, known, after, seek), *asides)
+    reason = known[after].what
     if len(suspects) == 1:
-        return Finding(seek, suspects, f"first {what} position: {after}", others)
+        return Finding(seek, suspects, f"first {what} position: {after}", others, why=reason)
     untested = [p for p in known if before < p < after]
     number = len(untested)
     why = f" ({number} of them {'have' if number > 1 else 'has'} no verdict)" if untested else ""
     text = f"first {what} position: one of {suspects[0]} to {suspects[-1]}{why}"
-    return Finding(seek, suspects, text, others, settled=False)
+    return Finding(seek, suspects, text, others, settled=False, why=reason)
 
 
 def search(positions: Sequence[int], probe: Callable[[int], Seen], seek: Seek) -> Finding:

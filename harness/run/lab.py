@@ -84,7 +84,8 @@ class Lab:
         """Return this lab for another plan of the same architectures: same threads and guests."""
         other = copy.copy(self)
         other.ready = ready
-        other.__dict__.pop("unapplied", None)  # it may be another series
+        if ready.series != self.ready.series:
+            other.__dict__.pop("unapplied", None)
         return other
 
     def _accel(self, arch: Arch) -> AccelName:
@@ -95,11 +96,12 @@ class Lab:
 
     @cached_property
     def unapplied(self) -> KernelFault | None:
-        """The first patch of the series that does not apply; None: all do."""
+        """The first patch of the series that does not apply, told at once; None: all do."""
         error = unapplied(self.ready.tree, self.ready.series)
         if error is None:
             return None
         detail = "\n".join(filter(None, (error.detail, error.hint)))
+        self.workspace.report(Note(f"{error.what}\n{detail}".rstrip(), "warning"))
         return KernelFault(Stop.APPLY, error.what, patch=error.number, detail=detail)
 
     def kernel(self, arch: Arch, position: int, profiled: tuple[str, ...] = ()) -> Kernel:

@@ -119,8 +119,6 @@ class _Matrix:
     def fill(self) -> None:
         """Build every kernel, run every cell, and wait for the last one."""
         undecided: list[tuple[Arch, int, KernelBuildError]] = []
-        if self.lab.unapplied is not None:
-            self._tell(self.lab.unapplied.what, self.lab.unapplied.detail)
         for position in self.ready.positions:
             for arch in self.ready.archs:
                 self._raise_early()
@@ -197,7 +195,7 @@ class _Matrix:
 
     def _failed(self, arch: Arch, position: int, fault: KernelFault) -> None:
         """A position that has no kernel by its own fault is a FAIL of its cells."""
-        if fault.stage is not Stop.APPLY:  # that was told at the start
+        if fault.stage is not Stop.APPLY:  # the lab told that
             self._tell(f"{arch.name} position {position}: {fault.what}", fault.detail)
         self._record(replace(self._blank_record(arch, position), error=fault.what, fault=fault))
         series = self.ready.series.name

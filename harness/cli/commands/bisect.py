@@ -100,6 +100,8 @@ def execute(args: argparse.Namespace, workspace: Workspace) -> int:
         patch = ready.series.patches[number - 1]
         words = filter(None, (patch.commit[:COMMIT_SHOWN], patch.title))
         print(f"  patch {number}: {' '.join(words)}")
+    if finding.why:
+        print(f"  {finding.why}")
     for line in finding.others:
         print(line)
     print(*(f"  {path}" for path in paths), sep="\n")

@@ -187,6 +187,8 @@ def test_kernel_that_does_not_boot_is_found_like_a_test_that_fails() -> None:
     said, tried = searched({0: OK, 11: no_boot("halted in sort_r")})
     assert said == ["first bad position: 11"]
     assert len(tried) <= 7
+    known = {0: OK, 1: no_boot("halted in sort_r")}
+    assert conclude((0, 1), known, "bad").why == "does not boot: halted in sort_r"
 
 
 def test_blamed_patch_is_tried_first() -> None:
