@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -77,6 +76,7 @@ class Lab:
         capacity = Capacity(ready.plan.jobs, ready.plan.cpus)
         self.templates = Templates(workspace.store, capacity, workspace.report)
         self.boots = Boots(self.templates)
+        self.unapplied = self._first_unapplied()
         self._builds: dict[str, bool] = {}  # by architecture: does some position build?
         self._pool = ThreadPoolExecutor(capacity.workers, "guest")
 
@@ -85,7 +85,7 @@ class Lab:
         other = copy.copy(self)
         other.ready = ready
         if ready.series != self.ready.series:
-            other.__dict__.pop("unapplied", None)
+            other.unapplied = other._first_unapplied()
         return other
 
     def _accel(self, arch: Arch) -> AccelName:
@@ -94,9 +94,8 @@ class Lab:
             self.workspace.report(Note(f"{arch.name}: {accel}: {reason}"))
         return accel
 
-    @cached_property
-    def unapplied(self) -> KernelFault | None:
-        """The first patch of the series that does not apply, told at once; None: all do."""
+    def _first_unapplied(self) -> KernelFault | None:
+        """Find the first patch of the series that does not apply, and tell it; None: all do."""
         error = unapplied(self.ready.tree, self.ready.series)
         if error is None:
             return None
