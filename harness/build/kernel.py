@@ -143,11 +143,7 @@ def build_kernel(
         # Another harness may have built it while we waited for the tree.
         kernel = _from_store(job, reused=True)
         if kernel is None:
-            try:
-                _build(job, work)
-            except KernelBuildError:
-                job.tell(f"{job.arch.name} position {job.position}: does not build", finished=True)
-                raise
+            _build(job, work)
             kernel = _from_store(job, reused=False)
     if kernel is None:
         raise InfraError(f"{cache.store} does not keep what is written to it")
@@ -243,7 +239,11 @@ def _build(job: _Job, work: WorkTree) -> None:
         job.tell(f"{job.arch.name} position {job.position}: configuring")
         wanted = Configuration(job.asked, job.tree.version, _inputs(job, contents))
         _configure(job, kbuild, wanted, log)
-        warnings = _compile(job, kbuild, log)
+        try:
+            warnings = _compile(job, kbuild, log)
+        except KernelBuildError:
+            job.tell(f"{job.arch.name} position {job.position}: does not build", finished=True)
+            raise
         headers = keep_headers(job.store, kbuild, job.tree, contents)
         seconds = round(time.monotonic() - begun, 1)
         _keep(job, kbuild, {"seconds": seconds, "warnings": warnings}, headers)
