@@ -238,8 +238,8 @@ def _build(job: _Job, work: WorkTree) -> None:
         log.unlink(missing_ok=True)
         job.tell(f"{job.arch.name} position {job.position}: configuring")
         wanted = Configuration(job.asked, job.tree.version, _inputs(job, contents))
-        _configure(job, kbuild, wanted, log)
         try:
+            _configure(job, kbuild, wanted, log)
             warnings = _compile(job, kbuild, log)
         except KernelBuildError:
             job.tell(f"{job.arch.name} position {job.position}: does not build", finished=True)
