@@ -372,7 +372,11 @@ def _takes(seat: _Seat, landmark: str, text: str, top: bool) -> bool:
     if rule.ordinary:
         if landmark:
             new = landmark in ("task", "other") or landmark not in splat.seen
-            return top and new
+            if rule.traces:
+                return top and new
+            # A program's registers stand right behind their head, and no stack of the kernel's.
+            apart = not splat.seen and (seat.pending or seat.cut)
+            return top and new and not apart and landmark != "trace"
     elif landmark and not rule.dumps:
         return False
     elif landmark in ("task", "other"):

@@ -43,6 +43,7 @@ class Rule:
     fatal: bool = False  # the kernel has died of it
     dumps: bool = True  # the stack, among other things
     ordinary: bool = False  # no complaint: a dump that somebody asked for
+    traces: bool = True  # an ordinary one: with the stack of a task of the kernel
 
 
 def _rule(
@@ -78,8 +79,8 @@ def _rule(
     )
 
 
-def _ordinary(start: str) -> Rule:
-    return Rule(K.UNCLASSIFIED, re.compile(start), "", ordinary=True)
+def _ordinary(start: str, *, traces: bool = True) -> Rule:
+    return Rule(K.UNCLASSIFIED, re.compile(start), "", ordinary=True, traces=traces)
 
 
 _TAG = r"(?:(?:NMI )?watchdog: |rcu: |traps: |kmemleak: )?"
@@ -114,7 +115,9 @@ _OOM_END = re.compile(
 # The dump of free memory ends with the first of these that the configuration prints last.
 _MEMORY_END = re.compile(r"\d+ pages hwpoisoned")
 _HANDLER = Later("function", re.compile(r"\[<[^<>]{1,24}>\] ([\w.$]+)(?: \[|$)"))
-ASKED = _ordinary(r"(?:sysrq: |SysRq ?: )(?!Trigger a crash)")
+# Of what sysrq can do, this alone dumps something.
+ASKED = _ordinary(r"(?:sysrq: |SysRq ?: )(?:Show |Dump |CPU\d+:)")
+_FILE_SYSTEM = r"(?:EXT[234]-fs|FAT-fs|F2FS-fs|BTRFS|XFS|JBD2?|GFS2|NILFS2?|UBIFS|EROFS|SQUASHFS)"
 RULES: tuple[Rule, ...] = (
     # ---- tolerated where a test or a load says so; the name of a task may look like a head below
     _rule(
@@ -522,14 +525,41 @@ RULES: tuple[Rule, ...] = (
     ASKED,
     _ordinary(r"FAULT_INJECTION: "),
     _ordinary(r"oom_reaper: unable to reap "),
-    _ordinary(r".{0,64}\[\d+\]: (?:unhandled |segfault|undefined instruction|bad frame)"),
-    _ordinary(r"(?:potentially unexpected )?fatal signal \d+"),
-    _ordinary(r"Mem-Info:"),
+    _ordinary(
+        r".{0,64}\[\d+\]: (?:unhandled |segfault|undefined instruction|bad frame)", traces=False
+    ),
+    _ordinary(r"(?:potentially unexpected )?fatal signal \d+", traces=False),
+    _ordinary(r"Mem-Info:", traces=False),
+    # ---- of file systems and disks, which have no stack to show
+    _rule(
+        K.UNCLASSIFIED,
+        rf"(?P<text>{_FILE_SYSTEM}\b.{{0,100}}?(?:\berror\b|\bcritical\b|[Cc]orrupt|[Ss]hut(?:ting)?"
+        r" ?down|Remounting filesystem|forced readonly|[Dd]ata (?:loss|will be lost)|dirty metadata"
+        r"|IO errors"
+        r"|allocation deadlock|CRC error|bad .{0,20}(?:checksum|bitmap)|Assertion failed).*"
+        r"|Aborting journal on device.*|VFS: brelse: .*"
+        r"|(?:\S+: )?(?:\w+ )?(?:I/O|critical \w+|protection) error,? (?:on )?dev.*"
+        r"|(?:Buffer )?I/O error on dev.*|(?:Write|Read)-error on swap-device.*"
+        r"|zram: (?:Dec|C)ompression failed.*)",
+        "unknown complaint: {text}",
+    ),
+    # ---- of the core, likewise
+    _rule(
+        K.UNCLASSIFIED,
+        r"(?P<text>smp: csd: Detected .*|vmstat_refresh: \S+ -.*|sysctl duplicate entry: .*"
+        r"|NOHZ tick-stop error.*|debugfs: .{1,160} already present!?"
+        r"|Error: Driver .{1,160} already registered.*"
+        r"|kobject: .{1,160} does not have a release\(\).*"
+        r"|Dead loop on virtual device.*"
+        r"|(?:\w+: )?Attempt to release (?:TCP|alive) .*|Trying to vfree\(\) .*)",
+        "unknown complaint: {text}",
+        where=True,
+    ),
     # ---- of a shape that only a complaint has
     _rule(
         K.UNCLASSIFIED,
         # What drivers call a warning, behind their name, are their own words.
-        r"(?P<text>(?:WARNING: (?!workqueue cpumask)|BUG[:!]).*|[\w .()/-]{1,60}: BUG[:!].*"
+        r"(?P<text>(?:WARNING: (?!workqueue cpumask)|BUG[:!]).*|[\w .:()/-]{1,60}: BUG[:!].*"
         r"|Oops\b.*|(?:\S+ )?(?:\{\d+\})?\[Hardware Error\]"
         r"|(?!.*\bScanning \d)(?:.{0,160}\W)?(?:nobody cared|Disabling IRQ #"
         r"|(?:[Mm]emory|list|stack|slab|heap|data|metadata|table|freelist|pool|redzone|tree|queue"
@@ -558,7 +588,9 @@ SUSPECT = re.compile(
     r"|Busy|refcount|ODEBUG|usercopy|detected|DMA-API|_cache|CFI|Assertion|NX-|overran|registered|NMI"
     r"|release\(|initcall|dumped|[sS]ys[rR]q|FAULT_|unhandled|segfault|undefined|bad frame"
     r"|fatal signal|Mem-Info|nobody|Hardware Error|Oops|huh|overwritten|ouble free|lockup|Disabling"
-    r"|eadlock|overflow"
+    r"|eadlock|overflow|\berrors?\b|Error|critical|hut(?:ting)? ?down|Aborting|Remounting|readonly"
+    r"|data loss|be lost|dirty metadata|csd: |vmstat_|NOHZ|already present|Dead loop|Attempt to|vfree"
+    r"|failed|brelse|BRELSE"
 )
 # "Kernel panic - not syncing: ..." that only carries out what another splat led to.
 TOLERABLE = frozenset({K.OOM_KILL, K.ALLOC_FAILURE})
