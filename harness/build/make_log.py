@@ -17,6 +17,9 @@ _ERROR = re.compile(
 )
 _ABOVE = re.compile(r"^In file included from |^\s+from |: In function |: At top level")
 _GAVE_UP = re.compile(r"^(?:make(?:\[\d+\])?|\S+:\d+): \*\*\* ")
+# The linker's two lines: the object and function, then what it lacks, at an offset that may vary.
+_IN_FUNCTION = re.compile(r"([^\s:]+\.o: in function .*):$")
+_LINKED = re.compile(r"[^\s:]+:(?:\d+:)? ?\(\S+\+0x[0-9a-f]+\): (undefined reference to .*)")
 _MAX_LINES = 16
 _PLACE = re.compile(r"^(?P<file>[^\s:]+):(?P<line>\d+)(?::\d+)?(?=[:,\s])")
 # A program that somebody ended, or that had no memory, says nothing of the source it was reading.
@@ -85,13 +88,19 @@ def first_error(lines: Sequence[str]) -> tuple[str, str]:
     """
     for number, line in enumerate(lines):
         if _ERROR.search(line):
-            return line.strip(), "\n".join(_block(lines, number))
+            linked = _LINKED.match(line)
+            where = _IN_FUNCTION.search(lines[number - 1]) if linked and number else None
+            said = f"{where[1]}: {linked[1]}" if linked and where else line.strip()
+            return said, "\n".join(_block(lines, number))
     for number, line in enumerate(lines):
         if _GAVE_UP.match(line):
             before = [text for text in lines[max(0, number - _MAX_LINES) : number + 1] if text]
             spoken = [t for t in before[:-1] if not _OBJECT.match(t) and not t.startswith("$ ")]
             own_words = not spoken or not line.startswith("make")
-            return (line if own_words else spoken[-1]).strip(), "\n".join(before)
+            # Kconfig goes on after an error, and complains of what it does not understand then.
+            placed = (t for t in spoken if _PLACE.match(t) and ":warning:" not in t)
+            told = line if own_words else next(placed, spoken[-1])
+            return told.strip(), "\n".join(before)
     return "", ""
 
 

@@ -185,7 +185,10 @@ def _mark(case: TestCase, verdict: Verdict, message: str, text: str, crashed: bo
 
 
 def _crashed(result: CellResult) -> bool:
-    return result.verdict is Verdict.FAIL and any(map(is_death, result.splats))
+    died = result.verdict is Verdict.FAIL and any(map(is_death, result.splats))
+    return (
+        died and result.fault is None
+    )  # a kernel that does not boot fails as one that does not build
 
 
 def _cell_output(folder: Path, result: CellResult) -> str:

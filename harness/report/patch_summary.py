@@ -50,7 +50,7 @@ def patch_entries(record: RunRecord) -> tuple[PatchEntry, ...]:
 
 
 def _entry(record: RunRecord, effect: PatchEffect) -> PatchEntry:
-    sentences = list(_of_kernel(record, effect.changes))
+    sentences = list(_of_kernel(record, effect))
     changes = [c for c in effect.changes if not c.stopped and not c.mended]
     sentences += [
         Sentence(_sentence(turn, where), bad=turn.after is Verdict.FAIL is not turn.before)
@@ -58,12 +58,27 @@ def _entry(record: RunRecord, effect: PatchEffect) -> PatchEntry:
         for where in _places(record, turn.test, of_turn)
     ]
     if not sentences:
-        sentences = [Sentence(_of_none(effect), bad=False)]
-    tested = bool(effect.changes) or effect.alone
-    return PatchEntry(effect.number, effect.title, tuple(sentences), not effect.changes, tested)
+        sentences = [Sentence(_of_none(effect), bad=_is_own(effect))]
+    bad = any(sentence.bad for sentence in sentences)
+    tested = bad or (effect.stopped is None and (bool(effect.changes) or effect.alone))
+    quiet = not bad and not effect.changes
+    return PatchEntry(effect.number, effect.title, tuple(sentences), quiet, tested)
+
+
+def _is_own(effect: PatchEffect) -> bool:
+    """Say whether no test could run at the patch's position for a line of its own."""
+    fault = effect.stopped
+    return fault is not None and fault.exact and fault.patch == effect.number
 
 
 def _of_none(effect: PatchEffect) -> str:
+    fault = effect.stopped
+    if fault is not None and _is_own(effect):
+        return fault.text
+    if fault is not None:
+        known = fault.exact and 0 < fault.patch < effect.number
+        cause = f", since patch {fault.patch}" if known else ""
+        return f"not tested: {_CANNOT[fault.stage]}{cause}"
     if effect.span is None:
         return "not tested: no test has verdicts before and after it"
     if effect.alone:
@@ -81,13 +96,16 @@ def untested_together(entries: Sequence[PatchEntry]) -> tuple[tuple[PatchEntry, 
     return tuple(map(tuple, groups.values()))
 
 
-def _of_kernel(record: RunRecord, changes: Sequence[Change]) -> Iterator[Sentence]:
+def _of_kernel(record: RunRecord, effect: PatchEffect) -> Iterator[Sentence]:
     """Yield what a patch did to the kernel itself, once for all tests that tell of it."""
     found: dict[tuple[str, bool, str], set[str]] = {}
-    for c in changes:
+    for c in effect.changes:
         fault = c.stopped or c.mended
-        if fault is not None:
-            among = _among(c.since, c.patch)
+        # A line of its own convicts one patch, and clears the other suspects.
+        convicted = c.stopped.patch if c.stopped and c.stopped.exact else 0
+        known = c.since < convicted <= c.patch
+        if fault is not None and (not known or convicted == effect.number):
+            among = "" if known else _among(c.since, c.patch)
             found.setdefault((_deed(fault, c), c.stopped is not None, among), set()).update(c.archs)
     for (deed, bad, among), archs in found.items():
         order = [*record.plan.arch, *sorted(archs)]
@@ -95,6 +113,11 @@ def _of_kernel(record: RunRecord, changes: Sequence[Change]) -> Iterator[Sentenc
         yield Sentence(f"{deed} (on {where}){among}", bad)
 
 
+_CANNOT = {
+    Stop.APPLY: "a patch does not apply",
+    Stop.BUILD: "the kernel does not build",
+    Stop.BOOT: "the kernel does not boot",
+}
 _AGAIN = {Stop.APPLY: "applies", Stop.BUILD: "builds", Stop.BOOT: "boots"}
 
 

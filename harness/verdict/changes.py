@@ -43,9 +43,9 @@ class PatchEffect:
     number: int
     title: str
     changes: tuple[Change, ...]  # that it caused, or is a suspect of
-    span: (
-        tuple[int, int] | None
-    )  # positions nearest before and after it at which a test has verdicts
+    # The nearest positions before and after it at which a test has verdicts.
+    span: tuple[int, int] | None
+    stopped: KernelFault | None = None  # why no test could run at its position
 
     @property
     def judged(self) -> bool:
@@ -112,9 +112,16 @@ def effects(record: RunRecord) -> tuple[PatchEffect, ...]:
                 key=lambda span: (span[1] - span[0], span),
                 default=None,
             ),
+            stopped=_stopped(record, number),
         )
         for number, title in enumerate(record.patch_titles, start=1)
     )
+
+
+def _stopped(record: RunRecord, position: int) -> KernelFault | None:
+    """Return the fault of all kernels at *position*; None where a test could run on one."""
+    faults = [result.fault for result in record.cells if result.cell.position == position]
+    return faults[0] if faults and None not in faults else None
 
 
 def _tracks(record: RunRecord) -> Iterator[Sequence[CellResult]]:

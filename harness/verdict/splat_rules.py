@@ -589,8 +589,8 @@ SUSPECT = re.compile(
     r"|release\(|initcall|dumped|[sS]ys[rR]q|FAULT_|unhandled|segfault|undefined|bad frame"
     r"|fatal signal|Mem-Info|nobody|Hardware Error|Oops|huh|overwritten|ouble free|lockup|Disabling"
     r"|eadlock|overflow|\berrors?\b|Error|critical|hut(?:ting)? ?down|Aborting|Remounting|readonly"
-    r"|data loss|be lost|dirty metadata|csd: |vmstat_|NOHZ|already present|Dead loop|Attempt to|vfree"
-    r"|failed|brelse|BRELSE"
+    r"|data loss|be lost|dirty metadata|csd: |vmstat_|NOHZ|already present|Dead loop|Attempt to"
+    r"|vfree|failed|brelse"
 )
 # "Kernel panic - not syncing: ..." that only carries out what another splat led to.
 TOLERABLE = frozenset({K.OOM_KILL, K.ALLOC_FAILURE})

@@ -147,3 +147,32 @@ def test_place_of_an_error_is_without_its_column(error: str, place: str, stable:
 def test_end_by_the_host_is_told_from_an_error_of_the_source(line: str) -> None:
     assert host_failure(["  CC      mm/vmalloc.o", line, "make: *** [Makefile:1: mm] Error 2"])
     assert host_failure(FAILED) == ""
+
+
+def test_first_error_of_kconfig_is_where_it_began() -> None:
+    lines = [
+        "$ make tinyconfig",
+        "  GEN     Makefile",
+        "lib/Kconfig:109:warning: ignoring unsupported character '@'",
+        "lib/Kconfig:110: syntax error",
+        "lib/Kconfig:111: invalid statement",
+        'lib/Kconfig:115: unknown statement "functions"',
+        "make[2]: *** [../tree/scripts/kconfig/Makefile:71: olddefconfig] Error 1",
+    ]
+    line, block = first_error(lines)
+    assert line == "lib/Kconfig:110: syntax error"
+    assert "lib/Kconfig:115" in block
+
+
+def test_first_error_of_the_linker_names_object_and_function() -> None:
+    lines = [
+        "  LD      vmlinux.o",
+        "x86_64-linux-gnu-ld: lib/list_sort.o: in function `list_sort':",
+        "list_sort.c:(.text+0x225): undefined reference to `demo_far_away'",
+        "make: *** [Makefile:1: vmlinux] Error 1",
+    ]
+    line, _ = first_error(lines)
+    assert (
+        line == "lib/list_sort.o: in function `list_sort': undefined reference to `demo_far_away'"
+    )
+    assert first_error(lines[2:])[0] == lines[2]

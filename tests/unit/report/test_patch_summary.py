@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.model.results import CaseResult, RunRecord
+from harness.model.results import CaseResult, CellResult, RunRecord
 from harness.model.values import Verdict
 from harness.report.patch_summary import patch_entries
 from tests.unit.verdict.test_changes import run, stopped, track
@@ -66,3 +66,37 @@ def test_patch_entries_broken_kernel_has_all_its_suspects() -> None:
     stopped(broken, 1)
     text = "does not build: a.c:4: error: x (on arm64) (this or another of patches 1 to 2)"
     assert sentences(run(broken), 1) == sentences(run(broken), 2) == [text]
+
+
+def convict(results: list[CellResult], patch: int) -> None:
+    """Let the faults of *results* lead to a line of *patch*."""
+    for number, result in enumerate(results):
+        if result.fault is not None:
+            results[number] = replace(result, fault=replace(result.fault, patch=patch))
+
+
+def test_patch_entries_line_of_one_patch_clears_the_other_suspects() -> None:
+    broken = track("P..F")
+    stopped(broken, 1)
+    convict(broken, 2)
+    record = run(broken)
+    assert sentences(record, 2) == ["does not build: a.c:4: error: x (on arm64)"]
+    assert sentences(record, 1) == ["not tested alone: no verdict changes from position 0 to 3"]
+
+
+def test_patch_entries_positions_behind_a_broken_one_are_not_tested() -> None:
+    broken = track("PFF")
+    stopped(broken, 1, 2)
+    convict(broken, 1)
+    record = run(broken)
+    assert sentences(record, 1) == ["does not build: a.c:4: error: x (on arm64)"]
+    assert sentences(record, 2) == ["not tested: the kernel does not build, since patch 1"]
+
+
+def test_patch_entries_broken_patch_without_a_position_before_it_is_told() -> None:
+    broken = track(".F")
+    stopped(broken, 0)
+    convict(broken, 1)
+    (entry, *_) = patch_entries(run(broken))
+    assert entry.sentences[0].text.startswith("does not build: a.c:4: error: x")
+    assert (entry.sentences[0].bad, entry.tested) == (True, True)
