@@ -83,9 +83,10 @@ def _of_none(effect: PatchEffect) -> str:
         return "not tested: no test has verdicts before and after it"
     if effect.alone:
         return "changes no verdict"
-    return (
-        f"not tested alone: no verdict changes from position {effect.span[0]} to {effect.span[1]}"
-    )
+    first, last = effect.span
+    if effect.changes:
+        return f"not tested alone, but from position {first} to {last}"
+    return f"not tested alone: no verdict changes from position {first} to {last}"
 
 
 def untested_together(entries: Sequence[PatchEntry]) -> tuple[tuple[PatchEntry, ...], ...]:

@@ -81,7 +81,7 @@ def test_patch_entries_line_of_one_patch_clears_the_other_suspects() -> None:
     convict(broken, 2)
     record = run(broken)
     assert sentences(record, 2) == ["does not build: a.c:4: error: x (on arm64)"]
-    assert sentences(record, 1) == ["not tested alone: no verdict changes from position 0 to 3"]
+    assert sentences(record, 1) == ["not tested alone, but from position 0 to 3"]
 
 
 def test_patch_entries_positions_behind_a_broken_one_are_not_tested() -> None:
