@@ -57,12 +57,11 @@ def _entry(record: RunRecord, effect: PatchEffect) -> PatchEntry:
         for turn, of_turn in _by_turn(changes).items()
         for where in _places(record, turn.test, of_turn)
     ]
+    telling = bool(sentences) or _is_own(effect)
     if not sentences:
         sentences = [Sentence(_of_none(effect), bad=_is_own(effect))]
-    bad = any(sentence.bad for sentence in sentences)
-    tested = bad or (effect.stopped is None and (bool(effect.changes) or effect.alone))
-    quiet = not bad and not effect.changes
-    return PatchEntry(effect.number, effect.title, tuple(sentences), quiet, tested)
+    tested = telling or (effect.stopped is None and effect.alone)
+    return PatchEntry(effect.number, effect.title, tuple(sentences), not telling, tested)
 
 
 def _is_own(effect: PatchEffect) -> bool:
