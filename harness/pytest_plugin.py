@@ -373,10 +373,23 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     Raises:
         pytest.UsageError: there is no such kind.
     """
+    # A worker of xdist has nobody to tell: there it is an error of the test.
+    if not hasattr(item.config, "workerinput") and (wrong := _wrong_kind(item)):
+        raise pytest.UsageError(wrong)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Fail a test whose marker has a wrong kind."""
+    if wrong := _wrong_kind(item):
+        pytest.fail(wrong, pytrace=False)
+
+
+def _wrong_kind(item: pytest.Item) -> str:
     try:
         _tolerated(item)
     except UserError as error:
-        raise pytest.UsageError(f"{item.nodeid}: {error.what} ({error.hint})") from None
+        return f"{item.nodeid}: {error.what} ({error.hint})"
+    return ""
 
 
 def _tolerated(item: pytest.Item) -> frozenset[str]:

@@ -188,12 +188,17 @@ def require_writable(folder: Path, option: str) -> None:
         UserError: there is something else, or nothing can be written there.
     """
     above = _require_no_file(folder, option)
-    if not os.access(above, os.W_OK | os.X_OK):
+    if not os.access(above, os.W_OK | os.X_OK) or _made_by_the_kernel(above):
         where = folder if above == folder.absolute() else f"{folder}, which is not there yet"
         raise UserError(
             f"nothing can be written in {where}: {above} is read-only, or another user's",
             hint=f"give another place: {option} FOLDER",
         )
+
+
+def _made_by_the_kernel(folder: Path) -> bool:
+    """Say whether *folder* is in a file system that nobody makes folders in, root included."""
+    return any(folder.is_relative_to(root) for root in ("/proc", "/sys"))
 
 
 def _require_no_file(folder: Path, option: str) -> Path:

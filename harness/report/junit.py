@@ -138,11 +138,12 @@ def _cases(record: RunRecord, folder: Path, result: CellResult) -> list[TestCase
     whole = TestCase(WHOLE, name, result.seconds, _cell_output(folder, result))
     if not result.as_expected:
         why = (result.reason, *(case.text for case in failed_cases(result)))
+        shell = shell_command(record, result)
         again = (
             f"run it again: {run_command(record, result.cell)}",
-            f"a shell in its guest: {shell_command(record, result.cell)}",
+            f"a shell in its guest: {shell}" if shell else "",
         )
-        text = "\n".join((*why, *again))
+        text = "\n".join((*why, *filter(None, again)))
         verdict = verdict_text(result)
         message = f"{verdict}: {result.reason}" if result.reason.strip() else verdict
         _mark(whole, result.verdict, message, text, _crashed(result))

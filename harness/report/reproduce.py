@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from harness.model.results import RunRecord
+from harness.model.results import CellResult, RunRecord
 from harness.model.values import COMMIT_SHOWN, Cell, Plan
 from harness.plan.loads import pressures
 from harness.plan.options import OPTIONS
@@ -26,9 +26,12 @@ def run_command(record: RunRecord, cell: Cell) -> str:
     return f"harness run {_options(record, cell)} --fresh"
 
 
-def shell_command(record: RunRecord, cell: Cell) -> str:
-    """Return the command that opens a shell in a guest like that of *cell*."""
-    return f"harness shell {_options(record, cell)}"
+def shell_command(record: RunRecord, result: CellResult) -> str:
+    """Return the command that opens a shell in a guest like that of *result*.
+
+    "" where its kernel does not even build, or nobody gets a shell as it does not boot.
+    """
+    return "" if result.fault else f"harness shell {_options(record, result.cell)}"
 
 
 def _options(record: RunRecord, cell: Cell) -> str:

@@ -5,6 +5,9 @@ Each position tried is a whole run of the test, on every architecture and load o
 counts as FAIL when any of them fails. A patch that does not apply, build or boot is an answer too.
 Positions that could not be tested are skipped, as by `git bisect skip`, and may leave a range of
 suspects; each is named with its reason.
+
+Exit codes: 0 a patch is found, or a range of them; 1 none changes the verdict; 3 that is open, as
+positions could not be tested.
 """
 
 from __future__ import annotations

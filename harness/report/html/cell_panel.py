@@ -181,7 +181,7 @@ def cell_view(
         measures=side_by_side(columns.values()),
         failed=failed_cases(result),
         run_again=run_command(record, result.cell),
-        shell=shell_command(record, result.cell),
+        shell=shell_command(record, result),
     )
 
 

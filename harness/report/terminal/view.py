@@ -227,8 +227,9 @@ def _print_differences(console: Console, record: RunRecord) -> None:
             _emit(console, f"and {len(failed) - CASES_SHOWN} more cases", indent=3)
         for splat in result.splats[:SPLATS_SHOWN]:
             _emit(console, splat_line(splat), indent=3)
-        for command in (run_command(record, result.cell), shell_command(record, result.cell)):
-            _emit_command(console, command)
+        for command in (run_command(record, result.cell), shell_command(record, result)):
+            if command:
+                _emit_command(console, command)
     if len(odd) > DIFFERENCES_SHOWN:
         console.print(Text(f"   and {len(odd) - DIFFERENCES_SHOWN} more: see the report"))
     if odd:

@@ -114,3 +114,9 @@ def test_folder_that_may_not_be_written_asks_for_another(
         require_writable(folder, "--out")
     assert "--out FOLDER" in caught.value.hint
     assert not (tmp_path / "x").exists()
+
+
+def test_folder_that_nobody_can_make_is_refused_by_its_option() -> None:
+    with pytest.raises(UserError, match=r"/proc/nothing.*read-only") as caught:
+        require_writable(Path("/proc/nothing/below"), "--out")
+    assert "--out FOLDER" in caught.value.hint

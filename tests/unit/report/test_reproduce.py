@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.model.results import PatchRecord, RunRecord
-from harness.model.values import Cell, Plan
+from harness.model.results import CellResult, KernelFault, PatchRecord, RunRecord, Stop
+from harness.model.values import Cell, Plan, Verdict
 from harness.plan.options import add_plan_options, given_options, plan_from
 from harness.report.reproduce import run_command, shell_command
 from tests.unit.sample_run import make_run
@@ -46,8 +46,11 @@ def test_run_command_means_the_cell_and_nothing_else(record: RunRecord) -> None:
 
 
 def test_shell_command_is_of_the_same_guest(record: RunRecord) -> None:
-    assert parsed(shell_command(record, CELL)) == parsed(run_command(record, CELL))
-    assert shell_command(record, CELL).startswith("harness shell ")
+    seen = CellResult(CELL, Verdict.FAIL, Verdict.PASS, "")
+    assert parsed(shell_command(record, seen)) == parsed(run_command(record, CELL))
+    assert shell_command(record, seen).startswith("harness shell ")
+    fault = KernelFault(Stop.BUILD, "does not build: x")
+    assert shell_command(record, replace(seen, fault=fault)) == "", "there is no guest"
 
 
 def test_run_command_of_a_range_names_commits_not_branches(record: RunRecord) -> None:
