@@ -12,19 +12,17 @@ a later patch mended it. That is a fault of its own, and named as one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from harness.model.errors import BuildError, HarnessError, Interrupted, PatchError, UserError
-from harness.model.results import CellResult, Stop
+from harness.model.results import CellResult, KernelFault, Stop
 from harness.model.values import Verdict
 
 Seek = Literal["bad", "fix"]  # the patch that makes the test fail, or the one that makes it pass
 _STAGES = (Stop.APPLY, Stop.BUILD, Stop.BOOT)
 _RAN = len(_STAGES)  # rank of a test that ran
-_LINE = re.compile(r"(?<=:)\d+\b")  # of a source file: patches move it
 GOOD = 0
 BAD = 1
 UNTESTABLE = 125
@@ -39,22 +37,19 @@ class Seen:
 
     verdict: Verdict
     what: str = ""  # one line: what is wrong with it
-    stage: Stop | None = None  # that its kernel did not get past; None: the test could run
-    fault: str = ""  # of the kernel: the same wherever it fails in the same way, but for lines
+    fault: KernelFault | None = None  # of its kernel; None: the test could run
     blamed: int = 0  # number of the patch that what went wrong leads to; 0: not known
 
     @property
-    def kind(self) -> str:
+    def kind(self) -> object:
         """The same for positions that fail in the same way."""
-        if self.verdict is not Verdict.FAIL:
-            return str(self.verdict.value)
-        return "" if self.stage is None else _LINE.sub("", self.fault)
+        return self.verdict, self.fault and self.fault.kind
 
     @property
     def rank(self) -> int:
         """How far it got, as a number."""
         passed = self.verdict is Verdict.PASS
-        return _RAN + passed if self.stage is None else _STAGES.index(self.stage)
+        return _RAN + passed if self.fault is None else _STAGES.index(self.fault.stage)
 
 
 Known = Mapping[int, Seen]
@@ -96,8 +91,7 @@ def _seen(result: CellResult, origin: Origin) -> Seen:
     if result.verdict is Verdict.PASS:
         return Seen(result.verdict)
     if result.fault is not None:
-        fault = result.fault
-        return Seen(result.verdict, result.reason, fault.stage, fault.what, fault.patch)
+        return Seen(result.verdict, result.reason, result.fault, result.fault.patch)
     places = (place for splat in result.splats for f in splat.frames for place in f.places)
     found = (origin(result.cell.position, p.file, p.line) for p in places)
     return Seen(result.verdict, result.reason, blamed=next(filter(None, found), 0))

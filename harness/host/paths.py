@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -188,17 +190,17 @@ def require_writable(folder: Path, option: str) -> None:
         UserError: there is something else, or nothing can be written there.
     """
     above = _require_no_file(folder, option)
-    if not os.access(above, os.W_OK | os.X_OK) or _made_by_the_kernel(above):
+    try:
+        # Permissions do not tell all: root has every one, and makes nothing in /proc.
+        with tempfile.TemporaryDirectory(prefix=".kph-", dir=above):
+            pass
+    except OSError as error:
         where = folder if above == folder.absolute() else f"{folder}, which is not there yet"
+        why = "is full" if error.errno == errno.ENOSPC else "is read-only, or another user's"
         raise UserError(
-            f"nothing can be written in {where}: {above} is read-only, or another user's",
+            f"nothing can be written in {where}: {above} {why}",
             hint=f"give another place: {option} FOLDER",
-        )
-
-
-def _made_by_the_kernel(folder: Path) -> bool:
-    """Say whether *folder* is in a file system that nobody makes folders in, root included."""
-    return any(folder.is_relative_to(root) for root in ("/proc", "/sys"))
+        ) from error
 
 
 def _require_no_file(folder: Path, option: str) -> Path:

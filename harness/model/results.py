@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import enum
 import json
+import re
 from dataclasses import dataclass
 
 from harness.model.values import COMMIT_SHOWN, Cell, Plan, SplatKind, Verdict, path_safe
@@ -59,6 +60,9 @@ class CaseResult:
         return self.verdict is self.expected
 
 
+_LINE = re.compile(r"(?<=:)\d+\b")  # of a source file
+
+
 class Stop(enum.Enum):
     """Stage that a kernel did not get past, by its own doing, so that no test could run on it."""
 
@@ -78,6 +82,11 @@ class KernelFault:
     exact: bool = True  # the place is a line of that patch; else in a file that the patch changes
     detail: str = ""  # the compiler's lines, git's, or the end of the console
     grounds: str = ""  # why the host and the base are not to blame, one line
+
+    @property
+    def kind(self) -> tuple[Stop, str]:
+        """The same for faults that are alike but for the line, which other patches move."""
+        return self.stage, _LINE.sub("", self.what)
 
     @property
     def text(self) -> str:

@@ -8,14 +8,12 @@ change across it has more than one suspect.
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from harness.model.results import CellResult, KernelFault, RunRecord, Stop
 from harness.model.values import Cell, Verdict
 
-_NUMBER = re.compile(r"(?<=:)\d+\b")  # of a line: patches move it
 _CONCLUSIVE = (Verdict.PASS, Verdict.FAIL)
 
 
@@ -137,7 +135,7 @@ def _tracks(record: RunRecord) -> Iterator[Sequence[CellResult]]:
 def _change(before: CellResult, after: CellResult) -> Change | None:
     old, new = _verdicts(before), _verdicts(after)
     cases = tuple(name for name, verdict in new.items() if name in old and old[name] is not verdict)
-    same_fault = _what(before.fault) == _what(after.fault)
+    same_fault = _kind(before.fault) == _kind(after.fault)
     if before.verdict is after.verdict and not cases and same_fault:
         return None
     cell = after.cell
@@ -156,8 +154,8 @@ def _change(before: CellResult, after: CellResult) -> Change | None:
     )
 
 
-def _what(fault: KernelFault | None) -> tuple[Stop, str] | None:
-    return (fault.stage, _NUMBER.sub("", fault.what)) if fault else None
+def _kind(fault: KernelFault | None) -> tuple[Stop, str] | None:
+    return fault.kind if fault else None
 
 
 def _verdicts(result: CellResult) -> Mapping[str, Verdict]:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from harness.model import symbols
 from harness.model.results import Frame, Place, Splat
 
 MAX_SPOTS = 64  # looked at in one splat
@@ -43,9 +42,6 @@ _REPORTS = re.compile(r"(?:dump_stack(?:_lvl)?|__dump_stack|dump_backtrace|show_
 # KUnit calls a case from here. A case that calls nothing has no frame of its own, and the caller is
 # missing from its stack.
 _CALLS_CASE = re.compile(r"kunit_(?:try_run_case|run_case_internal|generic_run_threadfn_adapter)\b")
-
-# Splats and stacks of a kernel call its functions by the same names.
-plain_name = symbols.plain_name
 
 
 @dataclass(frozen=True)

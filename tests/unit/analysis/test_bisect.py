@@ -164,11 +164,12 @@ OK = Seen(Verdict.PASS)
 
 def no_build(patch: int = 0, line: int = 45) -> Seen:
     what = f"does not build: lib/glob.c:{line}: error: x"
-    return Seen(Verdict.FAIL, what, Stop.BUILD, what, patch)
+    return Seen(Verdict.FAIL, what, KernelFault(Stop.BUILD, what), patch)
 
 
 def no_boot(what: str, patch: int = 0) -> Seen:
-    return Seen(Verdict.FAIL, f"does not boot: {what}", Stop.BOOT, what, patch)
+    what = f"does not boot: {what}"
+    return Seen(Verdict.FAIL, what, KernelFault(Stop.BOOT, what), patch)
 
 
 def searched(kinds: dict[int, Seen], last: int = 12) -> tuple[list[str], list[int]]:
@@ -272,9 +273,7 @@ def test_cells_of_a_position_give_what_is_seen() -> None:
     assert seen_in([], origin) == Seen(Verdict.MISS)
     fault = KernelFault(Stop.BUILD, "does not build: x", "x.c:1", 4)
     broken = cell("a", Verdict.FAIL, fault=fault)
-    assert seen_in([broken, cell("b", Verdict.PASS)], origin) == Seen(
-        Verdict.FAIL, "why", Stop.BUILD, "does not build: x", 4
-    )
+    assert seen_in([broken, cell("b", Verdict.PASS)], origin) == Seen(Verdict.FAIL, "why", fault, 4)
     tested = cell("b", Verdict.FAIL)
     assert seen_in([broken, tested], origin) == Seen(Verdict.FAIL, "why"), "got further"
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -103,17 +104,21 @@ def test_file_where_a_folder_is_due_names_the_option(
         default_cache()
 
 
+@pytest.mark.parametrize(("number", "why"), [(errno.EROFS, "read-only"), (errno.ENOSPC, "full")])
 @pytest.mark.parametrize("there", [True, False])
 def test_folder_that_may_not_be_written_asks_for_another(
-    tmp_path: Path, there: bool, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, there: bool, number: int, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def refuse(*_: object) -> str:
+        raise OSError(number, "no")
+
     folder = tmp_path if there else tmp_path / "x" / "y"
     require_writable(folder, "--out")
-    monkeypatch.setattr("os.access", lambda *_: False)
-    with pytest.raises(UserError, match=f"nothing can be written in {folder}") as caught:
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    with pytest.raises(UserError, match=f"nothing can be written in {folder}.*{why}") as caught:
         require_writable(folder, "--out")
     assert "--out FOLDER" in caught.value.hint
-    assert not (tmp_path / "x").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_folder_that_nobody_can_make_is_refused_by_its_option() -> None:

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.model.results import Frame, Place, Splat
+from harness.model.symbols import plain_name
 from harness.model.values import SplatKind
-from harness.verdict.symbols import MAX_SPOTS, blamed, plain_name, source_of, spots_of
+from harness.verdict.symbols import MAX_SPOTS, blamed, source_of, spots_of
 
 
 def test_spots_of_instruction_pointer_is_exact_and_return_address_is_not() -> None:
